@@ -1,0 +1,1 @@
+//! Benches, each with its peer in the same run.

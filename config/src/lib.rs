@@ -1,0 +1,1 @@
+//! What the operator writes, typed: source types, resolution, the Cloud Armor policy schema and the expression language.

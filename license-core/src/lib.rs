@@ -1,0 +1,1 @@
+//! The license domain, its stores and its HTTP service.

@@ -1,0 +1,1 @@
+//! Pure decisions: `Policy` (immutable, compiled) and `State` (counters, bans), with `now` an argument.

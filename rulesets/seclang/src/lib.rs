@@ -1,0 +1,1 @@
+//! A SecLang engine that runs the OWASP Core Rule Set: parse, compile, evaluate.
