@@ -34,7 +34,7 @@ mod tests;
 
 /// Says whether a transformation's output differs from its input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Changed {
+pub(crate) enum Changed {
     /// The output equals the input. The buffer holds nothing that may be read.
     No,
     /// The output differs from the input and stands in the buffer.
@@ -48,20 +48,13 @@ impl Changed {
     }
 }
 
-/// When a transformation can change a value at all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trigger {
-    /// Whatever the value holds.
-    Always,
-    /// Only when the value holds one of these bytes.
-    AnyOf(ByteSet),
-}
-
 /// One row of the table of transformations.
 #[derive(Clone, Copy, Debug)]
-pub struct Transformation {
-    name: &'static str,
-    trigger: Trigger,
+pub(crate) struct Transformation {
+    /// The name as the ModSecurity reference spells it.
+    pub(crate) name: &'static str,
+    /// The bytes without which the output equals the input; `None`: any value may change.
+    pub(crate) trigger: Option<ByteSet>,
     function: fn(&[u8], &mut Vec<u8>),
 }
 
@@ -74,55 +67,32 @@ impl PartialEq for Transformation {
 impl Eq for Transformation {}
 
 impl Transformation {
-    /// Looks a transformation up by its SecLang name, letter case ignored. `none` is not one: it empties the chain.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
-    }
-
-    /// Returns every transformation, for help and documentation.
-    pub const fn all() -> &'static [Self] {
-        TABLE
-    }
-
-    /// Returns the name as the ModSecurity reference spells it.
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Returns the bytes without which the output equals the input.
-    pub const fn trigger(&self) -> Trigger {
-        self.trigger
-    }
-
-    /// Says whether a value with these bytes in it may be changed.
-    pub const fn may_change(&self, present: &ByteSet) -> bool {
-        match &self.trigger {
-            Trigger::Always => true,
-            Trigger::AnyOf(set) => set.intersects(present),
-        }
-    }
-
     /// Replaces what `out` holds by the transformed `input`.
-    pub fn apply(&self, input: &[u8], out: &mut Vec<u8>) -> Changed {
+    pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>) -> Changed {
         out.clear();
         (self.function)(input, out);
         Changed::between(input, out)
     }
 }
 
+/// Looks a transformation up by its SecLang name, letter case ignored. `none` is not one: it empties the chain.
+pub(crate) fn find(name: &str) -> Option<&'static Transformation> {
+    TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
+}
+
 const WHITESPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
 const UPPER: ByteSet = ByteSet::range(b'A', b'Z');
 const LOWER: ByteSet = ByteSet::range(b'a', b'z');
 const HIGH: ByteSet = ByteSet::range(0x80, 0xff);
-const ALWAYS: Trigger = Trigger::Always;
+const ALWAYS: Option<ByteSet> = None;
 
-const fn on(bytes: &[u8]) -> Trigger {
-    Trigger::AnyOf(ByteSet::of(bytes))
+const fn on(bytes: &[u8]) -> Option<ByteSet> {
+    Some(ByteSet::of(bytes))
 }
 
 const fn row(
     name: &'static str,
-    trigger: Trigger,
+    trigger: Option<ByteSet>,
     function: fn(&[u8], &mut Vec<u8>),
 ) -> Transformation {
     Transformation { name, trigger, function }
@@ -132,8 +102,8 @@ static TABLE: &[Transformation] = &[
     row("base64Decode", ALWAYS, base64_decode::base64_decode),
     row("base64DecodeExt", ALWAYS, base64_decode::base64_decode_ext),
     row("base64Encode", ALWAYS, base64_encode::base64_encode),
-    row("cmdLine", Trigger::AnyOf(ByteSet::of(b"\"'\\^,; \t\r\n").union(UPPER)), cmd_line::cmd_line),
-    row("compressWhitespace", Trigger::AnyOf(WHITESPACE), whitespace::compress_whitespace),
+    row("cmdLine", Some(ByteSet::of(b"\"'\\^,; \t\r\n").or(UPPER)), cmd_line::cmd_line),
+    row("compressWhitespace", Some(WHITESPACE), whitespace::compress_whitespace),
     row("cssDecode", on(b"\\"), css_decode::css_decode),
     row("escapeSeqDecode", on(b"\\"), escape_seq_decode::escape_seq_decode),
     row("hexDecode", ALWAYS, hex::hex_decode),
@@ -141,7 +111,7 @@ static TABLE: &[Transformation] = &[
     row("htmlEntityDecode", on(b"&"), html_entity_decode::html_entity_decode),
     row("jsDecode", on(b"\\"), js_decode::js_decode),
     row("length", ALWAYS, length::length),
-    row("lowercase", Trigger::AnyOf(UPPER), letter_case::lowercase),
+    row("lowercase", Some(UPPER), letter_case::lowercase),
     row("md5", ALWAYS, md5::md5),
     row("normalisePath", on(b"/."), normalize_path::normalize_path),
     row("normalisePathWin", on(b"/\\."), normalize_path::normalize_path_win),
@@ -149,23 +119,23 @@ static TABLE: &[Transformation] = &[
     row("normalizePathWin", on(b"/\\."), normalize_path::normalize_path_win),
     row("parityEven7bit", ALWAYS, parity::even),
     row("parityOdd7bit", ALWAYS, parity::odd),
-    row("parityZero7bit", Trigger::AnyOf(HIGH), parity::zero),
+    row("parityZero7bit", Some(HIGH), parity::zero),
     row("removeComments", on(b"/<-#"), comments::remove_comments),
     row("removeCommentsChar", on(b"/*<-#"), comments::remove_comments_char),
     row("removeNulls", on(b"\0"), nulls::remove_nulls),
-    row("removeWhitespace", Trigger::AnyOf(WHITESPACE), whitespace::remove_whitespace),
+    row("removeWhitespace", Some(WHITESPACE), whitespace::remove_whitespace),
     row("replaceComments", on(b"/"), comments::replace_comments),
     row("replaceNulls", on(b"\0"), nulls::replace_nulls),
     row("sha1", ALWAYS, sha1::sha1),
     row("sqlHexDecode", on(b"xX"), sql_hex_decode::sql_hex_decode),
-    row("trim", Trigger::AnyOf(WHITESPACE), trim::trim),
-    row("trimLeft", Trigger::AnyOf(WHITESPACE), trim::trim_left),
-    row("trimRight", Trigger::AnyOf(WHITESPACE), trim::trim_right),
-    row("uppercase", Trigger::AnyOf(LOWER), letter_case::uppercase),
+    row("trim", Some(WHITESPACE), trim::trim),
+    row("trimLeft", Some(WHITESPACE), trim::trim_left),
+    row("trimRight", Some(WHITESPACE), trim::trim_right),
+    row("uppercase", Some(LOWER), letter_case::uppercase),
     row("urlDecode", on(b"%+"), url_decode::url_decode),
     row("urlDecodeUni", on(b"%+"), url_decode::url_decode_uni),
     row("urlEncode", ALWAYS, url_encode::url_encode),
-    row("utf8toUnicode", Trigger::AnyOf(HIGH), utf8_to_unicode::utf8_to_unicode),
+    row("utf8toUnicode", Some(HIGH), utf8_to_unicode::utf8_to_unicode),
 ];
 
 /// Says whether C's `isspace` holds for `byte`: space, tab, line feed, vertical tab, form feed, carriage return.

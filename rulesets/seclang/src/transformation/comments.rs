@@ -58,7 +58,9 @@ pub(super) fn remove_comments_char(input: &[u8], out: &mut Vec<u8>) {
 }
 
 fn after<'a>(input: &'a [u8], mark: &[u8]) -> &'a [u8] {
-    memchr::memmem::find(input, mark).and_then(|at| input.get(at + mark.len()..)).unwrap_or_default()
+    memchr::memmem::find(input, mark)
+        .and_then(|at| input.get(at + mark.len()..))
+        .unwrap_or_default()
 }
 
 fn comment_end(body: &[u8]) -> Option<&[u8]> {

@@ -3,15 +3,12 @@
 //! Source: ModSecurity v3 reference. Overlong forms and surrogates are written too, because a lax decoder behind
 //! us may read them; a byte that is no part of a sequence stays. Example: `é` → `%u00e9`.
 
-use std::io::Write;
-
 /// Writes UTF-8 sequences as `%u` escapes.
 pub(super) fn utf8_to_unicode(input: &[u8], out: &mut Vec<u8>) {
     let mut rest = input;
     while let [first, tail @ ..] = rest {
         if let Some((code, tail)) = sequence(*first, tail) {
-            #[expect(clippy::let_underscore_must_use, reason = "writing to a Vec cannot fail")]
-            let _ = write!(out, "%u{code:04x}");
+            out.extend_from_slice(format!("%u{code:04x}").as_bytes());
             rest = tail;
         } else {
             out.push(*first);
