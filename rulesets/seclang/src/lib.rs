@@ -4,6 +4,7 @@
 //! rule text through [`Resolve`] and a request piece by piece. Everything that can fail fails in
 //! compilation, with every error at once and a caret under each; evaluation is total on any bytes.
 
+mod body;
 mod byte_set;
 mod captures;
 mod diagnostic;
