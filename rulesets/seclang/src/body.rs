@@ -9,7 +9,6 @@ mod urlencoded;
 mod xml;
 
 pub(crate) use self::multipart::{MultipartFlags, Unmatched};
-pub(crate) use self::urlencoded::arguments;
 
 /// How a body is to be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +43,7 @@ pub(crate) struct File {
     /// The name that the client gave the file.
     pub(crate) file_name: Vec<u8>,
     /// How many bytes it has.
-    pub(crate) size: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What a body held.

@@ -36,7 +36,6 @@ fn forms_are_split_and_decoded() {
     check("a+b=%3Cc%3e+d", &[("a b", "<c> d")]);
     check("a=%zz%4&%00=%ff", &[("a", "%zz%4"), ("\\x00", "\\xff")]);
     assert_eq!(parse(Kind::Urlencoded, b"", b"a=%zz%4&b=%41", &LIMITS).broken_escapes, 2);
-    assert_eq!(arguments(b"x=1&y=2", &LIMITS).arguments.len(), 2);
 }
 
 #[test]
@@ -173,7 +172,7 @@ fn parts_become_arguments_files_and_headers() {
     let parsed = multipart(TYPE, body);
     assert_eq!(parsed.error, None);
     assert_eq!(pairs(&parsed), [("a".to_owned(), "one\\r\\ntwo".to_owned())]);
-    let file = File { field: b"f".to_vec(), file_name: b"x\"y.php".to_vec(), size: 4 };
+    let file = File { field: b"f".to_vec(), file_name: b"x\"y.php".to_vec(), bytes: 4 };
     assert_eq!(parsed.files, [file]);
     let headers: Vec<_> =
         parsed.part_headers.iter().map(|(name, line)| (show(name), show(line))).collect();

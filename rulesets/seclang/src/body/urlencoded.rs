@@ -1,14 +1,7 @@
-//! `application/x-www-form-urlencoded`, and query strings.
+//! `application/x-www-form-urlencoded`.
 
 use super::{Limits, Parsed, Stop};
 use crate::transformation;
-
-/// Reads a query string into names and values; what is beyond the limits is left out.
-pub(crate) fn arguments(query: &[u8], limits: &Limits) -> Parsed {
-    let mut parsed = Parsed::default();
-    parsed.overflowed = parse(query, limits, &mut parsed).is_err();
-    parsed
-}
 
 /// Splits at `&` and the first `=` of each piece; empty pieces are no arguments, escapes that are none stay.
 pub(super) fn parse(body: &[u8], limits: &Limits, parsed: &mut Parsed) -> Result<(), Stop> {

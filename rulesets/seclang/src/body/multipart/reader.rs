@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
             return Err(Stop::Limit);
         }
         self.parsed.spend(field.len() + file_name.len(), self.limits)?;
-        self.parsed.files.push(File { field, file_name, size: data.len() });
+        self.parsed.files.push(File { field, file_name, bytes: data.len() });
         Ok(())
     }
 }
