@@ -2,9 +2,12 @@
 //! type or a rule chose.
 
 use super::state::State;
-use crate::body::{Kind, Limits, Parsed, Processor};
+use crate::body::{self, Kind, Limits, MultipartFlags, Parsed, Unmatched};
 use crate::program::{LimitAction, Program, Settings};
 use crate::variable::Variable;
+
+/// The least that the names and values of a parsed body may take together, in bytes.
+const ARGUMENT_BYTES_MAX: usize = 1 << 20;
 
 /// What is known of the bodies of one transaction.
 #[derive(Debug)]
@@ -180,13 +183,14 @@ impl State {
         let limits = Limits {
             arguments: program.settings.arguments_max,
             depth: program.settings.json_depth_max,
-            ..Limits::default()
+            bytes: ARGUMENT_BYTES_MAX.max(raw.len()),
         };
-        let mut processor = Processor::new(kind, &content_type, limits);
-        processor.push(raw);
-        let parsed = processor.end();
+        let parsed = body::parse(kind, &content_type, raw, &limits);
         self.spend(raw.len());
         self.fill_from(&parsed);
+        if kind == Kind::Multipart {
+            self.fill_multipart(&parsed.multipart, parsed.error.is_some());
+        }
     }
 
     fn fill_from(&mut self, parsed: &Parsed) {
@@ -207,16 +211,45 @@ impl State {
         for (part, line) in &parsed.part_headers {
             self.values.add(Variable::MultipartPartHeaders, part, line);
         }
-        for text in &parsed.xml_texts {
+        for text in &parsed.xml_text {
             self.values.add(Variable::XmlTexts, b"", text);
         }
         for text in &parsed.xml_attributes {
             self.values.add(Variable::XmlAttributes, b"", text);
         }
-        if let Some(error) = &parsed.error {
+        if parsed.broken_escapes > 0 {
+            self.values.set(Variable::UrlencodedError, b"1");
+        }
+        let limit = parsed.overflowed.then_some("the body passes a limit of its processor");
+        if let Some(error) = parsed.error.as_deref().or(limit) {
             self.values.set(Variable::ReqbodyError, b"1");
             self.values.set(Variable::ReqbodyErrorMsg, error.as_bytes());
         }
+    }
+
+    fn fill_multipart(&mut self, flags: &MultipartFlags, failed: bool) {
+        for (variable, on) in [
+            (Variable::MultipartBoundaryQuoted, flags.boundary_quoted),
+            (Variable::MultipartBoundaryWhitespace, flags.boundary_whitespace),
+            (Variable::MultipartDataAfter, flags.data_after),
+            (Variable::MultipartDataBefore, flags.data_before),
+            (Variable::MultipartFileLimitExceeded, flags.file_limit_exceeded),
+            (Variable::MultipartHeaderFolding, flags.header_folding),
+            (Variable::MultipartInvalidHeaderFolding, flags.invalid_header_folding),
+            (Variable::MultipartInvalidPart, flags.invalid_part),
+            (Variable::MultipartInvalidQuoting, flags.invalid_quoting),
+            (Variable::MultipartLfLine, flags.lf_line),
+            (Variable::MultipartMissingSemicolon, flags.missing_semicolon),
+            (Variable::MultipartStrictError, flags.strict_error(failed)),
+        ] {
+            self.values.set(variable, flag(on));
+        }
+        let unmatched: &[u8] = match flags.unmatched_boundary {
+            Unmatched::None => b"0",
+            Unmatched::Dashes => b"1",
+            Unmatched::Boundary => b"2",
+        };
+        self.values.set(Variable::MultipartUnmatchedBoundary, unmatched);
     }
 }
 
