@@ -16,7 +16,9 @@ pub fn refuses(request: &Request) -> bool {
         None => request.version == b"HTTP/1.1",
         Some(host) => host.is_empty() || host.iter().any(|b| b"% /".contains(b)),
     };
-    bad_method || bad_version || bad_line || bad_length || bad_host || bad_target(request)
+    let promised = length.and_then(|text| String::from_utf8(text.to_vec()).ok()?.parse().ok());
+    let cut_short = promised.is_some_and(|length: usize| length > request.body.len());
+    cut_short || bad_method || bad_version || bad_line || bad_length || bad_host || bad_target(request)
 }
 
 fn bad_target(request: &Request) -> bool {
