@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example talks to its terminal")]
 
-#[path = "../tests/corpus/files.rs"]
+#[path = "../tests/regression/files.rs"]
 mod files;
 
 fn main() {

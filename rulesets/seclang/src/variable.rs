@@ -65,6 +65,7 @@ variables! {
     MatchedVarsNames "MATCHED_VARS_NAMES" Matched,
     MultipartBoundaryQuoted "MULTIPART_BOUNDARY_QUOTED" Scalar,
     MultipartBoundaryWhitespace "MULTIPART_BOUNDARY_WHITESPACE" Scalar,
+    MultipartCrlfLfLines "MULTIPART_CRLF_LF_LINES" Scalar,
     MultipartDataAfter "MULTIPART_DATA_AFTER" Scalar,
     MultipartDataBefore "MULTIPART_DATA_BEFORE" Scalar,
     MultipartFileLimitExceeded "MULTIPART_FILE_LIMIT_EXCEEDED" Scalar,

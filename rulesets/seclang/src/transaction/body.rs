@@ -9,6 +9,13 @@ use crate::variable::Variable;
 /// The least that the names and values of a parsed body may take together, in bytes.
 const ARGUMENT_BYTES_MAX: usize = 1 << 20;
 
+/// Names and values that a parsed body may come to, as a multiple of its length: names of nested
+/// JSON repeat those above them.
+const PARSED_FACTOR: usize = 16;
+
+/// The same for short bodies, in bytes.
+const PARSED_BYTES_MIN: usize = 64 * 1024;
+
 /// What is known of the bodies of one transaction.
 #[derive(Debug)]
 pub(crate) struct BodyState {
@@ -149,7 +156,9 @@ impl State {
                 self.post_arguments(&raw, program.settings.arguments_max);
             }
             Some(kind @ (Kind::Multipart | Kind::Json | Kind::Xml)) => {
-                if self.body.forced_variable {
+                // Rules for JSON read the raw text too, as ModSecurity 3 has it; files and documents
+                // are read as parts only, unless a rule asks for the whole.
+                if self.body.forced_variable || kind == Kind::Json {
                     self.values.set(Variable::RequestBody, &raw);
                 }
                 self.parse_body(program, kind, &raw);
@@ -179,17 +188,17 @@ impl State {
     }
 
     fn parse_body(&mut self, program: &Program, kind: Kind, raw: &[u8]) {
-        let content_type = self.first_header(b"content-type").to_vec();
         let limits = Limits {
             arguments: program.settings.arguments_max,
             depth: program.settings.json_depth_max,
-            bytes: ARGUMENT_BYTES_MAX.max(raw.len()),
+            bytes: raw.len().saturating_mul(PARSED_FACTOR).max(PARSED_BYTES_MIN),
         };
-        let parsed = body::parse(kind, &content_type, raw, &limits);
+        let parsed = body::parse(kind, self.first_header(b"content-type"), raw, &limits);
         self.spend(raw.len());
         self.fill_from(&parsed);
         if kind == Kind::Multipart {
-            self.fill_multipart(&parsed.multipart, parsed.error.is_some());
+            let failed = parsed.error.is_some();
+            self.fill_multipart(&parsed.multipart, failed);
         }
     }
 
@@ -201,7 +210,9 @@ impl State {
         let mut combined = 0_usize;
         for file in &parsed.files {
             self.values.add(Variable::Files, &file.field, &file.file_name);
+            self.values.add(Variable::MultipartFilename, &file.field, &file.file_name);
             self.values.add_name_of_last(Variable::FilesNames);
+            self.values.add_name_of_last(Variable::MultipartName);
             let mut digits = [0_u8; 20];
             let size = super::values::decimal(file.bytes as u64, &mut digits);
             self.values.add(Variable::FilesSizes, &file.field, size);
@@ -211,16 +222,13 @@ impl State {
         for (part, line) in &parsed.part_headers {
             self.values.add(Variable::MultipartPartHeaders, part, line);
         }
-        for text in &parsed.xml_text {
+        if let Some(text) = &parsed.xml_text {
             self.values.add(Variable::XmlTexts, b"", text);
         }
         for text in &parsed.xml_attributes {
             self.values.add(Variable::XmlAttributes, b"", text);
         }
-        if parsed.broken_escapes > 0 {
-            self.values.set(Variable::UrlencodedError, b"1");
-        }
-        let limit = parsed.overflowed.then_some("the body passes a limit of its processor");
+        let limit = parsed.overflowed.then_some("the body holds more than is read");
         if let Some(error) = parsed.error.as_deref().or(limit) {
             self.values.set(Variable::ReqbodyError, b"1");
             self.values.set(Variable::ReqbodyErrorMsg, error.as_bytes());
@@ -228,9 +236,10 @@ impl State {
     }
 
     fn fill_multipart(&mut self, flags: &MultipartFlags, failed: bool) {
-        for (variable, on) in [
+        let rows = [
             (Variable::MultipartBoundaryQuoted, flags.boundary_quoted),
             (Variable::MultipartBoundaryWhitespace, flags.boundary_whitespace),
+            (Variable::MultipartCrlfLfLines, flags.crlf_lf_lines),
             (Variable::MultipartDataAfter, flags.data_after),
             (Variable::MultipartDataBefore, flags.data_before),
             (Variable::MultipartFileLimitExceeded, flags.file_limit_exceeded),
@@ -241,13 +250,14 @@ impl State {
             (Variable::MultipartLfLine, flags.lf_line),
             (Variable::MultipartMissingSemicolon, flags.missing_semicolon),
             (Variable::MultipartStrictError, flags.strict_error(failed)),
-        ] {
+        ];
+        for (variable, on) in rows {
             self.values.set(variable, flag(on));
         }
-        let unmatched: &[u8] = match flags.unmatched_boundary {
+        let unmatched = match flags.unmatched_boundary {
             Unmatched::None => b"0",
-            Unmatched::Dashes => b"1",
-            Unmatched::Boundary => b"2",
+            Unmatched::Boundary => b"1",
+            Unmatched::Dashes => b"2",
         };
         self.values.set(Variable::MultipartUnmatchedBoundary, unmatched);
     }
