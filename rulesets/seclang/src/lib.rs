@@ -8,6 +8,7 @@ mod byte_set;
 mod captures;
 mod diagnostic;
 mod source;
+mod transformation;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use source::{Resolve, ResolveError, Source};
