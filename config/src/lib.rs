@@ -11,3 +11,5 @@ pub use diagnostic::{Diagnostic, Location, Severity, SourceFile, Style, did_you_
 pub use time::Timestamp;
 
 // The security policy schema and its expression language (`armor`, `expr`) stand below this line.
+pub mod armor;
+pub mod expr;
