@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod model;
 pub mod secret;
 pub mod time;
+pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Location, Severity, SourceFile, Style, did_you_mean, render_all};
 pub use model::Config;
@@ -15,3 +16,5 @@ pub use secret::{Secret, SecretRef};
 pub use time::Timestamp;
 
 // The security policy schema and its expression language (`armor`, `expr`) stand below this line.
+pub mod armor;
+pub mod expr;
