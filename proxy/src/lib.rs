@@ -4,7 +4,10 @@
 //! start-up, `check` and reload all call it. One [`Shared`](shared::Shared) per process holds the published snapshot
 //! and everything that outlives it: counters and bans, the clock, metrics, logs.
 
+pub mod audit;
+pub mod bans;
 pub mod clock;
+mod compile;
 pub mod geo;
 pub mod log;
 pub mod metrics;
