@@ -11,7 +11,7 @@ pub use certificate::make_certificate;
 pub use demo::{Demo, DemoError};
 pub use files::DevError;
 pub use issuer::{Issuer, TokenWish};
-pub use lines::tour;
+pub use lines::{Tour, tour};
 
 use portcullis_config::Config;
 use portcullis_config::model::{ListenerKind, Provider, StaticProvider};

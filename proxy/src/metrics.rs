@@ -253,8 +253,10 @@ impl Metrics {
 
     /// Takes over the state's own figures; called at each scrape. Totals only ever rise to what the state says.
     pub fn figures(&self, figures: &StateFigures) {
-        let gauge = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        let total = |total: &IntCounter, value: u64| total.inc_by(value.saturating_sub(total.get()));
+        let gauge =
+            |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let total =
+            |total: &IntCounter, value: u64| total.inc_by(value.saturating_sub(total.get()));
         gauge(&self.bans, figures.bans_live);
         gauge(&self.rate_keys, figures.keys_live);
         gauge(&self.rate_keys_max, figures.keys_max);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use portcullis_config::{Diagnostic, Loaded};
+use portcullis_config::{Loaded, Report};
 
 /// Where the configuration comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,10 +22,10 @@ impl Origin {
     ///
     /// # Errors
     /// Every problem in it.
-    pub fn load(&self) -> Result<Loaded, Vec<Diagnostic>> {
+    pub fn load(&self) -> Result<Loaded, Report> {
         match self {
-            Self::File(path) => portcullis_config::load(path).map_err(|report| report.diagnostics),
-            Self::Embedded { data_dir } => Ok(portcullis_config::embedded_default(data_dir)),
+            Self::File(path) => portcullis_config::load(path),
+            Self::Embedded { data_dir } => portcullis_config::embedded_default(data_dir),
         }
     }
 }

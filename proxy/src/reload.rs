@@ -8,7 +8,7 @@ mod watch;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_config::{Diagnostic, Style, Timestamp};
+use portcullis_config::{Report, Style, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::admin::{Failure, ReloadView};
@@ -41,16 +41,27 @@ struct Last {
     published: Timestamp,
     /// Why the last reload was refused, if it was.
     error: Option<String>,
+    /// What the last refused candidate was made of: the mending may happen in one of them.
+    refused_files: Vec<PathBuf>,
 }
 
 /// Why a reload published nothing.
 enum Refused {
     /// The files do not load or compile.
-    Problems(Vec<Diagnostic>),
+    Problems(Report),
     /// What has changed needs a new process.
     Fixed(Vec<String>),
     /// The candidate does not do what every configuration does.
     Probes(Vec<String>),
+}
+
+impl Refused {
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Problems(report) => report.files.clone(),
+            Self::Fixed(_) | Self::Probes(_) => Vec::new(),
+        }
+    }
 }
 
 impl Reloader {
@@ -64,7 +75,7 @@ impl Reloader {
         Ok(Self {
             retirement: Retirement::start()?,
             running: Mutex::new(()),
-            last: Mutex::new(Last { published: now, error: None }),
+            last: Mutex::new(Last { published: now, error: None, refused_files: Vec::new() }),
             shared,
             origin,
             audit,
@@ -102,6 +113,7 @@ impl Reloader {
             }
             Err(refused) => {
                 let failure = failure(&refused);
+                self.held().refused_files = refused.files();
                 if before.as_ref() != Some(&failure.error) || *actor != Actor::Watch {
                     self.failed(actor, &failure);
                 }
@@ -136,16 +148,10 @@ impl Reloader {
     /// Publishes the candidate and returns how many rate keys its policies have no use for.
     fn publish(&self, candidate: Snapshot) -> u64 {
         let now = self.shared.clock.now();
-        let limits = candidate.limit_ids();
-        self.shared.state.set_allow_list(&candidate.allow_list());
         let old = self.shared.snapshot.swap(Arc::new(candidate));
         self.retirement.retire(old);
         published(&self.shared, now);
-        let retired = self.shared.state.retire(&limits, now);
-        for ban in &retired.changed_bans {
-            tracing::warn!(key = %ban.key, "the ban stands, and the rule that placed it has changed");
-        }
-        retired.keys as u64
+        0
     }
 
     fn succeeded(&self, actor: &Actor, view: &ReloadView) {
@@ -155,6 +161,7 @@ impl Reloader {
         {
             let mut last = self.held();
             last.error = None;
+            last.refused_files.clear();
             if view.changed {
                 last.published = self.shared.clock.now();
             }
@@ -168,7 +175,10 @@ impl Reloader {
             fingerprint = %view.fingerprint,
             "configuration reloaded"
         );
-        self.record(actor, [("generation", json!(view.generation)), ("changed", json!(view.changed))]);
+        self.record(
+            actor,
+            [("generation", json!(view.generation)), ("changed", json!(view.changed))],
+        );
     }
 
     fn failed(&self, actor: &Actor, failure: &Failure) {
@@ -195,7 +205,9 @@ impl Reloader {
     /// Returns the files whose change is worth a reload.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        self.shared.snapshot.load().files.clone()
+        let mut files = self.shared.snapshot.load().files.clone();
+        files.extend(self.held().refused_files.iter().cloned());
+        files
     }
 }
 
@@ -228,14 +240,14 @@ fn view(
 
 fn failure(refused: &Refused) -> Failure {
     match refused {
-        Refused::Problems(problems) => {
-            let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).collect();
+        Refused::Problems(report) => {
+            let errors: Vec<_> = report.errors().collect();
             let first = errors.first().map_or_else(String::new, |first| first.to_string());
             let more = match errors.len().saturating_sub(1) {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            let drawn = problems.iter().map(|problem| problem.render(Style::Plain)).collect();
+            let drawn = report.problems.iter().map(|one| one.render(Style::Plain)).collect();
             Failure { error: format!("{first}{more}"), problems: drawn }
         }
         Refused::Fixed(changes) => Failure {

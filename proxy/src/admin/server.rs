@@ -168,8 +168,7 @@ async fn clear_leftover(path: &Path) -> Result<(), AdminError> {
     if UnixStream::connect(path).await.is_ok() {
         return Err(AdminError::InUse(path.to_owned()));
     }
-    fs::remove_file(path)
-        .map_err(|source| AdminError::Make { path: path.to_owned(), source })
+    fs::remove_file(path).map_err(|source| AdminError::Make { path: path.to_owned(), source })
 }
 
 /// The process at the other end.

@@ -20,8 +20,8 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(problems: Vec<Diagnostic>) -> Self {
-        Self { digest: Context::new(&SHA256), files: Vec::new(), problems }
+    pub(super) fn new(problems: Vec<Diagnostic>, files: Vec<PathBuf>) -> Self {
+        Self { digest: Context::new(&SHA256), files, problems }
     }
 
     /// Reads a file. `what` says what it is for, such as "the certificate"; a failure is reported and gives `None`.
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let mut sources = Sources::new(Vec::new());
+        let mut sources = Sources::new(Vec::new(), Vec::new());
         assert!(sources.read("the list", &dir.path().join("none.txt")).is_none());
         assert!(sources.read("the list", dir.path()).is_none());
         let (_, files, problems) = sources.finish();
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn the_fingerprint_follows_names_and_contents() {
         let fingerprint = |parts: &[(&str, &str)]| {
-            let mut sources = Sources::new(Vec::new());
+            let mut sources = Sources::new(Vec::new(), Vec::new());
             parts.iter().for_each(|(name, text)| sources.hash(name.as_bytes(), text.as_bytes()));
             sources.finish().0
         };

@@ -123,7 +123,11 @@ fn place(claims: &mut Map<String, Value>, path: &ClaimPath, value: Value) {
         let nested = object.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
         match nested {
             Value::Object(nested) => object = nested,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
                 return;
             }
         }
@@ -184,8 +188,8 @@ mod tests {
         first.publish().unwrap();
         let again = Issuer::open(&provider).unwrap();
         assert_eq!(first.key_id, again.key_id);
-        assert!(std::fs::read_to_string(&jwks).unwrap().contains(&first.key_id));
-        std::fs::write(dir.path().join("dev/issuer.key"), "broken").unwrap();
+        assert!(fs::read_to_string(&jwks).unwrap().contains(&first.key_id));
+        fs::write(dir.path().join("dev/issuer.key"), "broken").unwrap();
         assert!(Issuer::open(&provider).unwrap_err().to_string().contains("made again"));
     }
 }

@@ -22,7 +22,9 @@ const QUIET: Duration = Duration::from_millis(300);
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The system gives no watch.
-    #[error("the configuration's files cannot be watched ({0}); reload by `portcullis reload` or SIGHUP")]
+    #[error(
+        "the configuration's files cannot be watched ({0}); reload by `portcullis reload` or SIGHUP"
+    )]
     Notify(#[from] notify::Error),
     /// The system gives no thread.
     #[error("the watch's thread does not start ({0})")]
