@@ -7,6 +7,7 @@
 mod byte_set;
 mod captures;
 mod diagnostic;
+mod operator;
 mod source;
 mod transformation;
 
