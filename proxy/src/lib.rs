@@ -1,1 +1,13 @@
 //! The shell around the pure crates: sockets, TLS, files, signals, the clock, the admin socket.
+//!
+//! One function, [`compile`](compile::compile), turns what the operator wrote into a [`Snapshot`](snapshot::Snapshot);
+//! start-up, `check` and reload all call it. One [`Shared`](shared::Shared) per process holds the published snapshot
+//! and everything that outlives it: counters and bans, the clock, metrics, logs.
+
+pub mod clock;
+pub mod log;
+pub mod metrics;
+pub mod reason;
+pub mod router;
+pub mod shared;
+pub mod snapshot;

@@ -1,1 +1,14 @@
 //! A SecLang engine that runs the OWASP Core Rule Set: parse, compile, evaluate.
+//!
+//! The crate knows no file system, no network, no clock and no HTTP library: its caller hands it
+//! rule text through [`Resolve`] and a request piece by piece. Everything that can fail fails in
+//! compilation, with every error at once and a caret under each; evaluation is total on any bytes.
+
+mod byte_set;
+mod captures;
+mod diagnostic;
+mod source;
+mod transformation;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use source::{Resolve, ResolveError, Source};
