@@ -1,10 +1,11 @@
 //! The shell around the pure crates: sockets, TLS, files, signals, the clock, the admin socket.
 //!
-//! One function, [`compile`](compile::compile), turns what the operator wrote into a [`Snapshot`](snapshot::Snapshot);
+//! One function, `compile`, turns what the operator wrote into a [`Snapshot`](snapshot::Snapshot);
 //! start-up, `check` and reload all call it. One [`Shared`](shared::Shared) per process holds the published snapshot
 //! and everything that outlives it: counters and bans, the clock, metrics, logs.
 
 pub mod clock;
+pub mod geo;
 pub mod log;
 pub mod metrics;
 pub mod reason;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use portcullis_policy::State;
 
 use crate::clock::Clock;
 use crate::log::{EventLog, RequestLog};
@@ -14,6 +15,8 @@ use crate::snapshot::Snapshot;
 pub struct Shared {
     /// The published snapshot. A request calls `load_full` once, at its start.
     pub snapshot: ArcSwap<Snapshot>,
+    /// Counters and bans.
+    pub state: State,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

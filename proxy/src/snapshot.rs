@@ -2,7 +2,14 @@
 
 mod certificates;
 
+use std::sync::Arc;
+
+use portcullis_config::Config;
+
 pub use certificates::Certificates;
+
+use crate::geo::Country;
+use crate::router::Router;
 
 /// One generation of the configuration, compiled. A request pins one at its start and never looks again.
 #[derive(Debug)]
@@ -11,4 +18,12 @@ pub struct Snapshot {
     pub generation: u64,
     /// SHA-256 over every byte that the compilation read, in hex.
     pub fingerprint: String,
+    /// What the operator decided.
+    pub config: Arc<Config>,
+    /// Hosts and routes.
+    pub router: Router,
+    /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
+    pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// The country database, if one is loaded.
+    pub geo: Option<Arc<Country>>,
 }
