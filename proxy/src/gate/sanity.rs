@@ -106,52 +106,53 @@ fn check_expectations(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn target(head: &RequestHeader) -> Result<Target, Refusal> {
-    let authority = authority(head)?;
-    let (name, _port) = split_authority(&authority).ok_or_else(|| malformed("the host is not a host"))?;
+    let (named, uri) = split_target(head)?;
+    let authority = authority(head, named)?;
+    let (name, _port) = split_authority(authority).ok_or_else(|| malformed("the host is not a host"))?;
+    let is_odd = |byte: &u8| byte.is_ascii_control() || b" #".contains(byte);
+    if uri.iter().any(is_odd) {
+        return Err(malformed("a control byte, a space or a fragment in the target"));
+    }
     let host = Bytes::from(name.to_ascii_lowercase());
-    let uri = origin_form(head)?;
+    let authority = Bytes::copy_from_slice(authority);
     let (path, query) = match uri.iter().position(|byte| *byte == b'?') {
         Some(at) => (uri.slice(..at), uri.slice(at + 1..)),
         None => (uri.clone(), Bytes::new()),
     };
-    Ok(Target { host, authority: Bytes::from(authority), path, query, uri })
+    Ok(Target { host, authority, path, query, uri })
+}
+
+/// The target's authority, if it has one, and its path and query. Pingora keeps an absolute target verbatim.
+fn split_target(head: &RequestHeader) -> Result<(Option<&[u8]>, Bytes), Refusal> {
+    let raw = head.raw_path();
+    let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    if raw.starts_with(b"/") {
+        return Ok((named, Bytes::copy_from_slice(raw)));
+    }
+    let colon = raw.iter().position(|byte| *byte == b':').ok_or_else(|| malformed("the target has no path"))?;
+    let (scheme, rest) = raw.split_at(colon);
+    let known = scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"http");
+    let rest = rest.strip_prefix(b"://").filter(|_| known).ok_or_else(|| malformed("the target has no path"))?;
+    let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+    Ok((Some(authority), Bytes::from([slash, path].concat())))
 }
 
 /// The one authority of the request: `Host`, the target's own, or both if they are the same.
-fn authority(head: &RequestHeader) -> Result<Vec<u8>, Refusal> {
+fn authority<'a>(head: &'a RequestHeader, named: Option<&'a [u8]>) -> Result<&'a [u8], Refusal> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next().map(HeaderValue::as_bytes);
     if hosts.next().is_some() {
         return Err(malformed("more than one Host"));
     }
-    let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
     match (host, named) {
         (Some(host), Some(named)) if !host.eq_ignore_ascii_case(named) => {
             Err(malformed("Host and the target's authority differ"))
         }
-        (_, Some(one)) | (Some(one), None) => Ok(one.to_vec()),
+        (_, Some(one)) | (Some(one), None) => Ok(one),
         (None, None) => Err(malformed("no Host")),
     }
-}
-
-/// Path and query; an absolute target is taken by its path, `*` stands for `OPTIONS` of the whole server.
-fn origin_form(head: &RequestHeader) -> Result<Bytes, Refusal> {
-    let raw = head.raw_path();
-    let target = if raw.starts_with(b"/") {
-        raw
-    } else if head.uri.scheme().is_some() {
-        head.uri.path_and_query().map_or(&b"/"[..], |target| target.as_str().as_bytes())
-    } else {
-        return Err(malformed("the target has no path"));
-    };
-    let is_odd = |byte: &u8| byte.is_ascii_control() || *byte == b' ' || *byte == b'#';
-    if target.iter().any(is_odd) {
-        return Err(malformed("a control byte, a space or a fragment in the target"));
-    }
-    if !target.starts_with(b"/") {
-        return Err(malformed("the target has no path"));
-    }
-    Ok(Bytes::copy_from_slice(target))
 }
 
 /// Takes `name[:port]` or `[address][:port]` apart: the name without brackets, and the port's digits. `None` if it is
