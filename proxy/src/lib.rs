@@ -5,6 +5,8 @@
 //! and everything that outlives it: counters and bans, the clock, metrics, logs.
 
 pub mod clock;
+pub mod edge;
+mod gate;
 pub mod geo;
 pub mod log;
 pub mod metrics;
@@ -12,3 +14,4 @@ pub mod reason;
 pub mod router;
 pub mod shared;
 pub mod snapshot;
+mod upstream;

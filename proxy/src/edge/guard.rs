@@ -159,7 +159,7 @@ impl Shutdown for Guard {
         if let Err(error) = self.flush().await {
             tracing::debug!(%error, "the last bytes did not go out");
         }
-        self.inner.shutdown().await;
+        Shutdown::shutdown(self.inner.as_mut()).await;
     }
 }
 

@@ -29,7 +29,7 @@ pub fn install_provider() {
 }
 
 /// Builds the acceptor of one listener.
-pub(super) fn acceptor(shared: &Arc<Shared>, versions: TlsVersions) -> Result<Acceptor, rustls::Error> {
+pub(super) fn acceptor(shared: &Arc<Shared>, listener: usize, versions: TlsVersions) -> Result<Acceptor, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = match versions {
         TlsVersions::Tls13 => ONLY_13,
@@ -38,13 +38,17 @@ pub(super) fn acceptor(shared: &Arc<Shared>, versions: TlsVersions) -> Result<Ac
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(FromSnapshot(Arc::clone(shared))));
+        .with_cert_resolver(Arc::new(FromSnapshot { shared: Arc::clone(shared), listener }));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Acceptor::from_server_config(Arc::new(config)))
 }
 
 /// Chooses the certificate by server name from the published snapshot.
-struct FromSnapshot(Arc<Shared>);
+struct FromSnapshot {
+    shared: Arc<Shared>,
+    /// The place in the configuration's `listeners`.
+    listener: usize,
+}
 
 impl fmt::Debug for FromSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +58,8 @@ impl fmt::Debug for FromSnapshot {
 
 impl ResolvesServerCert for FromSnapshot {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.snapshot.load().certificates.resolve(hello.server_name())
+        let snapshot = self.shared.snapshot.load();
+        let certificates = snapshot.certificates.get(self.listener)?.as_ref()?;
+        Some(certificates.resolve(hello.server_name()))
     }
 }

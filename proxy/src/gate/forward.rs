@@ -69,7 +69,7 @@ impl Forward {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
-    const fn backend(&self) -> &Backend {
+    fn backend(&self) -> &Backend {
         &self.upstream.backend
     }
 
@@ -139,7 +139,7 @@ fn strip(head: &mut RequestHeader) {
     head.remove_header(&TE);
     let claims = |name: &HeaderName| {
         let folded = fold(name.as_str());
-        CLAIMS.contains(&folded.as_str()) || portcullis_identity::headers::is_reserved(name.as_str().as_bytes())
+        CLAIMS.contains(&folded.as_str()) || folded.starts_with("x-edge-")
     };
     let named: Vec<HeaderName> = head.headers.keys().filter(|name| claims(name)).cloned().collect();
     for name in named {

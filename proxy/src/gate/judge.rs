@@ -30,7 +30,7 @@ pub(super) async fn judge(gate: &Gate, session: &mut Session, work: &mut Work) -
     let entry = routing::find(&snapshot, &work.connection, &target)?;
     work.entry = Some(Arc::clone(&entry));
     let (backend, plan) = match &entry.route.action {
-        RouteAction::Forward { backend, body, .. } => (backend, *body),
+        RouteAction::Forward { backend, body, .. } => (backend, body),
         RouteAction::Redirect { status, to } => return Err(redirect(status.code(), to)),
     };
     let upstream = gate.turns.of(&snapshot).get(backend);
@@ -52,7 +52,7 @@ async fn read_body(
     gate: &Gate,
     session: &mut Session,
     work: &mut Work,
-    plan: BodyPlan,
+    plan: &BodyPlan,
     is_asserted: bool,
 ) -> Result<Option<Held>, Refusal> {
     if session.is_body_empty() {
@@ -62,7 +62,7 @@ async fn read_body(
     let limits = &snapshot.config.limits;
     let reading = match plan {
         BodyPlan::Inspect { limit, inspect, oversize } => {
-            let limit = if oversize == Oversize::Deny { limit.min(inspect) } else { limit };
+            let limit = if *oversize == Oversize::Deny { (*limit).min(*inspect) } else { *limit };
             Reading { limit, is_inspected: true, limits }
         }
         // The assertion is over the body's hash, so the body must be here before it.

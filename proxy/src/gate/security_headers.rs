@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use http::header::{HeaderName, SERVER};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use pingora::http::ResponseHeader;
 
@@ -24,7 +24,7 @@ const API: &[(&str, &str)] = &[
 ];
 
 /// What tells strangers which software answers.
-const UNSENT: &[HeaderName] = &[SERVER, HeaderName::from_static("x-powered-by")];
+const UNSENT: &[&str] = &["server", "x-powered-by"];
 
 static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let pair = |(name, value): &(&'static str, &'static str)| {
@@ -41,7 +41,7 @@ pub(crate) fn security_headers() -> &'static HeaderMap {
 /// Sets them on an answer, over whatever the origin said, and takes away what no answer carries.
 pub(super) fn apply(response: &mut ResponseHeader) -> pingora::Result<()> {
     for name in UNSENT {
-        response.remove_header(name);
+        response.remove_header(*name);
     }
     for (name, value) in security_headers() {
         response.insert_header(name, value)?;
