@@ -10,6 +10,7 @@ mod writer;
 
 pub use escape::Escaped;
 pub use line::Line;
+pub(crate) use line::rfc3339;
 pub use record::{
     ClientRecord, EventRecord, IdentityRecord, PolicyRecord, RateLimitRecord, RequestRecord,
     UpstreamRecord, WafRecord,

@@ -5,6 +5,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use portcullis_policy::state::StateFigures;
+
 use crate::reason::Reason;
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -45,8 +47,16 @@ pub struct Metrics {
     pub config_last_success_time: IntGauge,
     /// Bans in force.
     pub bans: IntGauge,
-    /// Bans that began, by origin: `policy` or `operator`.
+    /// Bans that began, by origin: `rule` or `operator`.
     pub bans_added: IntCounterVec,
+    /// Rate keys held.
+    pub rate_keys: IntGauge,
+    /// The cap on rate keys.
+    pub rate_keys_max: IntGauge,
+    /// Rate keys pushed out at the cap before their window had passed.
+    pub rate_keys_evicted: IntCounter,
+    /// Bans dropped at the cap before their end.
+    pub bans_evicted: IntCounter,
     /// Writes of the ban file that the disk refused.
     pub ban_write_errors: IntCounter,
     /// Log lines lost because the writer fell behind or the disk refused, by log.
@@ -176,6 +186,18 @@ impl Metrics {
                 "Bans that began, by origin.",
                 &["origin"],
             ),
+            rate_keys: gauge(r, "edge_rate_keys", "Keys of rate limits held."),
+            rate_keys_max: gauge(r, "edge_rate_keys_limit", "The cap on keys of rate limits."),
+            rate_keys_evicted: counter(
+                r,
+                "edge_rate_keys_evicted_total",
+                "Keys pushed out at the cap before their window had passed.",
+            ),
+            bans_evicted: counter(
+                r,
+                "edge_bans_evicted_total",
+                "Bans dropped at the cap before their end.",
+            ),
             ban_write_errors: counter(
                 r,
                 "edge_ban_write_errors_total",
@@ -209,6 +231,9 @@ impl Metrics {
         for result in ["ok", "error"] {
             self.config_reloads.with_label_values(&[result]);
         }
+        for origin in ["rule", "operator"] {
+            self.bans_added.with_label_values(&[origin]);
+        }
         for log in ["requests", "events"] {
             self.log_dropped.with_label_values(&[log]);
             self.log_lines.with_label_values(&[log]);
@@ -224,6 +249,20 @@ impl Metrics {
     pub fn answered(&self, status: u16, took: std::time::Duration) {
         self.http_requests.with_label_values(&[status.to_string().as_str()]).inc();
         self.request_duration.observe(took.as_secs_f64());
+    }
+
+    /// Takes over the state's own figures; called at each scrape. Totals only ever rise to what the state says.
+    pub fn figures(&self, figures: &StateFigures) {
+        let gauge =
+            |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let total =
+            |total: &IntCounter, value: u64| total.inc_by(value.saturating_sub(total.get()));
+        gauge(&self.bans, figures.bans_live);
+        gauge(&self.rate_keys, figures.keys_live);
+        gauge(&self.rate_keys_max, figures.keys_max);
+        total(&self.rate_keys_evicted, figures.keys_evicted_total);
+        total(&self.bans_evicted, figures.bans_evicted_total);
+        total(&self.bans_added.with_label_values(&["rule"]), figures.bans_started_total);
     }
 
     /// Writes every family in Prometheus' text format.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::State;
 
 use crate::clock::Clock;
@@ -17,6 +18,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Counters and bans.
     pub state: State,
+    /// What signs the edge's word to its backends.
+    pub assertion_key: AssertionKey,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

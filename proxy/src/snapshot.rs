@@ -2,9 +2,13 @@
 
 mod certificates;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_config::Config;
+use portcullis_config::model::ProviderId;
+use portcullis_identity::Verifier;
 
 pub use certificates::Certificates;
 
@@ -24,6 +28,10 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// What verifies the tokens of each identity provider.
+    pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
     /// The country database, if one is loaded.
     pub geo: Option<Arc<Country>>,
+    /// Every file and directory that it was made of: a change of one is worth a reload.
+    pub files: Vec<PathBuf>,
 }
