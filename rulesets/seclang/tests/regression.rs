@@ -8,6 +8,8 @@ mod files;
 mod request;
 #[path = "regression/run.rs"]
 mod run;
+#[path = "regression/server.rs"]
+mod server;
 #[path = "regression/sets.rs"]
 mod sets;
 

@@ -156,7 +156,9 @@ impl State {
                 self.post_arguments(&raw, program.settings.arguments_max);
             }
             Some(kind @ (Kind::Multipart | Kind::Json | Kind::Xml)) => {
-                if self.body.forced_variable {
+                // Rules for JSON read the raw text too, as ModSecurity 3 has it; files and documents
+                // are read as parts only, unless a rule asks for the whole.
+                if self.body.forced_variable || kind == Kind::Json {
                     self.values.set(Variable::RequestBody, &raw);
                 }
                 self.parse_body(program, kind, &raw);

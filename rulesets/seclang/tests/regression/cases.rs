@@ -122,7 +122,7 @@ fn collect(directory: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             collect(&path, into);
-        } else if path.extension().is_some_and(|ext| ext == "yaml") {
+        } else if path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml") {
             into.push(path);
         }
     }

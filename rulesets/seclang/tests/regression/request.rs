@@ -61,8 +61,8 @@ fn complete(request: &mut Request) {
     if request.header("connection").is_none() {
         request.add("Connection", b"close");
     }
-    let has_body = !request.body.is_empty() || matches!(request.method.as_slice(), b"POST" | b"PUT");
-    if has_body && request.header("content-length").is_none() {
+    let posted = request.method == b"POST" && request.version == b"HTTP/1.1";
+    if (posted || !request.body.is_empty()) && request.header("content-length").is_none() {
         let length = request.body.len().to_string();
         request.add("Content-Length", length.as_bytes());
     }

@@ -26,8 +26,6 @@ fn setup(version: u8) -> String {
         "setvar:tx.paranoia_level=4,"
     } else {
         "setvar:tx.blocking_paranoia_level=4,setvar:tx.detection_paranoia_level=4,\
-         setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
-         setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535,\
          ctl:ruleRemoveById=910000,"
     };
     format!(
@@ -35,7 +33,9 @@ fn setup(version: u8) -> String {
          SecResponseBodyMimeType text/plain text/html text/xml application/json\n\
          SecAction \"id:900005,phase:1,nolog,pass,{levels}\
          setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,\
-         setvar:tx.arg_length=400\"\n"
+         setvar:tx.arg_length=400,\
+         setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
+         setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535\"\n"
     )
 }
 
