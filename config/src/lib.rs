@@ -19,3 +19,5 @@ pub use secret::{Secret, SecretRef};
 pub use time::Timestamp;
 
 // The security policy schema and its expression language (`armor`, `expr`) stand below this line.
+pub mod armor;
+pub mod expr;
