@@ -36,11 +36,11 @@ fn no_algorithm_in_any_spelling() {
         attacks.push((alg, signed.clone(), Why::NotCompact));
     }
     for alg in ["", "null", "no\u{0}ne", "nоne", "hs256", "RS256 ", "es256", "HS1", "RS1", "dir"] {
-        let token = append(unsigned(&head(alg, "ec"), &admin()), [0; 64]);
+        let token = append(&unsigned(&head(alg, "ec"), &admin()), [0; 64]);
         attacks.push((alg, token, Why::UnknownAlg));
     }
     let untyped = |alg: Value| {
-        append(unsigned(&json!({"alg": alg, "kid": "ec"}).to_string(), &admin()), [0; 64])
+        append(&unsigned(&json!({"alg": alg, "kid": "ec"}).to_string(), &admin()), [0; 64])
     };
     for alg in [json!(null), json!(0), json!(false), json!({}), json!(["none"])] {
         attacks.push(("alg of another type", untyped(alg), Why::UnknownAlg));
@@ -51,7 +51,7 @@ fn no_algorithm_in_any_spelling() {
 #[test]
 fn a_missing_or_empty_signature() {
     let signed = unsigned(&head("ES256", "ec"), &admin());
-    let zeros = |count: usize| append(signed.clone(), vec![0; count]);
+    let zeros = |count: usize| append(&signed, vec![0; count]);
     check(vec![
         ("null signature", format!("{signed}."), Why::NoSignature),
         ("no third part", signed.clone(), Why::NotCompact),
@@ -59,11 +59,7 @@ fn a_missing_or_empty_signature() {
         ("one zero", zeros(1), Why::BadSignature),
         ("zeros of another length", zeros(63), Why::BadSignature),
         ("a long run of zeros", zeros(512), Why::BadSignature),
-        (
-            "DER of two zeros",
-            append(signed.clone(), [0x30, 6, 2, 1, 0, 2, 1, 0]),
-            Why::BadSignature,
-        ),
+        ("DER of two zeros", append(&signed, [0x30, 6, 2, 1, 0, 2, 1, 0]), Why::BadSignature),
     ]);
 }
 

@@ -108,10 +108,11 @@ pub(crate) fn claims_with(name: &str, value: Value) -> Value {
 
 pub(crate) fn with(mut object: Value, name: &str, value: Value) -> Value {
     let members = object.as_object_mut().unwrap();
-    match value {
-        Value::Null => members.remove(name),
-        value => members.insert(name.to_owned(), value),
-    };
+    if value.is_null() {
+        members.remove(name);
+    } else {
+        members.insert(name.to_owned(), value);
+    }
     object
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn unsigned(header: &str, payload: &str) -> String {
     format!("{}.{}", encode(header), encode(payload))
 }
 
-pub(crate) fn append(signed: String, signature: impl AsRef<[u8]>) -> String {
+pub(crate) fn append(signed: &str, signature: impl AsRef<[u8]>) -> String {
     format!("{signed}.{}", encode(signature))
 }
 
@@ -138,25 +139,25 @@ pub(crate) fn by_rsa(key: &RsaKeyPair, header: &str, payload: &str) -> String {
     let mut signature = vec![0; key.public_modulus_len()];
     let rng = SystemRandom::new();
     key.sign(&signature::RSA_PKCS1_SHA256, &rng, signed.as_bytes(), &mut signature).unwrap();
-    append(signed, signature)
+    append(&signed, signature)
 }
 
 pub(crate) fn by_ec(key: &EcdsaKeyPair, header: &str, payload: &str) -> String {
     let signed = unsigned(header, payload);
     let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-    append(signed, signature)
+    append(&signed, signature)
 }
 
 pub(crate) fn by_ed(key: &Ed25519KeyPair, header: &str, payload: &str) -> String {
     let signed = unsigned(header, payload);
     let signature = key.sign(signed.as_bytes());
-    append(signed, signature)
+    append(&signed, signature)
 }
 
 pub(crate) fn by_secret(secret: &[u8], header: &str, payload: &str) -> String {
     let signed = unsigned(header, payload);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
-    append(signed, tag)
+    append(&signed, tag)
 }
 
 /// A token that is right, with these claims.

@@ -6,11 +6,13 @@ use super::*;
 use crate::base64url::encode;
 use crate::forge::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "cases are written as `json!`")]
 fn set(keys: Value) -> Result<KeySet, KeyError> {
     KeySet::from_jwks(json!({ "keys": keys }).to_string().as_bytes(), &Algorithm::ALL[..10])
 }
 
 /// Reads a set of one key and returns what is wrong with it.
+#[expect(clippy::needless_pass_by_value, reason = "cases are written as `json!`")]
 fn fault(key: Value) -> Option<KeyFault> {
     match set(json!([key])) {
         Ok(_) => None,

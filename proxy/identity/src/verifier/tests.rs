@@ -202,7 +202,7 @@ fn every_rule_on_the_form_holds() {
         (format!("{h}.{p}.{s}\n"), Some(Why::BadBase64)),
         (format!(" {good}"), Some(Why::BadBase64)),
         (format!("{h}.{p}=.{s}"), Some(Why::BadBase64)),
-        (format!("{h}.{p}.{}+", &s[..s.len() - 1]), Some(Why::BadBase64)),
+        (format!("{h}.{p}.{}+", s.split_at(s.len() - 1).0), Some(Why::BadBase64)),
         (format!("{h}.{p}.{noncanonical}"), Some(Why::BadBase64)),
         (sign(twice, &claims().to_string()), Some(Why::BadHeader)),
         (sign("[]", "{}"), Some(Why::BadHeader)),
@@ -371,7 +371,7 @@ fn identity_platform_tokens_follow_its_own_rules() {
     }
     assert_eq!(why(&head, &with("sub", json!("u".repeat(128)))), None);
     assert_eq!(why(&head, &with("auth_time", json!(NOW_SECS + 30))), None);
-    let nameless = crate::forge::with(head.clone(), "kid", Value::Null);
+    let nameless = crate::forge::with(head, "kid", Value::Null);
     assert_eq!(why(&nameless, &platform_claims()), Some("missing_kid"));
     let signed_by_account = crate::forge::with(nameless, "typ", json!("JWT"));
     assert_eq!(why(&signed_by_account, &with("aud", json!(custom))), Some("custom_token"));
