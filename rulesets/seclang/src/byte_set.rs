@@ -1,0 +1,77 @@
+//! A set of byte values in 256 bits: what a text holds, what a condition asks for.
+
+/// A set of byte values.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// No byte.
+    pub(crate) const EMPTY: Self = Self([0; 4]);
+    /// Every byte.
+    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
+
+    /// The set of the bytes of a literal; usable in tables.
+    pub(crate) const fn of(bytes: &[u8]) -> Self {
+        let mut set = [0; 4];
+        let mut rest = bytes;
+        while let [first, tail @ ..] = rest {
+            set[(*first >> 6) as usize] |= 1 << (*first & 63);
+            rest = tail;
+        }
+        Self(set)
+    }
+
+    /// The set of the bytes that a text holds. One pass, no branches.
+    pub(crate) fn held_by(text: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        for &byte in text {
+            set.insert(byte);
+        }
+        set
+    }
+
+    /// The set of an inclusive range.
+    pub(crate) const fn range(first: u8, last: u8) -> Self {
+        let mut set = [0; 4];
+        let mut byte = first as usize;
+        while byte <= last as usize {
+            set[byte >> 6] |= 1 << (byte & 63);
+            byte += 1;
+        }
+        Self(set)
+    }
+
+    /// The bytes that stand in either.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Self([a | e, b | f, c | g, d | h])
+    }
+
+    /// The bytes that do not stand in it.
+    pub(crate) const fn not(self) -> Self {
+        let [a, b, c, d] = self.0;
+        Self([!a, !b, !c, !d])
+    }
+
+    /// Whether the two share a byte.
+    pub(crate) const fn meets(&self, other: &Self) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a & e) | (b & f) | (c & g) | (d & h) != 0
+    }
+
+    /// Whether `byte` stands in it.
+    pub(crate) const fn contains(&self, byte: u8) -> bool {
+        self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
+    }
+
+    /// Adds one byte.
+    pub(crate) const fn insert(&mut self, byte: u8) {
+        self.0[(byte >> 6) as usize] |= 1 << (byte & 63);
+    }
+
+    /// How many bytes stand in it.
+    pub(crate) const fn len(&self) -> u32 {
+        let [a, b, c, d] = self.0;
+        a.count_ones() + b.count_ones() + c.count_ones() + d.count_ones()
+    }
+}
