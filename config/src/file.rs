@@ -56,6 +56,7 @@ pub(crate) fn decode(source: &SourceFile, base: &Path, files: Files) -> Decoded 
     context.problems.sort_by_key(|problem| problem.at.as_ref().map(|at| at.span.start));
     // What stands under an alias is decoded once for each place that names it.
     context.problems.dedup();
+    context.hide_secrets();
     Decoded {
         config,
         problems: context.problems,
@@ -76,6 +77,8 @@ struct Context<'a> {
     state_dir: PathBuf,
     problems: Vec<Diagnostic>,
     found: Vec<PathBuf>,
+    /// What stands in the text where a reference to a secret belongs.
+    inline_secrets: Vec<Range<usize>>,
     used: BTreeSet<(&'static str, &'static str)>,
 }
 
@@ -91,6 +94,7 @@ impl<'a> Context<'a> {
             state_dir: base.to_owned(),
             problems: Vec::new(),
             found: Vec::new(),
+            inline_secrets: Vec::new(),
             used: BTreeSet::new(),
         }
     }
@@ -111,6 +115,17 @@ impl<'a> Context<'a> {
 
     fn report(&mut self, diagnostic: Diagnostic, place: Range<usize>) {
         self.problems.push(diagnostic.in_source(self.source, place));
+    }
+
+    /// Draws every problem from a text without the inline secrets: a problem's neighbouring lines are shown too.
+    fn hide_secrets(&mut self) {
+        if self.inline_secrets.is_empty() {
+            return;
+        }
+        let hidden = self.source.without(&self.inline_secrets);
+        for at in self.problems.iter_mut().filter_map(|problem| problem.at.as_mut()) {
+            at.file = hidden.clone();
+        }
     }
 }
 
