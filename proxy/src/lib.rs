@@ -5,6 +5,7 @@
 //! and everything that outlives it: counters and bans, the clock, metrics, logs.
 
 pub mod admin;
+mod atomic_file;
 pub mod audit;
 pub mod bans;
 pub mod clock;
@@ -18,5 +19,6 @@ pub mod origin;
 pub mod reason;
 pub mod reload;
 pub mod router;
+pub mod run;
 pub mod shared;
 pub mod snapshot;
