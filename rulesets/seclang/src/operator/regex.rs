@@ -110,10 +110,14 @@ pub(super) fn build(
         .nfa_size_limit(Some(bytes_max))
         .onepass_size_limit(Some(1 << 20))
         .hybrid_cache_capacity(1 << 20);
-    meta::Builder::new().syntax(syntax).configure(limits).build(translated).map_err(explain)
+    meta::Builder::new()
+        .syntax(syntax)
+        .configure(limits)
+        .build(translated)
+        .map_err(|error| explain(&error))
 }
 
-fn explain(error: meta::BuildError) -> OperatorError {
+fn explain(error: &meta::BuildError) -> OperatorError {
     if let Some(limit) = error.size_limit() {
         return OperatorError::new(format!("the pattern needs more than {limit} bytes"));
     }

@@ -18,5 +18,5 @@ fn passes_luhn(text: &[u8]) -> bool {
         sum += u64::from(if doubled > 9 { doubled - 9 } else { doubled });
         count += 1;
     }
-    count > 0 && sum % 10 == 0
+    count > 0 && sum.is_multiple_of(10)
 }
