@@ -10,5 +10,5 @@ mod server;
 mod status;
 
 pub use client::{Client, ClientError};
-pub use message::{AddBan, BanView, Failure, ReloadView, StatusView};
+pub use message::{AddBan, BanView, Failure, PolicyView, ReloadView, StatusView};
 pub use server::{AdminError, AdminServer, Operator};

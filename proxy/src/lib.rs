@@ -5,6 +5,7 @@
 //! and everything that outlives it: counters and bans, the clock, metrics, logs.
 
 pub mod admin;
+mod atomic_file;
 pub mod audit;
 pub mod bans;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod origin;
 pub mod reason;
 pub mod reload;
 pub mod router;
+pub mod run;
 pub mod shared;
 pub mod snapshot;
 mod upstream;

@@ -1,9 +1,10 @@
-//! Files that are made once, whole, and with the mode that a secret needs.
+//! The files of the development set-up.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::atomic_file;
+pub(super) use crate::atomic_file::{PUBLIC, SECRET};
 
 /// Why something of the development set-up cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -35,31 +36,15 @@ pub enum DevError {
 
 /// Makes a directory with mode 0700 if it is not there.
 pub(super) fn make_directory(path: &Path) -> Result<(), DevError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = atomic_file::private_directory(path);
     made.map_err(|source| DevError::Make { path: path.to_owned(), source })
 }
 
-/// Writes a file under another name and moves it to its place, so that a reader sees all of it or none.
+/// Writes a file and the directory that it is in.
 pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DevError> {
-    let failed = |source| DevError::Make { path: path.to_owned(), source };
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_directory(parent)?;
     }
-    let mut hidden = path.as_os_str().to_owned();
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    let hidden = PathBuf::from(hidden);
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&hidden)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&hidden, path));
-    written.map_err(failed)
+    let written = atomic_file::replace(path, bytes, mode);
+    written.map_err(|source| DevError::Make { path: path.to_owned(), source })
 }
-
-/// The mode of a secret.
-pub(super) const SECRET: u32 = 0o600;
-/// The mode of what everybody may read.
-pub(super) const PUBLIC: u32 = 0o644;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use portcullis_config::model::LogTarget;
 use prometheus::IntCounter;
 
 use super::line::Line;
@@ -24,12 +25,25 @@ const BATCH_BYTES: usize = 64 * 1024;
 pub enum Target {
     /// Standard output.
     Stdout,
+    /// Standard error.
+    Stderr,
     /// A file that is appended to, created with mode 0640.
     File(PathBuf),
     /// Nowhere.
     Off,
     /// A buffer that a test reads.
     Memory(Arc<Mutex<Vec<u8>>>),
+}
+
+impl From<&LogTarget> for Target {
+    fn from(target: &LogTarget) -> Self {
+        match target {
+            LogTarget::Stdout => Self::Stdout,
+            LogTarget::Stderr => Self::Stderr,
+            LogTarget::File(path) => Self::File(path.clone()),
+            LogTarget::Off => Self::Off,
+        }
+    }
 }
 
 /// Why a log does not open.
@@ -122,6 +136,7 @@ impl<T: Line> Log<T> {
 
 enum Sink {
     Stdout(io::Stdout),
+    Stderr(io::Stderr),
     File(File),
     Off,
     Memory(Arc<Mutex<Vec<u8>>>),
@@ -131,6 +146,7 @@ impl Sink {
     fn open(target: &Target) -> Result<Self, LogError> {
         Ok(match target {
             Target::Stdout => Self::Stdout(io::stdout()),
+            Target::Stderr => Self::Stderr(io::stderr()),
             Target::File(path) => Self::File(open_file(path)?),
             Target::Off => Self::Off,
             Target::Memory(buffer) => Self::Memory(Arc::clone(buffer)),
@@ -144,6 +160,7 @@ impl Sink {
                 stdout.write_all(bytes)?;
                 stdout.flush()
             }
+            Self::Stderr(stderr) => stderr.write_all(bytes),
             Self::File(file) => file.write_all(bytes),
             Self::Off => Ok(()),
             Self::Memory(buffer) => {
