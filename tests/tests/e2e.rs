@@ -6,5 +6,7 @@ mod bodies;
 mod connections;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
+#[path = "e2e/license.rs"]
+mod license;
 #[path = "e2e/malformed.rs"]
 mod malformed;
