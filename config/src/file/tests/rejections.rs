@@ -910,6 +910,11 @@ const CASES: &[Case] = &[
     ("limits", "bans", "  bans: 100000", "  bans: many", "wrong-value", "from 1000 to 10000000"),
 ];
 
+/// The codes of every problem that the cases bring.
+pub(super) fn found() -> Vec<&'static str> {
+    CASES.iter().flat_map(|case| codes(&changed(REFERENCE, case.2, case.3))).collect()
+}
+
 #[test]
 fn each_key_refuses_what_it_should() {
     let mut ran = 0;
