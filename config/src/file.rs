@@ -13,6 +13,7 @@ pub mod keys;
 mod limits;
 mod lint;
 mod listener;
+pub mod problems;
 mod scalar;
 mod source;
 

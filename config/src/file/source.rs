@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::{Context, Files, keys, scalar};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Geo, ListSource, LogTarget, PolicySource, RuleSetSource};
-use crate::secret::{SecretRef, credential_path};
+use crate::secret::{SecretError, SecretRef, credential_path, why};
 use crate::yaml::Node;
 
 /// The policies that are part of the binary.
@@ -42,7 +42,7 @@ fn there(path: PathBuf, target: Target, node: &Node, cx: &mut Context<'_>) -> Op
         (Target::Directory, Ok(false)) => format!("`{}` is not a directory", path.display()),
         (Target::File | Target::Directory, Ok(_)) => return Some(path),
         (Target::File | Target::Directory, Err(error)) => {
-            format!("cannot read `{}`: {}", path.display(), error.kind())
+            format!("cannot read `{}`: {}", path.display(), why(&error))
         }
     };
     cx.error("unreadable-file", problem, node.value_place());
@@ -91,14 +91,14 @@ pub(super) fn secret(node: &Node, cx: &mut Context<'_>) -> Option<SecretRef> {
     {
         let refused = Diagnostic::error("unreadable-secret", error.to_string());
         let refused = match error {
-            crate::secret::SecretError::SharedMode { .. } => {
+            SecretError::SharedMode { .. } => {
                 refused.help("make it the owner's alone: `chmod 600`")
             }
-            crate::secret::SecretError::Unreadable { .. }
-            | crate::secret::SecretError::NotAFile(_)
-            | crate::secret::SecretError::TooLarge(_)
-            | crate::secret::SecretError::Unset(_)
-            | crate::secret::SecretError::Empty(_) => refused,
+            SecretError::Unreadable { .. }
+            | SecretError::NotAFile(_)
+            | SecretError::TooLarge(_)
+            | SecretError::Unset(_)
+            | SecretError::Empty(_) => refused,
         };
         cx.report(refused, node.value_place());
         return None;

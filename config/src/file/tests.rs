@@ -3,6 +3,7 @@ use super::*;
 use crate::diagnostic::{Style, render_all};
 
 mod across;
+mod broken;
 mod documentation;
 mod rejections;
 

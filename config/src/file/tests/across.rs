@@ -18,41 +18,48 @@ hosts:
       - { path: /health, backend: b, identity: none }
 ";
 
+/// What stands in the small file, what stands there instead, and the codes that this brings.
+const CASES: &[(&str, &str, &[&str])] = &[
+    ("policy: p, ", "", &["unused", "no-policy", "no-policy"]),
+    ("policy: p, ", "policy: p, no_store: true, ", &[]),
+    ("{ any: [dev] }", "none", &["unused", "license-without-identity"]),
+    (
+        "path: /health, backend: b",
+        "path: /api/v1/license/, backend: b",
+        &["license-without-identity"],
+    ),
+    ("path: /health, backend: b", "path: /api/v1/auth/, backend: b", &[]),
+    ("{ any: [dev] } }", "{ any: [dev] }, body: stream }", &["body-streamed"]),
+    ("{ any: [dev] } }", "{ any: [dev] }, body: skip }", &[]),
+    (
+        "{ any: [dev] } }",
+        "{ any: [dev] }, body: { limit: 1MiB, inspect: 8KiB, oversize: pass } }",
+        &["body-not-judged"],
+    ),
+    ("{ any: [dev] } }", "{ any: [dev] }, body: { limit: 1MiB, inspect: 8KiB } }", &[]),
+    ("[10.0.0.1:80]", "[10.0.0.1:80, 10.0.0.2:80]", &["no-health"]),
+    ("[10.0.0.1:80]", "[203.0.113.9:80]", &["plain-upstream"]),
+    ("[10.0.0.1:80]", "[\"[fd00::1]:80\"]", &[]),
+    ("/run/p.sock }", "/run/p.sock, metrics: 0.0.0.0:9443 }", &["metrics-open"]),
+    ("/run/p.sock }", "/run/p.sock, metrics: 127.0.0.1:9443 }", &[]),
+    ("staging", "production", &["per-node-limits"]),
+    ("policies: { ", "policies: { q: { file: q.yaml }, ", &["unused"]),
+    ("backends: { ", "license: { embedded: true }\nbackends: { ", &["unused"]),
+    ("[10.0.0.1:80]", "[embedded]", &["license-not-embedded"]),
+];
+
+/// The codes of every problem that the cases bring.
+pub(super) fn found() -> Vec<&'static str> {
+    CASES.iter().flat_map(|case| codes(&changed(SMALL, case.0, case.1))).collect()
+}
+
 #[test]
 fn each_lint_has_its_twin_without() {
     assert_eq!(codes(SMALL), [""; 0]);
-    for (from, to, expected) in [
-        ("policy: p, ", "", vec!["unused", "no-policy", "no-policy"]),
-        ("policy: p, ", "policy: p, no_store: true, ", vec![]),
-        ("{ any: [dev] }", "none", vec!["unused", "license-without-identity"]),
-        (
-            "path: /health, backend: b",
-            "path: /api/v1/license/, backend: b",
-            vec!["license-without-identity"],
-        ),
-        ("path: /health, backend: b", "path: /api/v1/auth/, backend: b", vec![]),
-        ("{ any: [dev] } }", "{ any: [dev] }, body: stream }", vec!["body-streamed"]),
-        ("{ any: [dev] } }", "{ any: [dev] }, body: skip }", vec![]),
-        (
-            "{ any: [dev] } }",
-            "{ any: [dev] }, body: { limit: 1MiB, inspect: 8KiB, oversize: pass } }",
-            vec!["body-not-judged"],
-        ),
-        ("{ any: [dev] } }", "{ any: [dev] }, body: { limit: 1MiB, inspect: 8KiB } }", vec![]),
-        ("[10.0.0.1:80]", "[10.0.0.1:80, 10.0.0.2:80]", vec!["no-health"]),
-        ("[10.0.0.1:80]", "[203.0.113.9:80]", vec!["plain-upstream"]),
-        ("[10.0.0.1:80]", "[\"[fd00::1]:80\"]", vec![]),
-        ("/run/p.sock }", "/run/p.sock, metrics: 0.0.0.0:9443 }", vec!["metrics-open"]),
-        ("/run/p.sock }", "/run/p.sock, metrics: 127.0.0.1:9443 }", vec![]),
-        ("staging", "production", vec!["per-node-limits"]),
-        ("policies: { ", "policies: { q: { file: q.yaml }, ", vec!["unused"]),
-        ("backends: { ", "license: { embedded: true }\nbackends: { ", vec!["unused"]),
-        ("[10.0.0.1:80]", "[embedded]", vec!["license-not-embedded"]),
-    ] {
-        let text = changed(SMALL, from, to);
-        let decoded = decode_text(&text);
+    for (from, to, expected) in CASES {
+        let decoded = decode_text(&changed(SMALL, from, to));
         let found: Vec<_> = decoded.problems.iter().map(|problem| problem.code).collect();
-        assert_eq!(found, expected, "{to}\n{}", render_all(&decoded.problems, Style::Plain));
+        assert_eq!(found, *expected, "{to}\n{}", render_all(&decoded.problems, Style::Plain));
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use super::super::keys::{Absent, Key, SECTIONS, Section};
+use super::super::problems::PROBLEMS;
+use crate::diagnostic::Severity;
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -58,15 +60,80 @@ fn absent(key: &Key) -> String {
     }
 }
 
-#[test]
-fn the_page_is_what_the_table_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).unwrap();
-        std::fs::write(path, page()).unwrap();
+const PROBLEMS_INTRODUCTION: &str = "\
+# What `portcullis check` says of a configuration
+
+<!-- Made from the table in `config/src/file/problems.rs`; `UPDATE_EXPECT=1 cargo test -p portcullis-config` writes it. -->
+
+Every problem of a file is shown at once: its code, the message, the line with a caret, and advice where there is some.
+
+```text
+unknown-key
+
+  × unknown key `tiemout` in `backends.<id>`
+    ╭─[portcullis.yaml:24:5]
+ 23 │     policy: license-api
+ 24 │     tiemout: 30s
+    ·     ───────
+ 25 │ hosts:
+    ╰────
+  help: did you mean `timeout`?
+```
+
+An error (`×`) refuses the file: `check` exits with 1, `run` does not start, a reload keeps what runs. A warning (`⚠`) does
+not. Files that a configuration names (policies, rules, certificates, keys) have problems of their own beside these.
+
+| code | | what it means |
+|---|---|---|
+";
+
+fn problems_page() -> String {
+    let mut page = PROBLEMS_INTRODUCTION.to_owned();
+    for problem in PROBLEMS {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        writeln!(page, "| `{}` | {severity} | {} |", problem.code, problem.meaning).unwrap();
     }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(written == page(), "docs/configuration.md is old: run with UPDATE_EXPECT=1");
+    page
+}
+
+fn compare(name: &str, page: &str) {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+    let path = format!("{docs}/{name}");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::create_dir_all(docs).unwrap();
+        std::fs::write(&path, page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/{name} is old: run with UPDATE_EXPECT=1");
+}
+
+#[test]
+fn the_pages_are_what_the_tables_say() {
+    compare("configuration.md", &page());
+    compare("configuration-problems.md", &problems_page());
+}
+
+/// Codes whose cases stand with what finds them: the YAML reader, and the tests that make files.
+const FOUND_ELSEWHERE: [&str; 7] = [
+    "file-too-large",
+    "key-not-text",
+    "not-yaml",
+    "several-documents",
+    "tag",
+    "unreadable-file",
+    "unreadable-secret",
+];
+
+#[test]
+fn every_problem_of_the_table_is_found_by_a_test_and_every_found_one_is_in_the_table() {
+    let found = super::rejections::found().into_iter().chain(super::across::found());
+    let found: std::collections::BTreeSet<_> = found.chain(FOUND_ELSEWHERE).collect();
+    let table: std::collections::BTreeSet<_> =
+        PROBLEMS.iter().map(|problem| problem.code).collect();
+    assert_eq!(found, table);
 }
 
 #[test]

@@ -9,6 +9,30 @@ type Case = (&'static str, &'static str, &'static str, &'static str, &'static st
 const CASES: &[Case] = &[
     (
         "",
+        "hosts",
+        "  metrics: 127.0.0.1:9443\n",
+        "  hosts: {}\n",
+        "unknown-key",
+        "stands at the top of the file",
+    ),
+    (
+        "",
+        "admin",
+        "version: 1\n",
+        "version: 1\nservers: [a]\n",
+        "unknown-key",
+        "the key stands in `backends.<id>`",
+    ),
+    (
+        "",
+        "admin",
+        "  metrics: 127.0.0.1:9443\n",
+        "  <<: {}\n",
+        "unknown-key",
+        "merge keys are not supported",
+    ),
+    (
+        "",
         "version",
         "version: 1",
         "version: 2",
@@ -885,6 +909,11 @@ const CASES: &[Case] = &[
     ),
     ("limits", "bans", "  bans: 100000", "  bans: many", "wrong-value", "from 1000 to 10000000"),
 ];
+
+/// The codes of every problem that the cases bring.
+pub(super) fn found() -> Vec<&'static str> {
+    CASES.iter().flat_map(|case| codes(&changed(REFERENCE, case.2, case.3))).collect()
+}
 
 #[test]
 fn each_key_refuses_what_it_should() {
