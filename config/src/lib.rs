@@ -5,12 +5,15 @@
 //! file, line, column and caret. Nothing here knows of sockets, clocks or tasks.
 
 pub mod diagnostic;
+pub mod file;
+mod load;
 pub mod model;
 pub mod secret;
 pub mod time;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Location, Severity, SourceFile, Style, did_you_mean, render_all};
+pub use load::{Loaded, Report, embedded_default, load, load_str};
 pub use model::Config;
 pub use secret::{Secret, SecretRef};
 pub use time::Timestamp;

@@ -7,7 +7,7 @@ mod read;
 
 use std::ops::Range;
 
-pub use read::parse;
+pub use read::{parse, read};
 
 /// One node of the tree.
 #[derive(Clone, PartialEq, Eq, Debug)]

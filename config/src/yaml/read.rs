@@ -22,9 +22,19 @@ const NODES_MAX: usize = 1_000_000;
 /// # Errors
 /// Every duplicate key, tag and unusable key that was found; a text that is no YAML stops at its first mistake.
 pub fn parse(source: &SourceFile) -> Result<Node, Vec<Diagnostic>> {
+    match read(source) {
+        (Some(node), problems) if problems.is_empty() => Ok(node),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// Reads the one document of a text as far as it goes: the tree beside the problems, so that what else is wrong in it
+/// can be said at the same time. Of a duplicate key the first is kept. There is no tree when the text is no YAML.
+#[must_use]
+pub fn read(source: &SourceFile) -> (Option<Node>, Vec<Diagnostic>) {
     if source.text().len() > TEXT_BYTES_MAX {
         let too_large = Diagnostic::error("file-too-large", "the file is larger than 8 MiB");
-        return Err(vec![too_large.in_source(source, 0..0)]);
+        return (None, vec![too_large.in_source(source, 0..0)]);
     }
     let mut options = Options::default();
     options.disallow_directives = true;
@@ -38,10 +48,9 @@ pub fn parse(source: &SourceFile) -> Result<Node, Vec<Diagnostic>> {
         nodes: 0,
         problems: Vec::new(),
     };
-    let root = reader.document();
-    match root {
-        Ok(node) if reader.problems.is_empty() => Ok(node),
-        Ok(_) | Err(Stop) => Err(reader.problems),
+    match reader.document() {
+        Ok(node) => (Some(node), reader.problems),
+        Err(Stop) => (None, reader.problems),
     }
 }
 

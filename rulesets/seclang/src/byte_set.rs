@@ -21,6 +21,15 @@ impl ByteSet {
         Self(set)
     }
 
+    /// The set of the bytes that a text holds. One pass, no branches.
+    pub(crate) fn held_by(text: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        for &byte in text {
+            set.insert(byte);
+        }
+        set
+    }
+
     /// The set of an inclusive range.
     pub(crate) const fn range(first: u8, last: u8) -> Self {
         let mut set = [0; 4];

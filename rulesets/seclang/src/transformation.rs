@@ -138,6 +138,17 @@ static TABLE: &[Transformation] = &[
     row("utf8toUnicode", Some(HIGH), utf8_to_unicode::utf8_to_unicode),
 ];
 
+/// Decodes `%HH` and `+` behind what `out` holds; a `%` that starts no escape stays. Returns how many do.
+pub(crate) fn percent_decode(input: &[u8], out: &mut Vec<u8>) -> usize {
+    url_decode::url_decode(input, out);
+    memchr::memchr_iter(b'%', input)
+        .filter(|at| match input.get(at + 1..at + 3) {
+            Some([high, low]) => hex_pair(*high, *low).is_none(),
+            Some(_) | None => true,
+        })
+        .count()
+}
+
 /// Says whether C's `isspace` holds for `byte`: space, tab, line feed, vertical tab, form feed, carriage return.
 pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')

@@ -43,7 +43,5 @@ fn compress([a0, b0, c0, d0]: [u32; 4], block: &[u8]) -> [u32; 4] {
 
 /// Returns ⌊2³² · |sin(step + 1)|⌋, the constant that RFC 1321 gives for a step.
 fn sine(step: usize) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    let constant = (f64::from(step as u32 + 1).sin().abs() * 4_294_967_296.0) as u32;
-    constant
+    (f64::from(step as u32 + 1).sin().abs() * 4_294_967_296.0) as u32
 }

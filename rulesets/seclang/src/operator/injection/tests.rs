@@ -1,0 +1,242 @@
+//! The gates against the detectors, and upstream's files as a corpus.
+
+use super::*;
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn attacks_are_flagged_and_ordinary_text_is_not() {
+    let attacks: [&[u8]; 6] = [
+        b"1' OR '1'='1",
+        b"1 UNION SELECT password FROM users--",
+        b"1;DROP TABLE users",
+        b"-1' and 1=1 union/* foo */select load_file('/etc/passwd')--",
+        b"1 or 1=1",
+        b"admin'--",
+    ];
+    for attack in attacks {
+        assert!(sql(attack).is_some(), "{}", attack.escape_ascii());
+    }
+    let ordinary: [&[u8]; 6] = [
+        b"hello world",
+        b"O'Brien",
+        b"jane.doe@example.com",
+        b"550e8400-e29b-41d4-a716-446655440000",
+        b"please select a union representative",
+        b"",
+    ];
+    for text in ordinary {
+        assert!(sql(text).is_none(), "{}", text.escape_ascii());
+    }
+}
+
+#[test]
+fn scripts_are_flagged_and_markup_free_text_is_not() {
+    let attacks: [&[u8]; 5] = [
+        b"<script>alert(1)</script>",
+        b"<img src=x onerror=alert(1)>",
+        b"<img src=x onerror\t=alert(1)>",
+        b"x\" onmouseover=\"alert(1)",
+        b"<svg/onload=alert(1)>",
+    ];
+    for attack in attacks {
+        assert!(cross_site(attack), "{}", attack.escape_ascii());
+    }
+    for text in [b"a=b&c=d".as_slice(), b"1 < 2", b"x = y", b"", b"<p>hello</p>"] {
+        assert!(!cross_site(text), "{}", text.escape_ascii());
+    }
+}
+
+#[test]
+fn the_gates_skip_ordinary_values() {
+    let values: [&[u8]; 9] = [
+        b"hello world",
+        b"jane.doe@example.com",
+        b"550e8400-e29b-41d4-a716-446655440000",
+        b"/usr/local/share/licenses/product-1.2.3.lic",
+        b"application/json",
+        b"https://www.example.com/path/page?x=1",
+        b"2026-11-22T17:00:00Z",
+        b"en-US,en;q=0.9",
+        b"gzip, deflate, br",
+    ];
+    for value in values {
+        assert!(!sql_gate(value), "{}", value.escape_ascii());
+        assert!(!cross_site_gate(value), "{}", value.escape_ascii());
+    }
+}
+
+fn corpus() -> Option<Vec<(PathBuf, Vec<u8>, String)>> {
+    let shared = std::env::var_os("PORTCULLIS_SHARED").map(PathBuf::from).or_else(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.ancestors().map(|folder| folder.join("shared")).find(|path| path.is_dir())
+    });
+    let Some(folder) = shared.map(|shared| shared.join("vectors/libinjection")) else {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "the shared vectors are absent");
+        eprintln!("skipped: the shared vectors are absent");
+        return None;
+    };
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    let case = |path: PathBuf| {
+        let bytes = std::fs::read(&path).unwrap();
+        let find = |mark: &[u8]| memchr::memmem::find(&bytes, mark).unwrap();
+        let input = find(b"--INPUT--\n") + 10;
+        let expected = find(b"--EXPECTED--");
+        let text = bytes[input..expected].trim_ascii_end().to_vec();
+        let answer = String::from_utf8(bytes[expected + 12..].trim_ascii().to_vec()).unwrap();
+        (path, text, answer)
+    };
+    Some(paths.into_iter().map(case).collect())
+}
+
+#[test]
+fn upstreams_files_give_upstreams_answers_through_the_gates() {
+    let Some(corpus) = corpus() else { return };
+    assert_eq!(corpus.len(), 480);
+    let mut checked = 0;
+    for (path, input, expected) in &corpus {
+        assert_eq!(sql(input), sql_plain(input), "{}", path.display());
+        assert_eq!(cross_site(input), cross_site_plain(input), "{}", path.display());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("test-sqli") {
+            let answer = sql(input).unwrap_or_default();
+            assert_eq!(answer, *expected, "{}", path.display());
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 50);
+}
+
+fn sql_text() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(vec![
+        "union",
+        "select",
+        "or",
+        "and",
+        "1",
+        "0x41",
+        "1e5",
+        "1.5",
+        "a",
+        "users",
+        "@x",
+        "@@version",
+        "in",
+        "like",
+        "is",
+        "not",
+        "null",
+        "group",
+        "by",
+        "order",
+        "left",
+        "user",
+        "if",
+        "sleep",
+        "case",
+        "when",
+        "then",
+        "end",
+        "concat",
+        "hello",
+        "world",
+        "from",
+        "where",
+        "into",
+        "1and",
+        "0x1or",
+        "2b",
+        "3e",
+        "database",
+        "create",
+        "xor",
+        "div",
+        "mod",
+        "binary",
+        "collate",
+        "utf8_bin",
+        "int",
+        "char",
+        "begin",
+        "go",
+        "waitfor",
+        "delay",
+        "\u{e9}t\u{e9}",
+        "current_user",
+        "dbms_lock.sleep",
+        "a.b",
+        "1.",
+        ".5",
+        "having",
+        "limit",
+        "offset",
+        "as",
+    ]);
+    let mark = prop::sample::select(vec![
+        " ", " ", " ", "(", ")", ",", ";", "=", "<", ">", "!", "%", "^", "+", "-", "*", "/", "&",
+        "|", "~", ":", "?", ".", "{", "}", "]", "@", "\t", "\n", "::", ":=", "<=>", "!=", "'",
+        "\"", "--", "/*", "*/", "&&", "",
+    ]);
+    let any = prop::collection::vec(any::<u8>(), 0..3);
+    let piece = prop_oneof![
+        8 => word.prop_map(|word| word.as_bytes().to_vec()),
+        8 => mark.prop_map(|mark| mark.as_bytes().to_vec()),
+        1 => any,
+    ];
+    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+}
+
+fn html_text() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "<",
+        ">",
+        "=",
+        "\"",
+        "'",
+        "`",
+        " ",
+        "\t",
+        "/",
+        "onload",
+        "onerror",
+        "style",
+        "href",
+        "src",
+        "javascript:",
+        "script",
+        "svg",
+        "x",
+        "!--",
+        "--",
+        "[if",
+        "?",
+        "xmlns",
+        "\u{0}",
+        "\u{e9}",
+        "on",
+        "a",
+        "&#",
+        ";",
+        "data:",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn the_gate_of_sql_changes_no_answer(value in sql_text()) {
+        prop_assert_eq!(sql(&value), sql_plain(&value), "{}", value.escape_ascii());
+    }
+
+    #[test]
+    fn the_gate_of_scripts_changes_no_answer(value in html_text()) {
+        prop_assert_eq!(cross_site(&value), cross_site_plain(&value), "{}", value.escape_ascii());
+    }
+}

@@ -1,0 +1,149 @@
+//! `@rx`: a PCRE pattern, run by automata: never backtracking, Unicode off, dot-all, byte-clean.
+
+use super::{OperatorError, look_around::LookAround, pattern};
+use crate::captures::{Captures, GROUPS_MAX};
+use regex_automata::meta;
+use regex_automata::util::syntax;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// The most memory that one pattern's automaton may take, in bytes.
+const PATTERN_BYTES_MAX: usize = 1 << 26;
+/// The same for a pattern that comes out of macros, compiled while a request waits.
+const EXPANDED_BYTES_MAX: usize = 1 << 20;
+/// How many expanded patterns a thread keeps.
+const EXPANDED_KEPT: usize = 16;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(crate) struct Regex {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Automaton { regex: meta::Regex, translated: String },
+    LookAround(LookAround),
+}
+
+impl Regex {
+    /// Compiles a PCRE pattern. Look-around and back references have no automaton: the three patterns of
+    /// CRS 3.3 that need them are matched by code of our own, every other one is an error.
+    pub(super) fn compile(pattern: &[u8], multi_line: bool) -> Result<Self, OperatorError> {
+        if let Some(look_around) = LookAround::for_pattern(pattern) {
+            return Ok(Self { kind: Kind::LookAround(look_around?) });
+        }
+        let translated = pattern::translate(pattern)?;
+        let regex = build(&translated, multi_line, PATTERN_BYTES_MAX)?;
+        Ok(Self { kind: Kind::Automaton { regex, translated } })
+    }
+
+    /// Says whether the pattern matches somewhere in `value`.
+    pub(super) fn is_match(&self, value: &[u8]) -> bool {
+        match &self.kind {
+            Kind::Automaton { regex, .. } => regex.is_match(value),
+            Kind::LookAround(look_around) => look_around.find(value).is_some(),
+        }
+    }
+
+    /// Writes the groups of the first match into `into`.
+    pub(super) fn captures(&self, value: &[u8], into: &mut Captures) -> bool {
+        match &self.kind {
+            Kind::Automaton { regex, .. } => {
+                let mut groups = regex.create_captures();
+                regex.captures(value, &mut groups);
+                for (index, span) in groups.iter().take(GROUPS_MAX).enumerate() {
+                    if let Some(span) = span {
+                        into.set(index, span.range());
+                    }
+                }
+                groups.is_match()
+            }
+            Kind::LookAround(look_around) => match look_around.find(value) {
+                Some(found) => {
+                    into.set(0, found.whole);
+                    if let Some(group) = found.group {
+                        into.set(1, group);
+                    }
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// Returns the spans of all matches that do not overlap.
+    pub(super) fn spans<'a>(
+        &'a self,
+        value: &'a [u8],
+    ) -> Box<dyn Iterator<Item = Range<usize>> + 'a> {
+        match &self.kind {
+            Kind::Automaton { regex, .. } => Box::new(regex.find_iter(value).map(|m| m.range())),
+            Kind::LookAround(look_around) => {
+                Box::new(look_around.find(value).into_iter().map(|found| found.whole))
+            }
+        }
+    }
+
+    /// Returns the pattern in Rust's syntax; `None` for one that runs without an automaton.
+    pub(super) fn translated(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Automaton { translated, .. } => Some(translated),
+            Kind::LookAround(_) => None,
+        }
+    }
+}
+
+/// Builds an automaton for a pattern in Rust's syntax.
+pub(super) fn build(
+    translated: &str,
+    multi_line: bool,
+    bytes_max: usize,
+) -> Result<meta::Regex, OperatorError> {
+    let syntax = syntax::Config::new()
+        .unicode(false)
+        .utf8(false)
+        .dot_matches_new_line(true)
+        .multi_line(multi_line);
+    let limits = meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(bytes_max))
+        .onepass_size_limit(Some(1 << 20))
+        .hybrid_cache_capacity(1 << 20);
+    meta::Builder::new()
+        .syntax(syntax)
+        .configure(limits)
+        .build(translated)
+        .map_err(|error| explain(&error))
+}
+
+fn explain(error: &meta::BuildError) -> OperatorError {
+    if let Some(limit) = error.size_limit() {
+        return OperatorError::new(format!("the pattern needs more than {limit} bytes"));
+    }
+    let cause = error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string);
+    let last = cause.lines().last().unwrap_or(&cause).trim_start_matches("error: ");
+    OperatorError::new(format!("the pattern cannot be compiled: {last}"))
+}
+
+thread_local! {
+    static EXPANDED: RefCell<Vec<(Vec<u8>, Option<meta::Regex>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Says whether `value` matches a pattern that came out of macros. Compiling costs some 100 µs the first time
+/// a thread sees a pattern; the last [`EXPANDED_KEPT`] are kept.
+pub(super) fn matches_expanded(pattern: &[u8], value: &[u8]) -> bool {
+    EXPANDED.with_borrow_mut(|kept| {
+        let index = kept.iter().position(|(known, _)| known == pattern).unwrap_or_else(|| {
+            if kept.len() >= EXPANDED_KEPT {
+                kept.remove(0);
+            }
+            let regex = pattern::translate(pattern)
+                .and_then(|translated| build(&translated, false, EXPANDED_BYTES_MAX));
+            kept.push((pattern.to_vec(), regex.ok()));
+            kept.len() - 1
+        });
+        let regex = kept.get(index).and_then(|(_, regex)| regex.as_ref());
+        regex.is_some_and(|regex| regex.is_match(value))
+    })
+}

@@ -1,0 +1,52 @@
+//! Text with macros (`%{tx.name}`), cut once at load.
+
+use super::names::TxId;
+use crate::variable::Variable;
+
+/// One piece of a text with macros.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Piece {
+    /// As written.
+    Literal(Box<[u8]>),
+    /// `%{tx.name}`.
+    Tx(TxId),
+    /// `%{variable}` or `%{collection.name}`: the first value.
+    Variable(Variable, Option<Box<[u8]>>),
+    /// `%{rule.id}` and its kin: known at load, filled in when the rule is complete.
+    Rule(RuleField),
+}
+
+/// A field of the running rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RuleField {
+    Id,
+    Msg,
+    Severity,
+    Logdata,
+    Version,
+}
+
+/// A text with macros.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Expansion {
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Expansion {
+    /// The text, when it has no macro.
+    pub(crate) fn literal(&self) -> Option<&[u8]> {
+        match self.pieces.as_slice() {
+            [] => Some(b""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The variable, when the text is `%{tx.name}` and nothing else.
+    pub(crate) fn single_tx(&self) -> Option<TxId> {
+        match self.pieces.as_slice() {
+            [Piece::Tx(id)] => Some(*id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The head of a request and of its answer, cut into variables.
+
+use super::state::State;
+use super::values::Values;
+use crate::variable::Variable;
+
+impl State {
+    /// Sets what the request line says.
+    pub(crate) fn fill_request_line(
+        &mut self,
+        method: &[u8],
+        uri: &[u8],
+        version: &[u8],
+        arguments_max: usize,
+    ) {
+        let values = &mut self.values;
+        let line = [method, b" ", uri, b" ", version].concat();
+        values.set(Variable::RequestLine, &line);
+        values.set_part(Variable::RequestMethod, Variable::RequestLine, 0..method.len());
+        let start = method.len() + 1;
+        values.set_part(Variable::RequestUriRaw, Variable::RequestLine, start..start + uri.len());
+        let version_at = start + uri.len() + 1;
+        values.set_part(Variable::RequestProtocol, Variable::RequestLine, version_at..line.len());
+        let origin = origin_form(uri);
+        values.set_part(Variable::RequestUri, Variable::RequestUriRaw, origin..uri.len());
+        let target = uri.get(origin..).unwrap_or_default();
+        let question = memchr::memchr(b'?', target);
+        let path_len = question.unwrap_or(target.len());
+        let path = target.get(..path_len).unwrap_or_default();
+        fill_path(values, path);
+        let query_at = question.map_or(target.len(), |at| at + 1);
+        values.set_part(Variable::QueryString, Variable::RequestUri, query_at..target.len());
+        let query = target.get(query_at..).unwrap_or_default();
+        self.arguments(query, Variable::ArgsGet, Variable::ArgsGetNames, arguments_max);
+        self.size_of_arguments();
+    }
+
+    /// Adds a request header, and what hangs on it.
+    pub(crate) fn fill_request_header(&mut self, name: &[u8], value: &[u8]) {
+        self.values.add(Variable::RequestHeaders, name, value);
+        self.values.add_name_of_last(Variable::RequestHeadersNames);
+        if name.eq_ignore_ascii_case(b"cookie") {
+            self.cookies(value);
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            if let Some(kind) = super::body::kind_of(value) {
+                self.body.force(kind);
+                self.values.set(Variable::ReqbodyProcessor, super::body::name(kind));
+            }
+        } else if name.eq_ignore_ascii_case(b"host") {
+            let end = memchr::memrchr(b':', value).unwrap_or(value.len());
+            self.values.set(Variable::ServerName, value.get(..end).unwrap_or(value));
+        } else if name.eq_ignore_ascii_case(b"authorization") {
+            let scheme = value.split(|b| *b == b' ').next().unwrap_or_default();
+            self.values.set(Variable::AuthType, scheme);
+        }
+    }
+
+    /// Adds a response header.
+    pub(crate) fn fill_response_header(&mut self, name: &[u8], value: &[u8]) {
+        self.values.add(Variable::ResponseHeaders, name, value);
+        self.values.add_name_of_last(Variable::ResponseHeadersNames);
+        if name.eq_ignore_ascii_case(b"content-type") {
+            self.values.set(Variable::ResponseContentType, value);
+        }
+    }
+
+    /// The first request header of a name, in any letter case.
+    pub(crate) fn first_header(&self, name: &[u8]) -> &[u8] {
+        let ids = self.values.list(Variable::RequestHeaders).iter();
+        let mut ids = ids.filter(|id| self.values.name(**id).eq_ignore_ascii_case(name));
+        ids.next().map_or(b"", |id| self.values.value(*id))
+    }
+
+    /// Cuts an urlencoded body into arguments.
+    pub(crate) fn post_arguments(&mut self, body: &[u8], arguments_max: usize) {
+        self.arguments(body, Variable::ArgsPost, Variable::ArgsPostNames, arguments_max);
+    }
+
+    /// Sums the lengths of all names and values of arguments.
+    pub(crate) fn size_of_arguments(&mut self) {
+        let lists = [Variable::ArgsGet, Variable::ArgsPost];
+        let ids = lists.iter().flat_map(|list| self.values.list(*list));
+        let sizes = ids.map(|id| self.values.name(*id).len() + self.values.value(*id).len());
+        let total = sizes.sum();
+        self.values.set_number(Variable::ArgsCombinedSize, total);
+    }
+
+    fn arguments(&mut self, text: &[u8], list: Variable, names: Variable, max: usize) {
+        let (mut name, mut value) = (Vec::new(), Vec::new());
+        let mut broken = false;
+        for (count, piece) in text.split(|b| *b == b'&').filter(|p| !p.is_empty()).enumerate() {
+            if count >= max {
+                self.values.set(Variable::ReqbodyError, b"1");
+                self.values.set(Variable::ReqbodyErrorMsg, b"too many arguments");
+                break;
+            }
+            let equals = memchr::memchr(b'=', piece);
+            let (raw_name, raw_value) = match equals {
+                Some(at) => (piece.get(..at), piece.get(at + 1..)),
+                None => (Some(piece), None),
+            };
+            name.clear();
+            value.clear();
+            broken |= decode(raw_name.unwrap_or_default(), &mut name, b' ');
+            broken |= decode(raw_value.unwrap_or_default(), &mut value, b' ');
+            self.values.add(list, &name, &value);
+            self.values.add_name_of_last(names);
+        }
+        if broken {
+            self.values.set(Variable::UrlencodedError, b"1");
+        }
+    }
+
+    fn cookies(&mut self, header: &[u8]) {
+        for piece in header.split(|b| *b == b';') {
+            let piece = piece.trim_ascii_start();
+            let (name, value) = match memchr::memchr(b'=', piece) {
+                Some(at) => (piece.get(..at), piece.get(at + 1..)),
+                None => (Some(piece), None),
+            };
+            let name = name.unwrap_or_default();
+            if name.is_empty() {
+                continue;
+            }
+            self.values.add(Variable::RequestCookies, name, value.unwrap_or_default());
+            self.values.add_name_of_last(Variable::RequestCookiesNames);
+        }
+    }
+}
+
+/// Sets the path and its last segment, escapes decoded once as ModSecurity 3 has them.
+fn fill_path(values: &mut Values, path: &[u8]) {
+    if memchr::memchr(b'%', path).is_none() {
+        values.set_part(Variable::RequestFilename, Variable::RequestUri, 0..path.len());
+    } else {
+        let mut decoded = Vec::with_capacity(path.len());
+        decode(path, &mut decoded, b'+');
+        values.set(Variable::RequestFilename, &decoded);
+    }
+    values.alias(Variable::PathInfo, Variable::RequestFilename);
+    let path = values.text(Variable::RequestFilename);
+    let (base, end) = (memchr::memrchr2(b'/', b'\\', path).map_or(0, |at| at + 1), path.len());
+    values.set_part(Variable::RequestBasename, Variable::RequestFilename, base..end);
+}
+
+/// Where the path of a target starts: past `scheme://authority` when it is absolute.
+fn origin_form(uri: &[u8]) -> usize {
+    if uri.first() == Some(&b'/') {
+        return 0;
+    }
+    let Some(scheme) = memchr::memmem::find(uri, b"://") else { return 0 };
+    let is_scheme = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    if scheme == 0 || !uri.get(..scheme).unwrap_or_default().iter().all(is_scheme) {
+        return 0;
+    }
+    let authority = scheme + 3;
+    let rest = uri.get(authority..).unwrap_or_default();
+    memchr::memchr2(b'/', b'?', rest).map_or(0, |at| authority + at)
+}
+
+/// Decodes `%hh`, and `+` to what `plus` says; tells whether an escape was broken (it stays as it is).
+fn decode(text: &[u8], out: &mut Vec<u8>, plus: u8) -> bool {
+    let mut broken = false;
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
+        let (before, from) = rest.split_at(at);
+        out.extend_from_slice(before);
+        rest = match from {
+            [b'+', tail @ ..] => {
+                out.push(plus);
+                tail
+            }
+            [b'%', high, low, tail @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
+                let digit = |b: &u8| hex(*b).unwrap_or(0);
+                out.push(digit(high) << 4 | digit(low));
+                tail
+            }
+            [first, tail @ ..] => {
+                broken = true;
+                out.push(*first);
+                tail
+            }
+            [] => from,
+        };
+    }
+    out.extend_from_slice(rest);
+    broken
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    crate::transformation::hex_digit(byte)
+}

@@ -1,0 +1,201 @@
+//! Transformed values, each computed once: a value through a chain of transformations is a text, and
+//! chains that leave a value as it was share its text.
+
+use std::ops::Range;
+
+use super::values::{ValueId, Values};
+use crate::byte_set::ByteSet;
+use crate::prefilter::{Candidates, Prefilter};
+use crate::program::{NodeId, Nodes};
+use crate::transformation::Changed;
+
+/// A text's place in its transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TextId(u32);
+
+const UNKNOWN: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Text {
+    value: ValueId,
+    /// Nothing: the bytes of the value itself.
+    own: Option<Range<usize>>,
+    holds: ByteSet,
+    candidates: Option<Candidates>,
+    /// The last text before this one that came from the same value.
+    sibling: u32,
+}
+
+/// The texts of one transaction.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    bytes: Vec<u8>,
+    texts: Vec<Text>,
+    /// Per value and chain, the text; `UNKNOWN` until it is asked for.
+    known: Vec<u32>,
+    /// Per value, the last text that came from it.
+    last_of: Vec<u32>,
+    out: Vec<u8>,
+    /// Steps of work since they were last taken.
+    steps: usize,
+}
+
+impl Texts {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            texts: Vec::new(),
+            known: Vec::new(),
+            last_of: Vec::new(),
+            out: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.bytes.clear();
+        self.texts.clear();
+        self.known.clear();
+        self.last_of.clear();
+        self.steps = 0;
+    }
+
+    /// The bytes of a text.
+    pub(crate) fn bytes<'a>(&'a self, values: &'a Values, id: TextId) -> &'a [u8] {
+        match self.texts.get(id.0 as usize) {
+            None => b"",
+            Some(Text { own: None, value, .. }) => values.value(*value),
+            Some(Text { own: Some(range), .. }) => {
+                self.bytes.get(range.clone()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The work done since this was last asked, in bytes.
+    pub(crate) fn take_steps(&mut self) -> usize {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// The text of a value through a chain.
+    pub(crate) fn of(
+        &mut self,
+        nodes: &Nodes,
+        values: &Values,
+        value: ValueId,
+        node: NodeId,
+    ) -> TextId {
+        let at = value as usize * nodes.len() + usize::from(node.0);
+        match self.known.get(at) {
+            Some(known) if *known != UNKNOWN => TextId(*known),
+            Some(_) | None => self.compute(nodes, values, value, node, at),
+        }
+    }
+
+    fn compute(
+        &mut self,
+        nodes: &Nodes,
+        values: &Values,
+        value: ValueId,
+        node: NodeId,
+        at: usize,
+    ) -> TextId {
+        if self.known.len() <= at {
+            self.known.resize((values.len() * nodes.len()).max(at + 1), UNKNOWN);
+            self.last_of.resize(values.len().max(value as usize + 1), UNKNOWN);
+        }
+        let text = match nodes.get(node) {
+            None => self.plain(values, value),
+            Some(row) => {
+                let before = self.of(nodes, values, value, row.parent);
+                self.transform(values, before, row.transformation)
+            }
+        };
+        if let Some(slot) = self.known.get_mut(at) {
+            *slot = text.0;
+        }
+        text
+    }
+
+    /// The text of the empty chain: the value as it came.
+    fn plain(&mut self, values: &Values, value: ValueId) -> TextId {
+        let bytes = values.value(value);
+        self.steps += bytes.len() / 4;
+        let holds = ByteSet::held_by(bytes);
+        self.push(value, None, holds)
+    }
+
+    fn transform(
+        &mut self,
+        values: &Values,
+        before: TextId,
+        transformation: &'static crate::transformation::Transformation,
+    ) -> TextId {
+        let Some(row) = self.texts.get(before.0 as usize) else { return before };
+        let value = row.value;
+        if transformation.trigger.is_some_and(|trigger| !trigger.meets(&row.holds)) {
+            return before;
+        }
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let input = self.bytes(values, before);
+        let steps = input.len() + 16;
+        let changed = transformation.apply(input, &mut out);
+        self.steps += steps;
+        let text = match changed {
+            Changed::No => before,
+            Changed::Yes => self.known_output(values, value, &out).unwrap_or_else(|| {
+                let holds = ByteSet::held_by(&out);
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(&out);
+                self.push(value, Some(start..start + out.len()), holds)
+            }),
+        };
+        self.out = out;
+        text
+    }
+
+    /// A text of the same value with these bytes, when one is there: chains often end alike.
+    fn known_output(&self, values: &Values, value: ValueId, out: &[u8]) -> Option<TextId> {
+        let mut at = self.last_of.get(value as usize).copied()?;
+        while let Some(text) = self.texts.get(at as usize) {
+            if self.bytes(values, TextId(at)) == out {
+                return Some(TextId(at));
+            }
+            at = text.sibling;
+        }
+        None
+    }
+
+    fn push(&mut self, value: ValueId, own: Option<Range<usize>>, holds: ByteSet) -> TextId {
+        let id = u32::try_from(self.texts.len()).unwrap_or(UNKNOWN);
+        let mut sibling = UNKNOWN;
+        if let Some(last) = self.last_of.get_mut(value as usize) {
+            sibling = std::mem::replace(last, id);
+        }
+        self.texts.push(Text { value, own, holds, candidates: None, sibling });
+        TextId(id)
+    }
+
+    /// Which conditioned links this text may satisfy; computed at the first question.
+    pub(crate) fn candidates(
+        &mut self,
+        prefilter: &Prefilter,
+        values: &Values,
+        id: TextId,
+    ) -> Candidates {
+        let at = id.0 as usize;
+        if let Some(Text { candidates: Some(known), .. }) = self.texts.get(at) {
+            return *known;
+        }
+        let Some(text) = self.texts.get(at) else { return Candidates::ALL };
+        let holds = text.holds;
+        let bytes = self.bytes(values, id);
+        let length = bytes.len();
+        let found = prefilter.candidates(bytes, &holds);
+        self.steps += length;
+        if let Some(text) = self.texts.get_mut(at) {
+            text.candidates = Some(found);
+        }
+        found
+    }
+}

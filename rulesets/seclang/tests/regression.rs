@@ -1,0 +1,59 @@
+//! The OWASP CRS's own regression cases, run in-process.
+
+#[path = "regression/cases.rs"]
+mod cases;
+#[path = "regression/files.rs"]
+mod files;
+#[path = "regression/request.rs"]
+mod request;
+#[path = "regression/run.rs"]
+mod run;
+#[path = "regression/server.rs"]
+mod server;
+#[path = "regression/sets.rs"]
+mod sets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use seclang::Program;
+
+/// Cases that are not expected to pass, each with its reason: `NAME: reason` per line.
+fn excused(text: &str) -> BTreeMap<&str, &str> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines.map(|line| line.split_once(": ").expect("NAME: reason")).collect()
+}
+
+fn suite(program: Option<Arc<Program>>, tree: &str, overrides: &str, at_least: usize) {
+    let (Some(program), Some(tree)) = (program, sets::shared(tree)) else {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "the rules or the cases are absent");
+        println!("skipped: the rules or the cases are not on this machine");
+        return;
+    };
+    let overrides = excused(overrides);
+    let cases = cases::read(&tree);
+    let mut failures = Vec::new();
+    let mut stale = Vec::new();
+    for case in &cases {
+        let excuse = overrides.get(case.name.as_str());
+        match (run::check(&program, case), excuse) {
+            (Err(why), None) => failures.push(format!("{}: {why}", case.name)),
+            (Ok(()), Some(_)) => stale.push(case.name.clone()),
+            (Ok(()), None) | (Err(_), Some(_)) => {}
+        }
+    }
+    println!("{} cases, {} excused, {} fail", cases.len(), overrides.len(), failures.len());
+    assert!(cases.len() >= at_least, "only {} cases ran", cases.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(stale.is_empty(), "these pass now and need no excuse: {stale:?}");
+}
+
+#[test]
+fn the_cases_of_crs_3_3_4_pass_with_debians_rules() {
+    suite(sets::crs3(), "crs-tests/v3.3.4", include_str!("regression/crs3.overrides"), 2403);
+}
+
+#[test]
+fn the_cases_of_crs_4_28_0_pass() {
+    suite(sets::crs4(), "crs-tests/v4.28.0", include_str!("regression/crs4.overrides"), 5003);
+}
