@@ -56,7 +56,13 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
 }
 
 /// Logs and counts what never became a request.
-pub(super) fn malformed(shared: &Shared, connection: &Connection, id: &str, now: Timestamp, refusal: &Refusal) {
+pub(super) fn malformed(
+    shared: &Shared,
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+    refusal: &Refusal,
+) {
     shared.metrics.answered(refusal.status(), Duration::ZERO);
     shared.metrics.refused(refusal.reason);
     shared.requests.record(RequestRecord {
@@ -89,5 +95,12 @@ pub(super) fn malformed(shared: &Shared, connection: &Connection, id: &str, now:
 }
 
 fn client(address: std::net::IpAddr, peer: SocketAddr) -> ClientRecord {
-    ClientRecord { address, peer, region_code: String::new(), asn: 0, ja3: String::new(), ja4: String::new() }
+    ClientRecord {
+        address,
+        peer,
+        region_code: String::new(),
+        asn: 0,
+        ja3: String::new(),
+        ja4: String::new(),
+    }
 }
