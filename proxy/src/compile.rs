@@ -1,0 +1,38 @@
+//! The one function of `check`, start-up and reload: from what the operator wrote to a snapshot, or every error at once.
+
+mod certificates;
+mod geo;
+mod identity;
+mod lists;
+mod sources;
+
+use std::sync::Arc;
+
+use portcullis_config::{Diagnostic, Loaded, Report};
+
+use crate::router::Router;
+use crate::snapshot::Snapshot;
+use sources::Sources;
+
+/// Reads everything that the configuration names and makes a snapshot of it; the warnings stand beside it.
+///
+/// # Errors
+/// Every problem of every file, warnings among them.
+pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    let Loaded { config, warnings, files } = loaded;
+    let mut sources = Sources::new(warnings, files);
+    sources.hash(b"configuration", format!("{config:?}").as_bytes());
+    let certificates = certificates::load(&config, &mut sources);
+    let verifiers = identity::load(&config, &mut sources);
+    drop(lists::load(&config, &mut sources));
+    let geo = geo::load(&config, &mut sources);
+    let router = Router::new(&config);
+    let (fingerprint, files, problems) = sources.finish();
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(Report { problems, files });
+    }
+    let config = Arc::new(config);
+    let snapshot =
+        Snapshot { generation, fingerprint, config, router, certificates, verifiers, geo, files };
+    Ok((snapshot, problems))
+}
