@@ -8,6 +8,7 @@
 
 mod builtin;
 mod category;
+mod diff;
 mod files;
 pub mod ftw;
 mod layout;
@@ -15,5 +16,6 @@ mod rule_set;
 mod set_name;
 
 pub use category::Category;
+pub use diff::{Change, ChangeKind};
 pub use rule_set::{Loaded, RuleSet, Source};
 pub use set_name::{Channel, Family, SetName, SignatureId, parse_set_name};

@@ -1,8 +1,8 @@
 //! Our own rules against their cases in `testdata/core`: what each must catch, in every place where an attacker
 //! can put it, and what none may catch.
 
-use portcullis_rulesets::{RuleSet, Source};
-use seclang::{EngineMode, Program, Transaction};
+use crate::{RuleSet, Source};
+use seclang::{EngineMode, Outcome, Program, Transaction};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -127,11 +127,11 @@ fn fired(program: &Arc<Program>, place: Place, text: &str) -> BTreeSet<u32> {
         request.request_header(b"Content-Type", media_type.as_bytes());
         request.request_header(b"Content-Length", body.len().to_string().as_bytes());
     }
-    let _ = request.request_headers();
+    assert_eq!(request.request_headers(), Outcome::Continue);
     if let Some((_, body)) = &body {
-        let _ = request.request_body(body.as_bytes());
+        assert_eq!(request.request_body(body.as_bytes()), Outcome::Continue);
     }
-    let _ = request.request_body_end();
+    assert_eq!(request.request_body_end(), Outcome::Continue);
     assert!(!request.budget_exhausted());
     let infos = program.rules();
     let ids = request.matches().iter().map(|found| &infos[found.rule.get()]);
@@ -226,8 +226,8 @@ fn a_program_that_runs_alone_refuses_an_attack_and_nothing_else() {
         request.set_engine(EngineMode::On);
         request.request_line(b"GET", uri.as_bytes(), b"HTTP/1.1");
         request.request_header(b"User-Agent", b"client/1");
-        let _ = request.request_headers();
-        let _ = request.request_body_end();
+        assert_eq!(request.request_headers(), Outcome::Continue);
+        assert_eq!(request.request_body_end() == Outcome::Interrupted, expected.is_some());
         assert_eq!(request.intervention().map(|found| found.status), expected, "{uri}");
     }
 }
