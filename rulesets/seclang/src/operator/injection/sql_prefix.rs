@@ -36,7 +36,17 @@ enum Head {
 }
 
 fn as_it_stands(value: &[u8]) -> bool {
-    let value = trim(value);
+    let mut value = trim(value);
+    // One token is never listed, whichever it is.
+    if value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_name) {
+        return true;
+    }
+    // The detector leaves parentheses and signs at the start out.
+    while let [b'(' | b'+' | b'-' | b'~', next, ..] = value
+        && (is_plain(*next) || *next == b'(')
+    {
+        value = trim(value.get(1..).unwrap_or_default());
+    }
     if let Some(rest) = word(value) {
         return goes_on_harmlessly(Head::Word, rest);
     }
@@ -68,6 +78,8 @@ fn goes_on_harmlessly(head: Head, mut rest: &[u8]) -> bool {
                 return head == Head::Word && memchr::memchr(*quote, tail).is_none();
             }
             [b',', tail @ ..] => tail,
+            // The one listed sequence with a bareword behind a semicolon goes on with a colon.
+            [b';', tail @ ..] => return word(trim(tail)).is_some_and(|rest| !rest.contains(&b':')),
             [
                 b'-' | b'/' | b'+' | b'*' | b'=' | b'<' | b'>' | b'%' | b'^' | b'&' | b'|',
                 tail @ ..,
@@ -113,13 +125,24 @@ fn opens_string(word: &[u8]) -> bool {
     [b"b", b"e", b"n", b"q", b"u", b"x"].into_iter().any(|prefix| is(prefix)) || is(b"nq")
 }
 
-/// Steps over a run of digits that is a whole number.
+/// Steps over a whole or decimal number.
 fn number(text: &[u8]) -> Option<&[u8]> {
+    let rest = digits(text)?;
+    let rest = match rest {
+        [b'.', tail @ ..] => digits(tail)?,
+        _ => rest, // a whole number
+    };
+    let ends = |byte: &u8| is_space(*byte) || b"<>:?=+-*/&|^%(),;'\"".contains(byte);
+    rest.first().is_none_or(ends).then_some(rest)
+}
+
+fn digits(text: &[u8]) -> Option<&[u8]> {
     let length = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at_checked(length)?;
-    let ends =
-        rest.first().is_none_or(|byte| is_space(*byte) || b"<>:?=+-*/&|^%(),;'\"".contains(byte));
-    (ends && !digits.is_empty()).then_some(rest)
+    text.get(length..).filter(|_| length > 0)
+}
+
+const fn is_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_'
 }
 
 /// Says whether a byte behind an operator leaves that operator one byte long.
