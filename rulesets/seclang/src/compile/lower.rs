@@ -54,7 +54,7 @@ impl Compiler<'_> {
             compiled.push(lowered.rule);
             infos.push(lowered.info);
         }
-        let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases, &nodes);
+        let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases);
         Some(Program {
             rules: compiled,
             infos,

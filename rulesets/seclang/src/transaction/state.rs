@@ -7,6 +7,7 @@ use super::texts::Texts;
 use super::tx::Tx;
 use super::values::Values;
 use crate::captures::Captures;
+use crate::prefilter::Candidates;
 use crate::program::{AllowScope, EngineMode, Program, RuleIndex};
 
 /// How a transaction is to end, as decided by a rule.
@@ -63,6 +64,8 @@ pub(crate) struct Scratch {
 pub(crate) struct State {
     pub(crate) values: Values,
     pub(crate) texts: Texts,
+    /// Per group of the prefilter, which conditions its values satisfy, once asked.
+    pub(crate) groups: Vec<Option<Candidates>>,
     pub(crate) tx: Tx,
     pub(crate) persistent: Persistent,
     pub(crate) hits: Hits,
@@ -94,6 +97,7 @@ impl State {
         Self {
             values: Values::new(),
             texts: Texts::new(),
+            groups: vec![None; program.prefilter.groups.len()],
             tx: Tx::new(&program.tx_names),
             persistent: Persistent::default(),
             hits: Hits::default(),
@@ -123,6 +127,7 @@ impl State {
     pub(crate) fn reset(&mut self, program: &Program) {
         self.values.reset();
         self.texts.reset();
+        self.groups.fill(None);
         self.tx.reset();
         self.persistent.reset();
         self.hits.clear();

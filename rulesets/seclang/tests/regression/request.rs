@@ -85,7 +85,8 @@ fn encoded(body: &[u8]) -> Vec<u8> {
     if body.iter().any(|b| matches!(b, b'%' | b'+' | b';')) {
         return body.to_vec();
     }
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'=' | b'&');
+    let plain =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'=' | b'&');
     let mut out = Vec::new();
     for pair in body.split(|b| *b == b'&') {
         if !out.is_empty() {

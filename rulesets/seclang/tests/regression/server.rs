@@ -8,7 +8,8 @@ pub fn refuses(request: &Request) -> bool {
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let bad_method = request.method.is_empty() || !request.method.iter().all(token);
     let bad_version = !matches!(request.version.as_slice(), b"HTTP/1.0" | b"HTTP/1.1");
-    let bad_line = request.headers.iter().any(|(_, value)| value.iter().any(|b| b"\r\n".contains(b)));
+    let bad_line =
+        request.headers.iter().any(|(_, value)| value.iter().any(|b| b"\r\n".contains(b)));
     let length = request.header("content-length");
     let bad_length = length.is_some_and(|text| !text.iter().all(u8::is_ascii_digit));
     let host = request.header("host");
@@ -18,7 +19,13 @@ pub fn refuses(request: &Request) -> bool {
     };
     let promised = length.and_then(|text| String::from_utf8(text.to_vec()).ok()?.parse().ok());
     let cut_short = promised.is_some_and(|length: usize| length > request.body.len());
-    cut_short || bad_method || bad_version || bad_line || bad_length || bad_host || bad_target(request)
+    cut_short
+        || bad_method
+        || bad_version
+        || bad_line
+        || bad_length
+        || bad_host
+        || bad_target(request)
 }
 
 fn bad_target(request: &Request) -> bool {
