@@ -33,6 +33,6 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     }
     let config = Arc::new(config);
     let snapshot =
-        Snapshot { generation, fingerprint, config, router, certificates, verifiers, geo, files };
+        Snapshot { generation, fingerprint, config, router, certificates, policies: Default::default(), verifiers, geo, files };
     Ok((snapshot, problems))
 }

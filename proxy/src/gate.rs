@@ -10,17 +10,22 @@
 mod answer;
 mod body;
 mod budget;
+mod caller;
 mod client_address;
+mod decide;
 mod failure;
 mod forward;
+mod inward;
 mod judge;
 mod malformed;
+mod reading;
 mod record;
 mod refusal;
 mod replay;
 mod routing;
 mod sanity;
 mod security_headers;
+mod verdict;
 mod work;
 
 use std::fmt;

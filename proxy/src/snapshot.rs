@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_config::Config;
-use portcullis_config::model::ProviderId;
+use portcullis_config::model::{PolicyId, ProviderId};
 use portcullis_identity::Verifier;
+use portcullis_policy::Policy;
 
 pub use certificates::Certificates;
 
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// The security policies that routes are under, by id.
+    pub policies: BTreeMap<PolicyId, Arc<Policy>>,
     /// What verifies the tokens of each identity provider.
     pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
     /// The country database, if one is loaded.
