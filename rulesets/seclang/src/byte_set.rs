@@ -7,8 +7,6 @@ pub(crate) struct ByteSet([u64; 4]);
 impl ByteSet {
     /// No byte.
     pub(crate) const EMPTY: Self = Self([0; 4]);
-    /// Every byte.
-    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
 
     /// The set of the bytes of a literal; usable in tables.
     pub(crate) const fn of(bytes: &[u8]) -> Self {
@@ -91,11 +89,5 @@ impl ByteSet {
     /// Adds one byte.
     pub(crate) const fn insert(&mut self, byte: u8) {
         self.0[(byte >> 6) as usize] |= 1 << (byte & 63);
-    }
-
-    /// How many bytes stand in it.
-    pub(crate) const fn len(&self) -> u32 {
-        let [a, b, c, d] = self.0;
-        a.count_ones() + b.count_ones() + c.count_ones() + d.count_ones()
     }
 }

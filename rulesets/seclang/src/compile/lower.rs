@@ -192,10 +192,7 @@ impl Compiler<'_> {
         defaults: &Acts,
         nodes: &mut Nodes,
     ) -> Result<(Link, LinkInfo), Diagnostic> {
-        let targets = match link.operator {
-            Some(_) => Some(self.targets(&link.targets)),
-            None => None,
-        };
+        let targets = link.operator.as_ref().map(|_| self.targets(&link.targets));
         let test = link.operator.as_ref().map(|operator| self.test(operator));
         let targets = targets.transpose()?;
         let test = test.transpose()?.unwrap_or(Test::Always);

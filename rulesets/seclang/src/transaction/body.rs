@@ -6,9 +6,6 @@ use crate::body::{self, Kind, Limits, MultipartFlags, Parsed, Unmatched};
 use crate::program::{LimitAction, Program, Settings};
 use crate::variable::Variable;
 
-/// The least that the names and values of a parsed body may take together, in bytes.
-const ARGUMENT_BYTES_MAX: usize = 1 << 20;
-
 /// Names and values that a parsed body may come to, as a multiple of its length: names of nested
 /// JSON repeat those above them.
 const PARSED_FACTOR: usize = 16;
@@ -87,10 +84,6 @@ impl BodyState {
 
     pub(crate) fn force(&mut self, kind: Kind) {
         self.kind = Some(kind);
-    }
-
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        self.kind
     }
 
     pub(crate) fn force_variable(&mut self, on: bool) {

@@ -1,8 +1,10 @@
 //! Everything of a transaction but its program, so that the two can be borrowed apart.
 
+use std::sync::Arc;
+
 use super::body::BodyState;
 use super::hits::{Hits, Match};
-use super::persistent::Persistent;
+use super::persistent::{Persistent, Store};
 use super::texts::Texts;
 use super::tx::Tx;
 use super::values::Values;
@@ -52,11 +54,8 @@ pub struct Fired {
 pub(crate) struct Scratch {
     pub(crate) value: Vec<u8>,
     pub(crate) name: Vec<u8>,
-    pub(crate) argument: Vec<u8>,
     pub(crate) text: Vec<u8>,
     pub(crate) transformed: Vec<u8>,
-    pub(crate) spare: Vec<u8>,
-    pub(crate) rows: Vec<(usize, usize, usize)>,
 }
 
 /// The state of one transaction.
@@ -68,6 +67,7 @@ pub(crate) struct State {
     pub(crate) groups: Vec<Option<Candidates>>,
     pub(crate) tx: Tx,
     pub(crate) persistent: Persistent,
+    pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) hits: Hits,
     pub(crate) matches: Vec<Match>,
     pub(crate) fired: Vec<Fired>,
@@ -100,6 +100,7 @@ impl State {
             groups: vec![None; program.prefilter.groups.len()],
             tx: Tx::new(&program.tx_names),
             persistent: Persistent::default(),
+            store: None,
             hits: Hits::default(),
             matches: Vec::new(),
             fired: Vec::new(),

@@ -7,16 +7,16 @@ use crate::cases::{Data, Input};
 
 /// A request in parts.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: Vec<u8>,
-    pub uri: Vec<u8>,
-    pub version: Vec<u8>,
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    pub body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: Vec<u8>,
+    pub(crate) uri: Vec<u8>,
+    pub(crate) version: Vec<u8>,
+    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Builds it.
-pub fn build(input: &Input) -> Request {
+pub(crate) fn build(input: &Input) -> Request {
     if let Some(encoded) = &input.encoded_request {
         let packed: String = encoded.split_whitespace().collect();
         return raw(&STANDARD.decode(packed).unwrap());
@@ -69,7 +69,7 @@ fn complete(request: &mut Request) {
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         let mut found = self.headers.iter();
         let same = |n: &[u8]| n.eq_ignore_ascii_case(name.as_bytes());
         found.find(|(n, _)| same(n)).map(|(_, v)| v.as_slice())
@@ -125,7 +125,7 @@ fn crlf(body: &[u8]) -> Vec<u8> {
 }
 
 /// Cuts raw bytes into a request; line ends may be bare.
-pub fn raw(bytes: &[u8]) -> Request {
+pub(crate) fn raw(bytes: &[u8]) -> Request {
     let mut rest = bytes;
     let mut lines = Vec::new();
     while let Some(at) = rest.iter().position(|b| *b == b'\n') {

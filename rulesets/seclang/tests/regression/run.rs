@@ -13,7 +13,7 @@ use crate::request::{Request, build};
 use crate::server;
 
 /// Feeds a whole request, and the answer that the origin gives to it.
-pub fn feed(transaction: &mut Transaction, request: &Request) {
+pub(crate) fn feed(transaction: &mut Transaction, request: &Request) {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     transaction.connection(loopback, 40000, loopback, 80);
     transaction.unique_id(b"a1");
@@ -61,7 +61,7 @@ fn respond(transaction: &mut Transaction, request: &Request) {
 }
 
 /// What one case came to: nothing, or why it failed.
-pub fn check(program: &Arc<Program>, case: &Case) -> Result<(), String> {
+pub(crate) fn check(program: &Arc<Program>, case: &Case) -> Result<(), String> {
     for stage in &case.stages {
         let request = build(&stage.input);
         if asks_refusal(&stage.output) && server::refuses(&request) {

@@ -4,7 +4,7 @@
 use crate::request::Request;
 
 /// Whether any sane HTTP/1 server answers 400 before a rule runs.
-pub fn refuses(request: &Request) -> bool {
+pub(crate) fn refuses(request: &Request) -> bool {
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let bad_method = request.method.is_empty() || !request.method.iter().all(token);
     let bad_version = !matches!(request.version.as_slice(), b"HTTP/1.0" | b"HTTP/1.1");
@@ -38,7 +38,7 @@ fn bad_target(request: &Request) -> bool {
 }
 
 /// Frames the body: chunked wins over a length, which then goes; without either there is no body.
-pub fn framed(mut request: Request) -> Request {
+pub(crate) fn framed(mut request: Request) -> Request {
     if request.version.is_empty() {
         request.version = b"HTTP/0.9".to_vec();
     }

@@ -12,7 +12,7 @@ const DEBIAN: &str = "/usr/share/modsecurity-crs/owasp-crs.load";
 
 /// Where a file of the shared test data stands: `PORTCULLIS_SHARED`, or a folder `shared` beside a
 /// directory above the crate.
-pub fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     if let Some(root) = std::env::var_os("PORTCULLIS_SHARED") {
         return Some(Path::new(&root).join(name)).filter(|path| path.exists());
     }
@@ -40,12 +40,12 @@ fn setup(version: u8) -> String {
 }
 
 /// Version 3.3 as Debian ships it.
-pub fn crs3() -> Option<Arc<Program>> {
+pub(crate) fn crs3() -> Option<Arc<Program>> {
     Path::new(DEBIAN).exists().then(|| load(&setup(3), DEBIAN))
 }
 
 /// Version 4, from the directory in `CRS4_DIR` (a checkout of its repository).
-pub fn crs4() -> Option<Arc<Program>> {
+pub(crate) fn crs4() -> Option<Arc<Program>> {
     let directory = PathBuf::from(std::env::var_os("CRS4_DIR")?);
     let example = directory.join("crs-setup.conf.example");
     let rules = directory.join("rules/*.conf");
