@@ -37,7 +37,7 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     }
     let config = Arc::new(config);
     let snapshot =
-        Snapshot { generation, fingerprint, config, router, certificates, verifiers, geo, files };
+        Snapshot { generation, fingerprint, config, router, certificates, policies, verifiers, geo, files };
     Ok((snapshot, problems))
 }
 

@@ -9,7 +9,7 @@ use portcullis_config::{Config, Diagnostic, SourceFile};
 use portcullis_policy::compile::demand;
 use portcullis_policy::waf::WafRules;
 use portcullis_policy::{GeoState, IpSet, Materials, Policy};
-use portcullis_rulesets::{RuleSet, Source};
+use portcullis_rulesets::{Problem, RuleSet, Severity, Source};
 
 use super::sources::Sources;
 
@@ -134,10 +134,10 @@ fn load_ruleset(
 }
 
 /// A problem of the engine as one of ours. The engine tells the line, not the file: the lines before it are empty.
-fn ours(problem: &seclang::Diagnostic) -> Diagnostic {
+fn ours(problem: &Problem) -> Diagnostic {
     let found = match problem.severity {
-        seclang::Severity::Error => Diagnostic::error("ruleset-invalid", &problem.message),
-        seclang::Severity::Note => Diagnostic::warning("ruleset-note", &problem.message),
+        Severity::Error => Diagnostic::error("ruleset-invalid", &problem.message),
+        Severity::Note => Diagnostic::warning("ruleset-note", &problem.message),
     };
     let found = match &problem.help {
         Some(help) => found.help(help),
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_problem_of_the_engine_keeps_its_place() {
-        let problem = seclang::Diagnostic {
+        let problem = Problem {
             file: "a.conf".to_owned(),
             line: 3,
             column: 9,
@@ -169,7 +169,7 @@ mod tests {
             text: "SecRule ARGZ \"@rx a\" id:1".to_owned(),
             message: "no such variable".to_owned(),
             help: None,
-            severity: seclang::Severity::Error,
+            severity: Severity::Error,
         };
         let ours = ours(&problem);
         assert_eq!(ours.to_string(), "a.conf:3:9: error: no such variable [ruleset-invalid]");
