@@ -6,6 +6,8 @@
 
 pub mod category;
 pub mod correlator;
+#[cfg(test)]
+mod day;
 pub mod detector;
 pub mod event;
 pub mod incident;
@@ -13,6 +15,7 @@ mod mask;
 pub mod notice;
 pub mod response;
 pub mod source;
+mod stored;
 pub mod travel;
 
 pub use category::{Category, Priority};
@@ -22,3 +25,4 @@ pub use event::Event;
 pub use incident::Incident;
 pub use notice::Notice;
 pub use response::{Action, Responder, Response, ResponseSettings};
+pub use stored::BadRecord;
