@@ -6,5 +6,9 @@ mod bodies;
 mod connections;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/malformed.rs"]
 mod malformed;
+#[path = "e2e/tokens.rs"]
+mod tokens;
