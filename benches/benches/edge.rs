@@ -19,8 +19,11 @@ const CONNECTIONS: u32 = 32;
 const HOST: &str = "licenses.example.com";
 const URL_PATH: &str = "/api/v1/licenses/7?page=2&sort=name";
 
-/// Under this first argument the bench's own binary is the edge.
-const AS_EDGE: &str = "as-edge";
+/// With this variable set the bench's own binary is the edge, and its arguments are `portcullis`'s.
+const AS_EDGE: &str = "PORTCULLIS_BENCH_AS_EDGE";
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct Contender {
     name: &'static str,
@@ -37,11 +40,8 @@ struct Figures {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os();
-    if args.nth(1).is_some_and(|first| first == AS_EDGE) {
-        return portcullis::cli::main(
-            [std::ffi::OsString::from("portcullis")].into_iter().chain(args),
-        );
+    if std::env::var_os(AS_EDGE).is_some() {
+        return portcullis::cli::main();
     }
     match bench(Mode::from_args()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -152,7 +152,7 @@ log: {{ requests: 'file:requests.jsonl', events: 'file:events.jsonl' }}\nlicense
     let path = home.join("portcullis.yaml");
     fs::write(&path, text)?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([AS_EDGE, "run", "--config"]).arg(&path).stdout(Stdio::null());
+    command.env(AS_EDGE, "1").args(["run", "--config"]).arg(&path).stdout(Stdio::null());
     let mut process = Process::start(&mut command)?;
     if let Err(error) = wait_until_accepting(address) {
         let how = if process.has_ended() { "it ended at its start" } else { "it does not accept" };

@@ -9,4 +9,5 @@ pub mod nginx;
 pub mod process;
 pub mod record;
 pub mod request_file;
+pub mod rule_files;
 pub mod wrk;

@@ -41,3 +41,11 @@ pub fn parse(source: &SourceFile) -> Result<(SecurityPolicy, Vec<Diagnostic>), V
         _ => Err(problems),
     }
 }
+
+/// Returns a policy that is part of the binary, by name: `license-api`.
+#[must_use]
+pub fn builtin(name: &str) -> Option<SourceFile> {
+    (name == "license-api").then(|| {
+        SourceFile::new("(built-in)/license-api.yaml", include_str!("../policies/license-api.yaml"))
+    })
+}

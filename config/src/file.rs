@@ -13,6 +13,7 @@ pub mod keys;
 mod limits;
 mod lint;
 mod listener;
+pub mod problems;
 mod scalar;
 mod source;
 
@@ -21,7 +22,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::model::{Config, Environment};
+use crate::model::{Config, Environment, Places};
 use crate::yaml::{self, Node};
 
 /// Whether the files that the configuration names are looked for.
@@ -56,6 +57,7 @@ pub(crate) fn decode(source: &SourceFile, base: &Path, files: Files) -> Decoded 
     context.problems.sort_by_key(|problem| problem.at.as_ref().map(|at| at.span.start));
     // What stands under an alias is decoded once for each place that names it.
     context.problems.dedup();
+    context.hide_secrets();
     Decoded {
         config,
         problems: context.problems,
@@ -76,6 +78,9 @@ struct Context<'a> {
     state_dir: PathBuf,
     problems: Vec<Diagnostic>,
     found: Vec<PathBuf>,
+    places: Places,
+    /// What stands in the text where a reference to a secret belongs.
+    inline_secrets: Vec<Range<usize>>,
     used: BTreeSet<(&'static str, &'static str)>,
 }
 
@@ -91,6 +96,8 @@ impl<'a> Context<'a> {
             state_dir: base.to_owned(),
             problems: Vec::new(),
             found: Vec::new(),
+            places: Places::default(),
+            inline_secrets: Vec::new(),
             used: BTreeSet::new(),
         }
     }
@@ -111,6 +118,23 @@ impl<'a> Context<'a> {
 
     fn report(&mut self, diagnostic: Diagnostic, place: Range<usize>) {
         self.problems.push(diagnostic.in_source(self.source, place));
+    }
+
+    /// Notes that the text names a file.
+    fn names_file(&mut self, path: PathBuf, place: Range<usize>) {
+        self.places.note(path.clone(), self.source.location(place));
+        self.found.push(path);
+    }
+
+    /// Draws every problem from a text without the inline secrets: a problem's neighbouring lines are shown too.
+    fn hide_secrets(&mut self) {
+        if self.inline_secrets.is_empty() {
+            return;
+        }
+        let hidden = self.source.without(&self.inline_secrets);
+        for at in self.problems.iter_mut().filter_map(|problem| problem.at.as_mut()) {
+            at.file = hidden.clone();
+        }
     }
 }
 

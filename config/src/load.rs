@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::{Diagnostic, SourceFile, Style, render_all};
 use crate::file::{self, Files};
 use crate::model::Config;
+use crate::secret::why;
 
 /// The configuration of `portcullis run` without a file.
 const DEFAULT: &str = include_str!("../examples/development.yaml");
@@ -109,11 +110,11 @@ fn read(path: &Path) -> Result<String, Diagnostic> {
     let unreadable = |why: &dyn fmt::Display| {
         Diagnostic::error("unreadable-file", format!("cannot read `{}`: {why}", path.display()))
     };
-    let file = std::fs::File::open(path).map_err(|error| unreadable(&error.kind()))?;
+    let file = std::fs::File::open(path).map_err(|error| unreadable(&why(&error)))?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(&error.kind()))?;
+        .map_err(|error| unreadable(&why(&error)))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unreadable(&"it is larger than 8 MiB"));
     }

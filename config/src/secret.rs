@@ -33,7 +33,7 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file or the credential is not there or not readable.
-    #[error("cannot read `{path}`: {}", .cause.kind())]
+    #[error("cannot read `{path}`: {}", why(.cause))]
     Unreadable {
         /// The file that was tried.
         path: PathBuf,
@@ -97,6 +97,14 @@ pub fn credential_path(name: &str) -> Result<PathBuf, SecretError> {
         Ok(directory) => Ok(Path::new(&directory).join(name)),
         Err(_) => Err(SecretError::Unset(CREDENTIALS_DIRECTORY.to_owned())),
     }
+}
+
+/// Says why a file cannot be read, without the number of the error.
+pub(crate) fn why(cause: &std::io::Error) -> String {
+    if cause.kind() == std::io::ErrorKind::NotFound {
+        return "there is no such file".to_owned();
+    }
+    cause.kind().to_string()
 }
 
 /// Whether the mode of a file is looked at: systemd guards its credentials by the directory.

@@ -4,7 +4,7 @@ use crate::clock::{SystemClock, Timestamp};
 use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
-use crate::service::{LocalAddress, Operator, Service};
+use crate::service::{LocalAddress, Operator, Service, migrate};
 use crate::settings::Settings;
 use crate::store::Change;
 use clap::{Args, Subcommand};
@@ -20,11 +20,13 @@ use uuid::Uuid;
 pub enum Command {
     /// Serve the license API.
     Serve(ServeArguments),
+    /// Bring a PostgreSQL database's schema to this program's version, as its owner.
+    Migrate(ServeArguments),
     /// Look at and change tenants, licenses, users and sessions.
     Admin(AdminArguments),
 }
 
-/// What `serve` takes.
+/// What `serve` and `migrate` take.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
     /// The settings file.
@@ -193,6 +195,7 @@ impl Command {
     pub async fn run(self, out: &mut dyn Write) -> Outcome {
         match self {
             Self::Serve(arguments) => serve(Settings::load(&arguments.config)?, out).await,
+            Self::Migrate(arguments) => Ok(migrate(&Settings::load(&arguments.config)?).await?),
             Self::Admin(arguments) => {
                 let settings = Settings::load(&arguments.config)?;
                 arguments

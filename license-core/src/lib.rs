@@ -26,4 +26,4 @@ pub use service::{
     CreatedLicense, LocalAddress, Operator, OperatorError, Running, Service, StartError,
 };
 pub use settings::Settings;
-pub use store::sqlite::OpenError;
+pub use store::OpenError;

@@ -10,8 +10,9 @@ use crate::domain::license::LeaseTerms;
 use crate::http::listener::Listener;
 use crate::http::{Api, router};
 use crate::settings::{Database, Listen, Settings};
-use crate::store::Leases as _;
-use crate::store::sqlite::{OpenError, Role, Sqlite};
+use crate::store::postgres::{self, Postgres};
+use crate::store::sqlite::Sqlite;
+use crate::store::{OpenError, Role, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tokio::task::JoinHandle;
 
 /// How often leases that ran out are ended when nobody asks for their seats. Seats never wait for it.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often the service says that it runs; much more often than an absence is long.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_SESSIONS_MAX: u32 = 10_000;
 
 /// Why the service does not start.
@@ -61,7 +64,6 @@ pub struct Service;
 pub struct Running {
     address: LocalAddress,
     operator: Operator,
-    store: Arc<Sqlite>,
     end: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -89,10 +91,32 @@ impl Service {
         let api = Api { store: store.clone(), keys, clock, lease: settings.lease };
         let tasks = vec![
             tokio::spawn(listener.serve(router(api), ended.clone())),
-            tokio::spawn(sweep(store.clone(), ended)),
+            tokio::spawn(sweep(store.clone(), ended.clone())),
+            tokio::spawn(stay_alive(store.clone(), ended)),
         ];
-        Ok(Running { address, operator: Operator::over(store.clone()), store, end, tasks })
+        Ok(Running { address, operator: Operator::over(store), end, tasks })
     }
+}
+
+/// Brings the database's schema to this program's version. SQLite needs no such call.
+pub(crate) async fn migrate(settings: &Settings) -> Result<(), MigrateError> {
+    match &settings.database {
+        Database::Sqlite(_) => Err(MigrateError::Sqlite),
+        Database::Postgres(database) => {
+            Ok(postgres::migrate(database.owner_url.as_ref().ok_or(MigrateError::NoOwner)?).await?)
+        }
+    }
+}
+
+/// Why a schema was not migrated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MigrateError {
+    #[error("a SQLite database is migrated by whoever opens it")]
+    Sqlite,
+    #[error("the settings have no `owner_url` to migrate with")]
+    NoOwner,
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }
 
 impl Running {
@@ -116,7 +140,7 @@ impl Running {
                 tracing::error!(%error, "a task of the service did not end well");
             }
         }
-        self.store.close().await;
+        self.operator.close().await;
     }
 }
 
@@ -125,10 +149,12 @@ async fn open(
     settings: &Settings,
     role: Role,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<Sqlite>, OpenError> {
+) -> Result<Arc<dyn Store>, OpenError> {
     let terms = LeaseTerms { ttl: settings.lease.ttl, age_max: settings.lease.age_max };
-    let Database::Sqlite(path) = &settings.database;
-    Ok(Arc::new(Sqlite::open(path, role, terms, clock).await?))
+    Ok(match &settings.database {
+        Database::Sqlite(path) => Arc::new(Sqlite::open(path, role, terms, clock).await?),
+        Database::Postgres(postgres) => Arc::new(Postgres::open(postgres, role, terms).await?),
+    })
 }
 
 fn written(listen: &Listen) -> String {
@@ -138,12 +164,25 @@ fn written(listen: &Listen) -> String {
     }
 }
 
+/// Remembers in the store, every few seconds, that the service runs: what it was away for is made good by this.
+async fn stay_alive(store: Arc<dyn Store>, mut ended: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(ALIVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => if let Err(error) = store.ready().await {
+                tracing::warn!(%error, "the store does not answer");
+            },
+            () = told_to_end(&mut ended) => return,
+        }
+    }
+}
+
 /// Waits until the service is told to end, or nobody is left to tell it.
 pub(crate) async fn told_to_end(ended: &mut watch::Receiver<bool>) {
     drop(ended.wait_for(|ended| *ended).await);
 }
 
-async fn sweep(store: Arc<Sqlite>, mut ended: watch::Receiver<bool>) {
+async fn sweep(store: Arc<dyn Store>, mut ended: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {

@@ -4,17 +4,21 @@
 //! version: 1
 //! listen: { unix: /run/license-core/license.sock }      # or { tcp: 127.0.0.1:8000 }
 //! database: { sqlite: /var/lib/license-core/license.db }
+//! # database: { postgres: { url: file:/etc/license-core/url, owner_url: env:OWNER_URL, connections: 16 } }
 //! edge_keys: /etc/license-core/edge.jwks
 //! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d }
 //! ```
 
 mod source;
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The service's settings, resolved.
 #[derive(Clone, Debug)]
@@ -34,6 +38,41 @@ pub struct Settings {
 pub enum Database {
     /// One file, written by this process only. Made with mode 0600 when absent.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, for any number of services.
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// Connection URL of a plain member of the role `license_core_app`.
+    pub url: Secret,
+    /// Connection URL of the schema's owner, which only `license-core migrate` uses.
+    pub owner_url: Option<Secret>,
+    /// The most connections of this process.
+    pub connections: u32,
+}
+
+/// A text that is shown nowhere and wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Arc::new(Zeroizing::new(text)))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Where requests come in.

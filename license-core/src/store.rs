@@ -3,6 +3,8 @@
 //! Every operation is one transaction. A denial is an answer; [`StoreError`] says that there is none, and nothing of
 //! the operation happened or its outcome is not known, so that the client may ask again.
 
+pub(crate) mod postgres;
+mod rows;
 pub(crate) mod sqlite;
 
 use crate::clock::Timestamp;
@@ -13,6 +15,7 @@ use crate::domain::license::{License, NewLicense, Standing};
 use crate::domain::names::{HardwareId, LicenseName, SubjectId, TenantId, UserEmail};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use uuid::{NoContext, Uuid};
 
 /// An answer of the store: granted or denied.
@@ -24,6 +27,48 @@ pub(crate) enum StoreError {
     /// The database does not serve now.
     #[error("the store is unavailable")]
     Unavailable,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its lock cannot be made.
+    #[error("`{path}` cannot be opened")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another service runs on this file.
+    #[error("`{0}` is in use by another license service")]
+    InUse(PathBuf),
+    /// The database refuses.
+    #[error("the database cannot be opened")]
+    Database(#[from] sqlx::Error),
+    /// The schema cannot be brought to this program's version.
+    #[error("the database's schema cannot be migrated")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The schema was not brought to this program's version yet.
+    #[error(
+        "the database's schema is older than this program: run `license-core migrate` as its owner first"
+    )]
+    SchemaTooOld,
+    /// The login could see past the tenants' isolation.
+    #[error(
+        "the service must log in as a plain member of `license_core_app`, not as a superuser or the schema's owner"
+    )]
+    Privileged,
+}
+
+/// Who opens a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// A service; it also makes good the time that none ran.
+    Server,
+    /// An operator's command, beside a server or without.
+    Command,
 }
 
 /// A request for a seat.
@@ -91,8 +136,10 @@ pub(crate) trait Leases: Send + Sync {
     async fn license(&self, tenant: TenantId, id: Uuid) -> Answer<(License, Seats)>;
     /// Ends at most `limit` sessions whose leases ran out, and returns how many it ended.
     async fn sweep(&self, limit: u32) -> Result<u64, StoreError>;
-    /// Answers when the store can.
+    /// Answers when the store can, and remembers that the service runs.
     async fn ready(&self) -> Result<(), StoreError>;
+    /// Finishes what is in hand and lets go of the database.
+    async fn close(&self);
 }
 
 /// What operators do.
@@ -156,4 +203,16 @@ impl<T: Leases + Administration> Store for T {}
 pub(crate) fn fresh_id(now: Timestamp) -> Uuid {
     let millis = u32::try_from(now.as_millis() % 1000).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now.as_secs(), millis * 1_000_000))
+}
+
+/// Writes a session's metadata as the column holds it.
+fn metadata_column(session: &Session) -> String {
+    serde_json::to_string(&session.metadata).expect("a map of texts is JSON")
+}
+
+/// Records the cause where it arose, and leaves the caller with what it may know.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn unavailable(error: sqlx::Error) -> StoreError {
+    tracing::error!(%error, "the database failed");
+    StoreError::Unavailable
 }

@@ -8,6 +8,7 @@ pub mod admin;
 mod atomic_file;
 pub mod audit;
 pub mod bans;
+pub mod cli;
 pub mod clock;
 pub mod compile;
 pub mod dev;

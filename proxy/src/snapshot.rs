@@ -9,7 +9,7 @@ use std::sync::Arc;
 use portcullis_config::Config;
 use portcullis_config::model::{PolicyId, ProviderId};
 use portcullis_identity::Verifier;
-use portcullis_policy::Policy;
+use portcullis_policy::{LimitId, Policy};
 
 pub use certificates::Certificates;
 
@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
-    /// The security policies that routes are under, by id.
+    /// The security policies, by id.
     pub policies: BTreeMap<PolicyId, Arc<Policy>>,
     /// What verifies the tokens of each identity provider.
     pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
@@ -37,4 +37,12 @@ pub struct Snapshot {
     pub geo: Option<Arc<Country>>,
     /// Every file and directory that it was made of: a change of one is worth a reload.
     pub files: Vec<PathBuf>,
+}
+
+impl Snapshot {
+    /// Returns the limits that its policies count: what the state keeps through a reload.
+    #[must_use]
+    pub fn limit_ids(&self) -> Vec<LimitId> {
+        self.policies.values().flat_map(|policy| policy.limit_ids()).collect()
+    }
 }

@@ -21,7 +21,8 @@ impl Answer {
     /// When the header is there more than once.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
+        let mut values =
+            self.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         let first = values.next();
         assert_eq!(values.next(), None, "`{name}` is there more than once");
         first
@@ -34,7 +35,8 @@ impl Answer {
     /// When it is none.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body.escape_ascii()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.body.escape_ascii()))
     }
 
     /// Returns the `error` field of a refusal.

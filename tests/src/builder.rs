@@ -52,7 +52,8 @@ impl Builder {
     /// Offers these TLS versions instead of 1.3 alone: the list as in the file.
     #[must_use]
     pub fn tls_versions(mut self, versions: &str) -> Self {
-        self.listeners = format!("  - {{ address: '127.0.0.1:0', tls: {{ versions: {versions}, {TLS} }} }}\n");
+        self.listeners =
+            format!("  - {{ address: '127.0.0.1:0', tls: {{ versions: {versions}, {TLS} }} }}\n");
         self
     }
 
@@ -67,6 +68,13 @@ impl Builder {
     #[must_use]
     pub fn routes(mut self, routes: &[&str]) -> Self {
         self.routes = routes.iter().map(|route| format!("      - {route}\n")).collect();
+        self
+    }
+
+    /// Names another server for the backend `origin`, as in the file: `unix:PATH`.
+    #[must_use]
+    pub fn server(mut self, server: &str) -> Self {
+        server.clone_into(&mut self.origin);
         self
     }
 
@@ -129,13 +137,17 @@ impl Builder {
             state: State::new(Limits::default()),
             assertion_key: key,
             clock: Arc::clone(&clock) as Arc<dyn portcullis::clock::Clock>,
-            requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics).expect("memory opens"),
-            events: EventLog::open(Target::Memory(Arc::clone(&events)), &metrics).expect("memory opens"),
+            requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)
+                .expect("memory opens"),
+            events: EventLog::open(Target::Memory(Arc::clone(&events)), &metrics)
+                .expect("memory opens"),
             metrics,
         });
         let config = Arc::clone(&shared.snapshot.load().config);
-        let bound = portcullis::edge::bind(&config).await.map_err(|error| BuildError(error.to_string()))?;
-        let running = portcullis::edge::serve(Arc::clone(&shared), bound).map_err(|error| BuildError(error.to_string()))?;
+        let bound =
+            portcullis::edge::bind(&config).await.map_err(|error| BuildError(error.to_string()))?;
+        let running = portcullis::edge::serve(Arc::clone(&shared), bound)
+            .map_err(|error| BuildError(error.to_string()))?;
         Ok(Edge::new(shared, running, clock, authority, issuer, directory, lines, events))
     }
 
@@ -152,7 +164,10 @@ impl Builder {
     fn text(&self) -> String {
         let Self { origin, listeners, routes, backend, top, policy } = self;
         let (policies, of_backend) = match policy {
-            Some(_) => ("rulesets: { core: { builtin: core } }\npolicies: { tested: { file: policy.yaml } }\n", ", policy: tested"),
+            Some(_) => (
+                "rulesets: { core: { builtin: core } }\npolicies: { tested: { file: policy.yaml } }\n",
+                ", policy: tested",
+            ),
             None => ("", ""),
         };
         format!(
@@ -170,7 +185,10 @@ impl Builder {
 }
 
 /// Loads and compiles a configuration file as the process would.
-pub(crate) fn compile(path: &Path, generation: u64) -> Result<portcullis::snapshot::Snapshot, BuildError> {
+pub(crate) fn compile(
+    path: &Path,
+    generation: u64,
+) -> Result<portcullis::snapshot::Snapshot, BuildError> {
     let report = |report: portcullis_config::Report| {
         BuildError(report.problems.iter().map(|problem| format!("{problem:?}\n")).collect())
     };

@@ -58,7 +58,11 @@ impl Authority {
     ///
     /// When the versions do not go with the provider.
     #[must_use]
-    pub fn client(&self, alpn: &[&str], versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    pub fn client(
+        &self,
+        alpn: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).expect("the root is a certificate");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

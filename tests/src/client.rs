@@ -124,7 +124,8 @@ impl Client {
         if answer.header("transfer-encoding").is_some() {
             return self.read_chunks().await;
         }
-        let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let length: usize =
+            answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         self.exactly(length).await
     }
 
@@ -173,11 +174,14 @@ pub(crate) async fn plain(to: SocketAddr, request: &str) -> Answer {
 
 fn parse(head: &str) -> Answer {
     let mut lines = head.trim_end().lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+    let status =
+        lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
     let fields = lines.filter_map(|line| line.split_once(':'));
     Answer {
         status: status.expect("a status line"),
-        headers: fields.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect(),
+        headers: fields
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect(),
         body: Vec::new(),
     }
 }

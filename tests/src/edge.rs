@@ -14,7 +14,9 @@ use tokio::net::TcpStream;
 
 use crate::builder::{Builder, compile};
 use crate::token::claims;
-use crate::{Answer, Authority, BuildError, Claims, Client, H2Client, Issuer, Manner, Origin, client};
+use crate::{
+    Answer, Authority, BuildError, Claims, Client, H2Client, Issuer, Manner, Origin, client,
+};
 
 /// An edge in this process. Its connections are cut when it goes.
 #[derive(Debug)]
@@ -189,7 +191,8 @@ impl Edge {
     ///
     /// When the file cannot be written.
     pub fn publish_policy(&self, text: &str) -> Result<(), BuildError> {
-        std::fs::write(self.directory.path().join("policy.yaml"), text).expect("the policy can be written");
+        std::fs::write(self.directory.path().join("policy.yaml"), text)
+            .expect("the policy can be written");
         let generation = self.shared.snapshot.load().generation + 1;
         let snapshot = compile(&self.directory.path().join("portcullis.yaml"), generation)?;
         self.shared.snapshot.store(Arc::new(snapshot));

@@ -25,13 +25,20 @@ impl Drop for H2Client {
 
 impl H2Client {
     pub(crate) async fn new(stream: TlsStream<TcpStream>, authority: &str) -> Self {
-        let (requests, connection) = within("the HTTP/2 preface", h2::client::handshake(stream)).await.expect("HTTP/2");
+        let (requests, connection) =
+            within("the HTTP/2 preface", h2::client::handshake(stream)).await.expect("HTTP/2");
         let connection = tokio::spawn(async move { drop(connection.await) });
         Self { requests, connection, authority: authority.to_owned() }
     }
 
     /// Asks with a body whose length is not declared; an empty one is none at all.
-    pub async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let authority = self.authority.clone();
         self.ask_host(&authority, method, path, headers, body).await
     }
@@ -49,7 +56,8 @@ impl H2Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("https://{authority}{path}"));
+        let mut request =
+            Request::builder().method(method).uri(format!("https://{authority}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -75,10 +83,16 @@ impl H2Client {
         };
         let reading = async {
             let (head, mut stream) = response.await?.into_parts();
-            let text = |value: &http::HeaderValue| value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+            let text = |value: &http::HeaderValue| {
+                value.as_bytes().iter().map(|byte| char::from(*byte)).collect()
+            };
             let mut answer = Answer {
                 status: head.status.as_u16(),
-                headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+                headers: head
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), text(value)))
+                    .collect(),
                 body: Vec::new(),
             };
             while let Some(chunk) = stream.data().await {

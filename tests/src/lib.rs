@@ -21,6 +21,7 @@ mod certificate;
 mod client;
 mod edge;
 mod h2_client;
+mod license;
 mod origin;
 mod token;
 
@@ -32,6 +33,7 @@ pub use certificate::Authority;
 pub use client::{Client, Manner};
 pub use edge::Edge;
 pub use h2_client::H2Client;
+pub use license::{License, LicenseHome, Way, binary};
 pub use origin::{Origin, Seen};
 pub use token::{Claims, Issuer};
 

@@ -28,14 +28,20 @@ impl Seen {
     pub fn headers(&self, name: &str) -> Vec<String> {
         let text = self.text();
         let fields = text.lines().skip(1).filter_map(|line| line.split_once(": "));
-        fields.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).collect()
+        fields
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+            .collect()
     }
 
     /// Returns the names of all headers in lower case.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let text = self.text();
-        text.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase())).collect()
+        text.lines()
+            .skip(1)
+            .filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase()))
+            .collect()
     }
 
     fn text(&self) -> String {
@@ -126,7 +132,11 @@ async fn accept(listener: TcpListener, record: Arc<Mutex<Record>>, answer: &'sta
     }
 }
 
-async fn serve(mut stream: TcpStream, record: Arc<Mutex<Record>>, answer: &'static [u8]) -> Option<()> {
+async fn serve(
+    mut stream: TcpStream,
+    record: Arc<Mutex<Record>>,
+    answer: &'static [u8],
+) -> Option<()> {
     let mut unread = Unread { bytes: Vec::new(), record: Arc::clone(&record) };
     loop {
         let head = unread.until(&mut stream, b"\r\n\r\n").await?;
@@ -134,7 +144,8 @@ async fn serve(mut stream: TcpStream, record: Arc<Mutex<Record>>, answer: &'stat
         let body = if seen.headers("transfer-encoding").iter().any(|coding| coding == "chunked") {
             chunked(&mut unread, &mut stream).await?
         } else {
-            let length = seen.headers("content-length").first().map_or(0, |length| length.parse().unwrap());
+            let length =
+                seen.headers("content-length").first().map_or(0, |length| length.parse().unwrap());
             unread.exactly(&mut stream, length).await?
         };
         record.lock().unwrap().seen.push(Seen { body, ..seen });

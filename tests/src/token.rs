@@ -46,7 +46,8 @@ impl Issuer {
             "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1",
             "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
         });
-        std::fs::write(path, json!({ "keys": [key] }).to_string()).expect("the key set can be written");
+        std::fs::write(path, json!({ "keys": [key] }).to_string())
+            .expect("the key set can be written");
     }
 
     /// Signs claims as they are.
@@ -57,7 +58,8 @@ impl Issuer {
     #[must_use]
     pub fn sign(&self, claims: &Claims) -> String {
         let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
-        let key = EncodingKey::from_ec_pem(self.key.serialize_pem().as_bytes()).expect("a key in PEM");
+        let key =
+            EncodingKey::from_ec_pem(self.key.serialize_pem().as_bytes()).expect("a key in PEM");
         encode(&header, claims, &key).expect("claims serialise")
     }
 }

@@ -15,16 +15,24 @@ struct Row {
     never: &'static [&'static str],
 }
 
-const RUNTIMES: &[&str] = &[
-    "tokio", "pingora", "hyper", "axum", "notify", "prometheus", "rustls", "sqlx",
-];
+const RUNTIMES: &[&str] =
+    &["tokio", "pingora", "hyper", "axum", "notify", "prometheus", "rustls", "sqlx"];
 
 const HOUSE: &[Row] = &[
     Row {
         package: "seclang",
         knows: &[],
         never: &[
-            "tokio", "pingora", "http", "hyper", "axum", "serde", "serde_json", "serde-saphyr", "prometheus", "notify",
+            "tokio",
+            "pingora",
+            "http",
+            "hyper",
+            "axum",
+            "serde",
+            "serde_json",
+            "serde-saphyr",
+            "prometheus",
+            "notify",
             "rustls",
         ],
     },
@@ -87,8 +95,11 @@ fn the_arrows_between_the_crates_are_those_of_the_table() {
     let found: BTreeSet<&str> = packages.keys().map(String::as_str).collect();
     assert_eq!(found, house, "the workspace's crates and the table's rows");
     for row in HOUSE {
-        let inner: BTreeSet<&str> =
-            packages[row.package].iter().map(String::as_str).filter(|name| house.contains(name)).collect();
+        let inner: BTreeSet<&str> = packages[row.package]
+            .iter()
+            .map(String::as_str)
+            .filter(|name| house.contains(name))
+            .collect();
         let allowed: BTreeSet<&str> = row.knows.iter().copied().collect();
         assert_eq!(inner, allowed, "what `{}` knows of the house", row.package);
     }
@@ -99,7 +110,11 @@ fn a_pure_crate_names_no_runtime_and_no_socket() {
     let packages = normal_dependencies();
     for row in HOUSE {
         for banned in row.never {
-            assert!(!packages[row.package].contains(*banned), "`{}` must not know `{banned}`", row.package);
+            assert!(
+                !packages[row.package].contains(*banned),
+                "`{}` must not know `{banned}`",
+                row.package
+            );
         }
     }
 }
@@ -112,14 +127,18 @@ fn normal_dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "cargo metadata: {}", output.stderr.escape_ascii());
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let packages = metadata["packages"].as_array().expect("a list of packages");
     packages.iter().map(|package| (text(&package["name"]), normal(package))).collect()
 }
 
 fn normal(package: &Value) -> BTreeSet<String> {
     let all = package["dependencies"].as_array().expect("a list of dependencies");
-    all.iter().filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
+    all.iter()
+        .filter(|dependency| dependency["kind"].is_null())
+        .map(|dependency| text(&dependency["name"]))
+        .collect()
 }
 
 fn text(value: &Value) -> String {

@@ -43,6 +43,21 @@ impl SourceFile {
     }
 }
 
+impl SourceFile {
+    /// Returns the text with `*` in place of every byte in `spans`, so that all other places stay where they are.
+    pub(crate) fn without(&self, spans: &[Range<usize>]) -> Self {
+        let mut text = String::with_capacity(self.text.len());
+        for (at, c) in self.text.char_indices() {
+            if c != '\n' && spans.iter().any(|span| span.contains(&at)) {
+                text.extend(std::iter::repeat_n('*', c.len_utf8()));
+            } else {
+                text.push(c);
+            }
+        }
+        Self::new(Arc::clone(&self.name), text)
+    }
+}
+
 fn floor_boundary(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Context;
-use super::keys::{Absent, Section};
+use super::keys::{Absent, SECTIONS, Section};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Entry, Node, Value};
 
@@ -22,6 +22,10 @@ impl<'n> Fields<'n> {
         cx: &mut Context<'_>,
     ) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
+            if section.path.is_empty() && node.value == Value::Null {
+                cx.error("wrong-kind", "the file is empty", node.span.clone());
+                return None;
+            }
             cx.error(
                 "wrong-kind",
                 format!("a mapping is expected here, not {}", node.kind()),
@@ -158,9 +162,30 @@ fn unknown_key(key: &str, section: &'static Section) -> Diagnostic {
     if unknown.help.is_some() {
         return unknown;
     }
-    // A key of another section is more often in the wrong place than misspelt.
+    if key == "<<" {
+        return unknown.help(
+            "merge keys are not supported: write the keys out, or name a whole mapping with `*`",
+        );
+    }
+    let homes = homes_of(key);
+    if homes.contains(&"") {
+        return unknown.help("the key stands at the top of the file");
+    }
+    if !homes.is_empty() {
+        return unknown.help(format!("the key stands in {}", list(&homes)));
+    }
     let names: Vec<_> = known().collect();
     unknown.help(format!("the keys here are {}", list(&names)))
+}
+
+/// The few sections that know `key`: what is unknown here is more often in the wrong place than misspelt.
+fn homes_of(key: &str) -> Vec<&'static str> {
+    let homes: Vec<_> = SECTIONS
+        .iter()
+        .filter(|section| section.key(key).is_some())
+        .map(|home| home.path)
+        .collect();
+    if homes.len() > 3 { Vec::new() } else { homes }
 }
 
 /// Names in backticks, separated by commas.

@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::{Context, Files, keys, scalar};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Geo, ListSource, LogTarget, PolicySource, RuleSetSource};
-use crate::secret::{SecretRef, credential_path};
+use crate::secret::{SecretError, SecretRef, credential_path, why};
 use crate::yaml::Node;
 
 /// The policies that are part of the binary.
@@ -33,7 +33,7 @@ fn directory(node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> {
 }
 
 fn there(path: PathBuf, target: Target, node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> {
-    cx.found.push(path.clone());
+    cx.names_file(path.clone(), node.value_place());
     if cx.files == Files::MadeLater {
         return Some(path);
     }
@@ -42,7 +42,7 @@ fn there(path: PathBuf, target: Target, node: &Node, cx: &mut Context<'_>) -> Op
         (Target::Directory, Ok(false)) => format!("`{}` is not a directory", path.display()),
         (Target::File | Target::Directory, Ok(_)) => return Some(path),
         (Target::File | Target::Directory, Err(error)) => {
-            format!("cannot read `{}`: {}", path.display(), error.kind())
+            format!("cannot read `{}`: {}", path.display(), why(&error))
         }
     };
     cx.error("unreadable-file", problem, node.value_place());
@@ -56,8 +56,8 @@ fn readable(path: &Path) -> std::io::Result<bool> {
 
 /// Reads a certificate: `file:PATH` or `credential:NAME`; it is no secret, so its mode does not matter.
 pub(super) fn certificate(node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> {
+    refuse_inline(node, cx)?;
     let written = scalar::text(node, cx)?;
-    refuse_inline(written, node, cx)?;
     let Some(name) = written.strip_prefix("credential:") else {
         return file(node, cx);
     };
@@ -72,8 +72,8 @@ pub(super) fn certificate(node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> 
 
 /// Reads the reference of a secret, and tries whether the secret can be had.
 pub(super) fn secret(node: &Node, cx: &mut Context<'_>) -> Option<SecretRef> {
+    refuse_inline(node, cx)?;
     let written = scalar::text(node, cx)?;
-    refuse_inline(written, node, cx)?;
     let reference = match written.split_once(':') {
         Some(("file", path)) if !path.is_empty() => {
             SecretRef::File(cx.base.join(path).components().collect())
@@ -81,29 +81,26 @@ pub(super) fn secret(node: &Node, cx: &mut Context<'_>) -> Option<SecretRef> {
         Some(("env", name)) if is_variable(name) => SecretRef::Env(name.to_owned()),
         Some(("credential", name)) if is_credential(name) => SecretRef::Credential(name.to_owned()),
         Some(_) | None => {
-            // What is written may be the secret itself: it is pointed at, never repeated in the message.
-            let wrong = Diagnostic::error("inline-secret", "a secret is given by reference");
-            cx.report(
-                wrong.help("write `file:/path`, `env:NAME` or `credential:name`"),
-                without_text(node),
-            );
+            not_a_reference(written, node, cx);
             return None;
         }
     };
-    cx.found.extend(reference.path());
+    if let Some(path) = reference.path() {
+        cx.names_file(path, node.value_place());
+    }
     if cx.files == Files::Checked
         && let Err(error) = reference.read()
     {
         let refused = Diagnostic::error("unreadable-secret", error.to_string());
         let refused = match error {
-            crate::secret::SecretError::SharedMode { .. } => {
+            SecretError::SharedMode { .. } => {
                 refused.help("make it the owner's alone: `chmod 600`")
             }
-            crate::secret::SecretError::Unreadable { .. }
-            | crate::secret::SecretError::NotAFile(_)
-            | crate::secret::SecretError::TooLarge(_)
-            | crate::secret::SecretError::Unset(_)
-            | crate::secret::SecretError::Empty(_) => refused,
+            SecretError::Unreadable { .. }
+            | SecretError::NotAFile(_)
+            | SecretError::TooLarge(_)
+            | SecretError::Unset(_)
+            | SecretError::Empty(_) => refused,
         };
         cx.report(refused, node.value_place());
         return None;
@@ -112,17 +109,24 @@ pub(super) fn secret(node: &Node, cx: &mut Context<'_>) -> Option<SecretRef> {
 }
 
 /// PEM pasted into the file: caught before anything could print it.
-fn refuse_inline(written: &str, node: &Node, cx: &mut Context<'_>) -> Option<()> {
-    if !written.contains("-----BEGIN") {
+fn refuse_inline(node: &Node, cx: &mut Context<'_>) -> Option<()> {
+    if !node.as_text().is_some_and(|written| written.contains("-----BEGIN")) {
         return Some(());
     }
-    cx.error("inline-secret", "keys and certificates are given by reference", without_text(node));
+    cx.inline_secrets.push(node.span.clone());
+    cx.error("inline-secret", "keys and certificates are given by reference", node.place());
     None
 }
 
-/// The key of the node: carets show the line they stand in, so a value that may be secret is not pointed at.
-fn without_text(node: &Node) -> std::ops::Range<usize> {
-    node.place()
+/// What is written may be the secret itself: it is hidden wherever the text is shown, unless it is surely a path.
+fn not_a_reference(written: &str, node: &Node, cx: &mut Context<'_>) {
+    let wrong = Diagnostic::error("inline-secret", "a secret is given by reference");
+    if [".key", ".pem"].iter().any(|ending| written.ends_with(ending)) {
+        cx.report(wrong.help(format!("did you mean `file:{written}`?")), node.value_place());
+        return;
+    }
+    cx.inline_secrets.push(node.span.clone());
+    cx.report(wrong.help("write `file:/path`, `env:NAME` or `credential:name`"), node.place());
 }
 
 fn is_variable(name: &str) -> bool {

@@ -52,7 +52,7 @@ fn what_cannot_be_read_says_what_and_why() {
     std::fs::write(&empty, "").unwrap();
     std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o600)).unwrap();
     let cases = [
-        (SecretRef::File(dir.path().join("none")), "none`: entity not found"),
+        (SecretRef::File(dir.path().join("none")), "none`: there is no such file"),
         (SecretRef::File(dir.path().to_owned()), "is not a file"),
         (SecretRef::File(empty), "is empty"),
         (SecretRef::Env("PORTCULLIS_TEST_UNSET".into()), "`PORTCULLIS_TEST_UNSET` is not set"),

@@ -105,7 +105,13 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, I>
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or_else(|| self.source.text().len());
                 let message = error.info().to_lowercase();
-                Err(self.stop("not-yaml", message, at..at + 1))
+                let problem = Diagnostic::error("not-yaml", message.clone())
+                    .in_source(self.source, at..at + 1);
+                self.problems.push(match advice(&message) {
+                    Some(advice) => problem.help(advice),
+                    None => problem,
+                });
+                Err(Stop)
             }
             None => Err(self.stop("not-yaml", "the text ends too early", 0..0)),
         }
@@ -232,6 +238,22 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, I>
     fn report(&mut self, code: &'static str, message: impl Into<String>, span: Range<usize>) {
         self.problems.push(Diagnostic::error(code, message).in_source(self.source, span));
     }
+}
+
+/// What is most often behind a message of the parser, which sees the mistake only at what follows it.
+fn advice(message: &str) -> Option<&'static str> {
+    [
+        (
+            "mapping values are not allowed",
+            "a colon is followed by a space; a value that holds `: ` is quoted",
+        ),
+        ("expected key", "look at the indentation, and for a missing quote or bracket above"),
+        ("did not find expected", "a comma, a quote or a bracket is missing before this"),
+        ("tab", "indent with spaces"),
+        ("unclosed quote", "the quote that begins here has no end"),
+    ]
+    .into_iter()
+    .find_map(|(part, advice)| message.contains(part).then_some(advice))
 }
 
 fn range(span: &Span) -> Range<usize> {

@@ -6,8 +6,7 @@ use crate::domain::key::LicenseKey;
 use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::settings::Settings;
-use crate::store::sqlite::{OpenError, Role};
-use crate::store::{Change, Conflict, Store, StoreError};
+use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError};
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -118,6 +117,11 @@ impl Operator {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         Ok(Self::over(super::open(settings, Role::Command, clock).await?))
+    }
+
+    /// Lets go of the store.
+    pub(super) async fn close(&self) {
+        self.store.close().await;
     }
 
     /// Creates a tenant; one that is there stays as it is. Returns whether it was created.

@@ -1,10 +1,11 @@
 //! The file's own shape. Everything unknown is refused, with a caret where it stands.
 
-use super::{Database, Lease, Listen, Settings, SettingsError};
+use super::{Database, Lease, Listen, Postgres, Secret, Settings, SettingsError, read_limited};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_saphyr::Spanned;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +44,15 @@ enum ListenSource {
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum DatabaseSource {
     Sqlite(PathBuf),
+    Postgres(PostgresSource),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PostgresSource {
+    url: Spanned<String>,
+    owner_url: Option<Spanned<String>>,
+    connections: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -78,6 +88,9 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// Connections of a process that says nothing of them.
+const CONNECTIONS: u32 = 16;
+const SECRET_BYTES_MAX: u64 = 16 * 1024;
 const TTL_MIN: Duration = Duration::from_secs(60);
 const AGE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
@@ -96,6 +109,9 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         },
         database: match database {
             DatabaseSource::Sqlite(path) => Database::Sqlite(base.join(path)),
+            DatabaseSource::Postgres(source) => {
+                Database::Postgres(resolve_postgres(&source, text, name, base)?)
+            }
         },
         edge_keys: base.join(edge_keys),
         lease: resolve_lease(&lease, text, name)?,
@@ -131,8 +147,54 @@ fn resolve_lease(source: &LeaseSource, text: &str, name: &str) -> Result<Lease, 
     Ok(lease)
 }
 
+fn resolve_postgres(
+    source: &PostgresSource,
+    text: &str,
+    name: &str,
+    base: &Path,
+) -> Result<Postgres, SettingsError> {
+    let secret = |field: &Spanned<String>| {
+        reference(&field.value, base).map_err(|problem| at(Some(field), text, name, &problem))
+    };
+    if let Some(field) =
+        source.connections.as_ref().filter(|field| !(2..=1000).contains(&field.value))
+    {
+        return Err(at(Some(field), text, name, "`connections` must be 2 to 1000"));
+    }
+    Ok(Postgres {
+        url: secret(&source.url)?,
+        owner_url: source.owner_url.as_ref().map(secret).transpose()?,
+        connections: source.connections.as_ref().map_or(CONNECTIONS, |field| field.value),
+    })
+}
+
+/// Fetches a secret from where the settings say it stands: never in the settings themselves.
+fn reference(text: &str, base: &Path) -> Result<Secret, String> {
+    if let Some(variable) = text.strip_prefix("env:") {
+        return std::env::var(variable)
+            .map(Secret::new)
+            .map_err(|_| format!("the environment has no text `{variable}`"));
+    }
+    let Some(path) = text.strip_prefix("file:") else {
+        return Err("a secret is written as `file:PATH` or `env:NAME`, never inline".to_owned());
+    };
+    let path = base.join(path);
+    let unreadable = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
+    let mode = std::fs::metadata(&path).map_err(|error| unreadable(&error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "`{}` must be readable by its owner alone (mode 0600)",
+            path.display()
+        ));
+    }
+    let bytes = read_limited(&path, SECRET_BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let secret =
+        String::from_utf8(bytes).map_err(|_| format!("`{}` is not UTF-8", path.display()))?;
+    Ok(Secret::new(secret.trim_end().to_owned()))
+}
+
 /// Draws the line that holds the wrong value, with a caret under it.
-fn at(field: Option<&Spanned<Span>>, text: &str, name: &str, rule: &str) -> SettingsError {
+fn at<T>(field: Option<&Spanned<T>>, text: &str, name: &str, rule: &str) -> SettingsError {
     let Some(field) = field else {
         return SettingsError::Source(format!("{name}: {rule}"));
     };
@@ -148,6 +210,7 @@ fn at(field: Option<&Spanned<Span>>, text: &str, name: &str, rule: &str) -> Sett
 mod tests {
     use super::parse;
     use crate::settings::{Database, Listen, Settings};
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     use std::time::Duration;
 
@@ -163,8 +226,9 @@ mod tests {
     fn a_whole_file_is_read_and_paths_are_relative_to_it() {
         let settings = read(GOOD).unwrap();
         assert_eq!(settings.listen, Listen::Unix("/etc/l/run/license.sock".into()));
-        let Database::Sqlite(path) = &settings.database;
-        assert_eq!(path, Path::new("/var/license.db"));
+        assert!(
+            matches!(&settings.database, Database::Sqlite(path) if path == Path::new("/var/license.db"))
+        );
         assert_eq!(settings.edge_keys, Path::new("/etc/l/edge.jwks"));
         assert_eq!(settings.lease.ttl, Duration::from_secs(600));
         assert_eq!(settings.lease.age_max, Duration::from_secs(2 * 86_400));
@@ -192,6 +256,31 @@ mod tests {
             assert!(error.contains('^'), "{error}");
             assert!(error.starts_with("license.yaml:"), "{error}");
         }
+    }
+
+    #[test]
+    fn secrets_are_references_to_private_files_and_never_inline() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("url");
+        std::fs::write(&path, "postgres://u:hush@db/l\n").unwrap();
+        let yaml = |url: &str| {
+            GOOD.replace(
+                "{ sqlite: /var/license.db }",
+                &format!("{{ postgres: {{ url: {url} }} }}"),
+            )
+        };
+        let good = yaml(&format!("file:{}", path.display()));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(read(&good).unwrap_err().contains("mode 0600"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = read(&good).unwrap();
+        assert!(!format!("{settings:?}").contains("hush"));
+        let Database::Postgres(postgres) = settings.database else { panic!("{settings:?}") };
+        assert_eq!(postgres.url.reveal(), "postgres://u:hush@db/l");
+        assert!(read(&yaml("postgres://u:p@db/l")).unwrap_err().contains("never inline"));
+        assert!(
+            read(&yaml("env:NO_SUCH_VARIABLE_HERE")).unwrap_err().contains("NO_SUCH_VARIABLE_HERE")
+        );
     }
 
     #[test]

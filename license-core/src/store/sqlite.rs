@@ -8,7 +8,7 @@ mod leases;
 mod rows;
 mod writer;
 
-use super::StoreError;
+use super::{OpenError, Role};
 use crate::clock::{Clock, LeaseClock, Timestamp};
 use crate::domain::license::LeaseTerms;
 use sqlx::SqlitePool;
@@ -16,45 +16,13 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 const READERS: u32 = 4;
-
-/// Why the database cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file or its lock cannot be made.
-    #[error("`{path}` cannot be opened")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Another service runs on this file.
-    #[error("`{0}` is in use by another license service")]
-    InUse(PathBuf),
-    /// The database refuses.
-    #[error("the database cannot be opened")]
-    Database(#[from] sqlx::Error),
-    /// The schema cannot be brought to this program's version.
-    #[error("the database's schema cannot be migrated")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-}
-
-/// Who opens the database.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
-    /// The service, of which there is one per file; it also makes good the time it was away.
-    Server,
-    /// An operator's command, beside a server or without.
-    Command,
-}
 
 /// The store on one SQLite file.
 #[derive(Debug)]
@@ -93,12 +61,6 @@ impl Sqlite {
         }
         let writer = Writer::start(options, clock.clone()).await?;
         Ok(Self { writer, readers, clock, terms, _lock: lock })
-    }
-
-    /// Stops the writer after what it has in hand, and closes the readers.
-    pub(crate) async fn close(&self) {
-        self.writer.stop().await;
-        self.readers.close().await;
     }
 }
 
@@ -161,11 +123,4 @@ async fn make_good(
         );
     }
     Ok(())
-}
-
-/// Records the cause where it arose, and leaves the caller with what it may know.
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn unavailable(error: sqlx::Error) -> StoreError {
-    tracing::error!(%error, "the database failed");
-    StoreError::Unavailable
 }

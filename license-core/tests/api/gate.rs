@@ -1,6 +1,6 @@
 //! The trust boundary: the edge's assertion and nothing else.
 
-use crate::harness::{Edge, START, Who, World, user};
+use crate::harness::{Edge, START, Who, World, bare, user};
 use http::Method;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,16 +12,9 @@ async fn health_needs_no_assertion_and_everything_else_does() {
     let world = World::new().await;
     let mut client = world.client().await;
     for path in ["/health", "/health/", "/ready"] {
-        assert_eq!(
-            client.send(world.bare(Method::GET, path, b"", &[])).await.status,
-            200,
-            "{path}"
-        );
+        assert_eq!(client.send(bare(Method::GET, path, b"", &[])).await.status, 200, "{path}");
     }
-    client
-        .send(world.bare(Method::POST, "/health", b"", &[]))
-        .await
-        .refused(405, "method_not_allowed");
+    client.send(bare(Method::POST, "/health", b"", &[])).await.refused(405, "method_not_allowed");
     for (method, path) in [
         (Method::POST, ACQUIRE),
         (Method::GET, "/api/v1/licenses/x/"),
@@ -30,7 +23,7 @@ async fn health_needs_no_assertion_and_everything_else_does() {
         (Method::GET, "/"),
         (Method::GET, "/api/v1/nothing"),
     ] {
-        client.send(world.bare(method, path, b"", &[])).await.refused(401, "missing_auth");
+        client.send(bare(method, path, b"", &[])).await.refused(401, "missing_auth");
     }
 }
 
@@ -41,7 +34,7 @@ async fn identity_headers_count_for_nothing() {
     let body = json!({"license_key": license.key.as_str(), "hardware_id": "a"}).to_string();
     let plain = [("x-edge-subject", "anna"), ("x-edge-tenant", "acme"), ("x-edge-roles", "admin")];
     let answer =
-        world.client().await.send(world.bare(Method::POST, ACQUIRE, body.as_bytes(), &plain)).await;
+        world.client().await.send(bare(Method::POST, ACQUIRE, body.as_bytes(), &plain)).await;
     answer.refused(401, "missing_auth");
 }
 
@@ -66,18 +59,17 @@ async fn an_assertion_for_another_request_key_or_time_is_refused() {
     ];
     for assertion in &forged {
         let request =
-            world.bare(Method::POST, ACQUIRE, body.as_bytes(), &[("x-edge-assertion", assertion)]);
+            bare(Method::POST, ACQUIRE, body.as_bytes(), &[("x-edge-assertion", assertion)]);
         world.client().await.send(request).await.refused(401, "invalid_token");
     }
     let twice = [("x-edge-assertion", good.as_str()), ("x-edge-assertion", good.as_str())];
     world
         .client()
         .await
-        .send(world.bare(Method::POST, ACQUIRE, body.as_bytes(), &twice))
+        .send(bare(Method::POST, ACQUIRE, body.as_bytes(), &twice))
         .await
         .refused(401, "missing_auth");
-    let request =
-        world.bare(Method::POST, ACQUIRE, body.as_bytes(), &[("x-edge-assertion", &good)]);
+    let request = bare(Method::POST, ACQUIRE, body.as_bytes(), &[("x-edge-assertion", &good)]);
     assert_eq!(world.client().await.send(request).await.status, 201);
 }
 
@@ -97,8 +89,7 @@ async fn an_edge_key_that_leaves_the_file_is_believed_no_longer() {
     std::fs::write(world.path("edge.jwks"), next.jwks()).unwrap();
     world.ask(anna, Method::GET, "/api/v1/nothing", b"").await.refused(401, "invalid_token");
     let assertion = next.assertion(anna, "GET", "/api/v1/nothing", b"", START / 1000);
-    let request =
-        world.bare(Method::GET, "/api/v1/nothing", b"", &[("x-edge-assertion", &assertion)]);
+    let request = bare(Method::GET, "/api/v1/nothing", b"", &[("x-edge-assertion", &assertion)]);
     world.client().await.send(request).await.refused(404, "not_found");
 }
 
@@ -136,7 +127,7 @@ async fn the_request_id_is_the_edges_or_a_new_one() {
     for (sent, kept) in
         [("r-1", true), (&*"x".repeat(64), true), (&*"x".repeat(65), false), ("a b", false)]
     {
-        let request = world.bare(Method::GET, "/x", b"", &[("x-edge-request-id", sent)]);
+        let request = bare(Method::GET, "/x", b"", &[("x-edge-request-id", sent)]);
         let answer = client.send(request).await;
         assert_eq!(answer.text("request_id") == sent, kept, "{sent}");
     }

@@ -1,5 +1,6 @@
 //! A service on a Unix socket of its own, with a clock that the test moves and edge keys that the test made.
 
+use crate::cluster::TestDatabase;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -9,7 +10,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use license_core::settings::{Database, Listen};
+use license_core::settings::{Database, Lease, Listen};
 use license_core::{
     Clock, CreatedLicense, Leasing, NewLicense, Running, Service, Settings, TenantId, Timestamp,
 };
@@ -20,18 +21,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
-pub const START: u64 = 1_800_000_000_000;
+pub(crate) const START: u64 = 1_800_000_000_000;
 
 /// A clock that stands still until the test moves it.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub(crate) struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    pub fn at(millis: u64) -> Arc<Self> {
+    pub(crate) fn at(millis: u64) -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(millis)))
     }
 
-    pub fn advance_secs(&self, secs: u64) {
+    fn advance_secs(&self, secs: u64) {
         self.0.fetch_add(secs * 1000, Ordering::SeqCst);
     }
 }
@@ -43,19 +44,19 @@ impl Clock for ManualClock {
 }
 
 /// The edge's signing key.
-pub struct Edge {
+pub(crate) struct Edge {
     pair: Ed25519KeyPair,
     x: String,
 }
 
 impl Edge {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
         let x = B64.encode(pair.public_key().as_ref());
         Self { pair, x }
     }
 
-    pub fn jwks(&self) -> String {
+    pub(crate) fn jwks(&self) -> String {
         json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": self.x, "kid": self.kid()}]})
             .to_string()
     }
@@ -66,7 +67,7 @@ impl Edge {
     }
 
     /// Signs for one request.
-    pub fn assertion(
+    pub(crate) fn assertion(
         &self,
         who: Who<'_>,
         method: &str,
@@ -89,31 +90,31 @@ impl Edge {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
-pub struct Who<'a> {
-    pub tenant: Option<&'a str>,
-    pub subject: &'a str,
+pub(crate) struct Who<'a> {
+    pub(crate) tenant: Option<&'a str>,
+    pub(crate) subject: &'a str,
 }
 
-pub const fn user<'a>(tenant: &'a str, subject: &'a str) -> Who<'a> {
+pub(crate) const fn user<'a>(tenant: &'a str, subject: &'a str) -> Who<'a> {
     Who { tenant: Some(tenant), subject }
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Answer {
-    pub fn text(&self, field: &str) -> &str {
+    pub(crate) fn text(&self, field: &str) -> &str {
         self.body[field].as_str().unwrap_or_else(|| panic!("no `{field}` in {self:?}"))
     }
 
     /// Holds a refusal to the one shape.
     #[track_caller]
-    pub fn refused(&self, status: u16, code: &str) {
+    pub(crate) fn refused(&self, status: u16, code: &str) {
         assert_eq!((self.status.as_u16(), self.text("error")), (status, code), "{self:?}");
         assert_eq!(self.text("message"), self.text("detail"));
         assert_eq!(self.text("source"), "license");
@@ -126,21 +127,24 @@ impl Answer {
 }
 
 /// One connection to a service.
-pub struct Client(SendRequest<Full<Bytes>>);
+pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
-    pub async fn connect(socket: &Path) -> Self {
+    pub(crate) async fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).await.unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
     }
 
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
         self.try_send(request).await.unwrap()
     }
 
-    pub async fn try_send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+    pub(crate) async fn try_send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> hyper::Result<Answer> {
         self.0.ready().await?;
         let response = self.0.send_request(request).await?;
         let (parts, body) = response.into_parts();
@@ -151,54 +155,103 @@ impl Client {
     }
 }
 
+/// Makes a request without one.
+pub(crate) fn bare(
+    method: Method,
+    target: &str,
+    body: &[u8],
+    headers: &[(&str, &str)],
+) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(target).header("host", "license");
+    if !body.is_empty() {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
+}
+
 /// A running service and everything around it.
-pub struct World {
-    pub running: Option<Running>,
-    pub clock: Arc<ManualClock>,
-    pub edge: Edge,
+pub(crate) struct World {
+    pub(crate) running: Option<Running>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) edge: Edge,
+    pub(crate) postgres: Option<TestDatabase>,
+    pub(crate) lease: Lease,
     dir: TempDir,
 }
 
 impl World {
-    pub async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let edge = Edge::new();
-        std::fs::write(dir.path().join("edge.jwks"), edge.jwks()).unwrap();
-        let mut world = Self { running: None, clock: ManualClock::at(START), edge, dir };
+    /// A world on SQLite.
+    pub(crate) async fn new() -> Self {
+        let mut world = Self::stopped();
         world.start().await;
         world
     }
 
-    pub fn settings(&self) -> Settings {
-        let at = |name: &str| self.dir.path().join(name);
-        Settings::new(
-            Database::Sqlite(at("license.db")),
-            Listen::Unix(self.socket()),
-            at("edge.jwks"),
-        )
+    /// A world on PostgreSQL, where there is one.
+    pub(crate) async fn on_postgres() -> Option<Self> {
+        let mut world = Self::stopped();
+        world.postgres = Some(TestDatabase::make(world.dir.path()).await?);
+        world.start().await;
+        Some(world)
     }
 
-    pub async fn start(&mut self) {
+    fn stopped() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let edge = Edge::new();
+        std::fs::write(dir.path().join("edge.jwks"), edge.jwks()).unwrap();
+        Self {
+            running: None,
+            clock: ManualClock::at(START),
+            edge,
+            postgres: None,
+            lease: Lease::default(),
+            dir,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let database = match &self.postgres {
+            Some(postgres) => Database::Postgres(postgres.settings.clone()),
+            None => Database::Sqlite(self.path("license.db")),
+        };
+        let mut settings =
+            Settings::new(database, Listen::Unix(self.socket()), self.path("edge.jwks"));
+        settings.lease = self.lease;
+        settings
+    }
+
+    /// Lets time pass, for the service and for its database.
+    pub(crate) async fn advance_secs(&self, secs: u64) {
+        self.clock.advance_secs(secs);
+        if let Some(postgres) = &self.postgres {
+            postgres.advance_secs(secs, self.running.is_some()).await;
+        }
+    }
+
+    pub(crate) async fn start(&mut self) {
         self.running = Some(Service::start(self.settings(), self.clock.clone()).await.unwrap());
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.running.take().unwrap().shutdown().await;
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.path("license.sock")
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub async fn license(&self, tenant: &str, name: &str, seats: u32) -> CreatedLicense {
+    pub(crate) async fn license(&self, tenant: &str, name: &str, seats: u32) -> CreatedLicense {
         self.license_by(tenant, name, seats, Leasing::PerMachine).await
     }
 
-    pub async fn license_by(
+    pub(crate) async fn license_by(
         &self,
         tenant: &str,
         name: &str,
@@ -220,12 +273,12 @@ impl World {
         operator.create_license(new).await.unwrap()
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.socket()).await
     }
 
     /// Makes a request with its assertion.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         who: Who<'_>,
         method: Method,
@@ -234,42 +287,30 @@ impl World {
     ) -> Request<Full<Bytes>> {
         let now = self.clock.now().as_secs();
         let assertion = self.edge.assertion(who, method.as_str(), target, body, now);
-        self.bare(method, target, body, &[("x-edge-assertion", &assertion)])
+        bare(method, target, body, &[("x-edge-assertion", &assertion)])
     }
 
-    /// Makes a request without one.
-    pub fn bare(
+    pub(crate) async fn ask(
         &self,
+        who: Who<'_>,
         method: Method,
         target: &str,
         body: &[u8],
-        headers: &[(&str, &str)],
-    ) -> Request<Full<Bytes>> {
-        let mut request = Request::builder().method(method).uri(target).header("host", "license");
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
-    }
-
-    pub async fn ask(&self, who: Who<'_>, method: Method, target: &str, body: &[u8]) -> Answer {
+    ) -> Answer {
         self.client().await.send(self.request(who, method, target, body)).await
     }
 
-    pub async fn acquire(&self, who: Who<'_>, key: &str, hardware: &str) -> Answer {
+    pub(crate) async fn acquire(&self, who: Who<'_>, key: &str, hardware: &str) -> Answer {
         let body = json!({"license_key": key, "hardware_id": hardware}).to_string();
         self.ask(who, Method::POST, "/api/v1/license/acquire", body.as_bytes()).await
     }
 
-    pub async fn heartbeat(&self, who: Who<'_>, session: &str) -> Answer {
+    pub(crate) async fn heartbeat(&self, who: Who<'_>, session: &str) -> Answer {
         self.ask(who, Method::PATCH, &format!("/api/v1/license/sessions/{session}/heartbeat"), b"")
             .await
     }
 
-    pub async fn release(&self, who: Who<'_>, session: &str) -> Answer {
+    pub(crate) async fn release(&self, who: Who<'_>, session: &str) -> Answer {
         self.ask(who, Method::DELETE, &format!("/api/v1/license/sessions/{session}"), b"").await
     }
 }

@@ -11,8 +11,13 @@
 
 mod algorithm;
 pub mod assertion;
+#[cfg(test)]
+mod attacks;
 mod base64url;
+mod cache;
 mod credential;
+#[cfg(test)]
+mod forge;
 pub mod headers;
 mod identity;
 mod json;
@@ -20,9 +25,13 @@ mod jws;
 pub mod keys;
 mod platform;
 mod refusal;
+pub mod revocation;
+#[cfg(test)]
+mod vectors;
 mod verifier;
 
 pub use algorithm::Algorithm;
+pub use cache::{CacheFigures, TokenCache};
 pub use credential::{credential, is_in_query};
 pub use identity::Identity;
 pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};

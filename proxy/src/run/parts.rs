@@ -154,7 +154,10 @@ fn configure(
     }
     let (snapshot, warnings) = compile(loaded, 1).map_err(unusable)?;
     if let Err(wrong) = probe(&snapshot) {
-        tracing::warn!("the configuration fails a probe that a reload would refuse it for: {}", wrong.join("; "));
+        tracing::warn!(
+            "the configuration fails a probe that a reload would refuse it for: {}",
+            wrong.join("; ")
+        );
     }
     let key = assertion::open(&snapshot.config.identity.assertion)?;
     Ok((snapshot, warnings, key))

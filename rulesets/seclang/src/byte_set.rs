@@ -1,14 +1,12 @@
 //! A set of byte values in 256 bits: what a text holds, what a condition asks for.
 
 /// A set of byte values.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub(crate) struct ByteSet([u64; 4]);
 
 impl ByteSet {
     /// No byte.
     pub(crate) const EMPTY: Self = Self([0; 4]);
-    /// Every byte.
-    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
 
     /// The set of the bytes of a literal; usable in tables.
     pub(crate) const fn of(bytes: &[u8]) -> Self {
@@ -21,13 +19,37 @@ impl ByteSet {
         Self(set)
     }
 
-    /// The set of the bytes that a text holds. One pass, no branches.
+    /// The set of the bytes that a text holds. One pass without branches; long texts mark a table,
+    /// because marking bits waits for the mark before.
     pub(crate) fn held_by(text: &[u8]) -> Self {
         let mut set = Self::EMPTY;
+        if text.len() < 64 {
+            text.iter().for_each(|byte| set.insert(*byte));
+            return set;
+        }
+        let mut seen = [0_u8; 256];
         for &byte in text {
-            set.insert(byte);
+            seen[byte as usize] = 1;
+        }
+        for (word, marks) in set.0.iter_mut().zip(seen.chunks_exact(64)) {
+            for (bit, mark) in marks.iter().enumerate() {
+                *word |= u64::from(*mark) << bit;
+            }
         }
         set
+    }
+
+    /// The bytes in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u8> + use<> {
+        let words = self.0.into_iter().zip([0_u8, 64, 128, 192]);
+        words.flat_map(|(word, base)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                let bit = u8::try_from(rest.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                rest &= rest - 1;
+                Some(base + bit)
+            })
+        })
     }
 
     /// The set of an inclusive range.
@@ -67,11 +89,5 @@ impl ByteSet {
     /// Adds one byte.
     pub(crate) const fn insert(&mut self, byte: u8) {
         self.0[(byte >> 6) as usize] |= 1 << (byte & 63);
-    }
-
-    /// How many bytes stand in it.
-    pub(crate) const fn len(&self) -> u32 {
-        let [a, b, c, d] = self.0;
-        a.count_ones() + b.count_ones() + c.count_ones() + d.count_ones()
     }
 }

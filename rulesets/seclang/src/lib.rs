@@ -21,5 +21,7 @@ mod variable;
 pub use diagnostic::{Diagnostic, Severity};
 pub use program::{Compiled, EngineMode, LimitAction, LinkInfo, Program, RuleIndex, RuleInfo};
 pub use source::{Resolve, ResolveError, Source};
-pub use transaction::{Fired, Intervention, InterventionAction, Match, Outcome, Transaction};
+pub use transaction::{
+    Fired, Intervention, InterventionAction, Match, Outcome, Store, Transaction,
+};
 pub use variable::Variable;

@@ -1,33 +1,163 @@
-//! Rules operators out before they run.
+//! Rules operators out before they run: what a text must hold for an operator to match, asked for all
+//! operators at once.
+//!
+//! A condition is a minimum length, one of some literals, and up to four sets of which the text must
+//! hold a byte each. Conditions are necessary, never sufficient: where one holds, the operator runs.
+
+mod byte_sets;
+mod candidates;
+mod condition;
+mod group;
+mod literals;
+mod rarity;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+pub(crate) use candidates::{Candidates, GATES_MAX};
+pub(crate) use group::Group;
 
 use crate::byte_set::ByteSet;
-use crate::program::{Nodes, Rule, RuleIndex, RuleInfo};
+use crate::program::{Rule, RuleIndex, RuleInfo};
+use condition::Condition;
 
-/// A set of conditioned links.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidates;
+/// Sets that a condition may ask for.
+const SETS: usize = 4;
 
-impl Candidates {
-    pub(crate) const ALL: Self = Self;
-    pub(crate) fn contains(&self, _gate: u16) -> bool {
-        true
-    }
-}
+/// Lengths with a row of their own; no condition asks for more.
+const LENGTHS: usize = 64;
 
 /// The conditions of a program.
 #[derive(Debug)]
-pub(crate) struct Prefilter;
+pub(crate) struct Prefilter {
+    /// Every literal of every condition; letter case is ignored.
+    literals: Option<AhoCorasick>,
+    /// Per literal, the conditions that it satisfies.
+    satisfied: Vec<Candidates>,
+    /// Conditions that ask for no literal.
+    without_literal: Candidates,
+    /// Per length of a text, the conditions that it is long enough for.
+    long_enough: Vec<Candidates>,
+    /// Per set of a condition and byte, the conditions whose set holds the byte, or that ask for no
+    /// such set.
+    by_byte: Vec<[Candidates; 256]>,
+    /// Conditions that ask for no set at each place.
+    without_set: Vec<Candidates>,
+    pub(crate) groups: Vec<Group>,
+}
 
 impl Prefilter {
+    /// Derives the conditions of all rules and writes into each link its place among them.
     pub(crate) fn build(
-        _rules: &mut [Rule],
-        _infos: &mut [RuleInfo],
-        _phases: &[Vec<RuleIndex>; 5],
-        _nodes: &Nodes,
+        rules: &mut [Rule],
+        infos: &mut [RuleInfo],
+        phases: &[Vec<RuleIndex>; 5],
     ) -> Self {
-        Self
+        let mut conditions = Vec::new();
+        for (rule, info) in rules.iter_mut().zip(infos) {
+            for (link, link_info) in rule.links.iter_mut().zip(&mut info.links) {
+                let condition = Condition::of(link);
+                link_info.prefilter = condition.describe();
+                if condition.is_useful() && conditions.len() < GATES_MAX {
+                    link.gate = u16::try_from(conditions.len()).ok();
+                    conditions.push(condition);
+                }
+            }
+        }
+        let groups = group::lay(rules, phases);
+        Self::lay(&conditions, groups)
     }
-    pub(crate) fn candidates(&self, _bytes: &[u8], _holds: &ByteSet) -> Candidates {
-        Candidates::ALL
+
+    fn lay(conditions: &[Condition], groups: Vec<Group>) -> Self {
+        let mut without_literal = Candidates::NONE;
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        let mut satisfied: Vec<Candidates> = Vec::new();
+        let mut long_enough = vec![Candidates::NONE; LENGTHS + 1];
+        let mut by_byte = vec![[Candidates::NONE; 256]; SETS];
+        let mut without_set = vec![Candidates::NONE; SETS];
+        for (gate, condition) in (0_u16..).zip(conditions) {
+            if condition.literals.is_empty() {
+                without_literal.insert(gate);
+            }
+            for literal in &condition.literals {
+                let at = texts.iter().position(|text| text == literal).unwrap_or_else(|| {
+                    texts.push(literal.clone());
+                    satisfied.push(Candidates::NONE);
+                    texts.len() - 1
+                });
+                if let Some(row) = satisfied.get_mut(at) {
+                    row.insert(gate);
+                }
+            }
+            for (_, row) in long_enough
+                .iter_mut()
+                .enumerate()
+                .filter(|(n, _)| *n >= condition.length.min(LENGTHS))
+            {
+                row.insert(gate);
+            }
+            for ((place, rows), without) in (0..).zip(&mut by_byte).zip(&mut without_set) {
+                match condition.sets.get(place) {
+                    None => without.insert(gate),
+                    Some(set) => {
+                        for (_, row) in (0_u8..=255).zip(rows).filter(|(b, _)| set.contains(*b)) {
+                            row.insert(gate);
+                        }
+                    }
+                }
+            }
+        }
+        let literals = (!texts.is_empty()).then(|| automaton(&texts)).flatten();
+        if literals.is_none() {
+            // Without the automaton nobody can say that a literal is absent.
+            without_literal = Candidates::ALL;
+        }
+        Self { literals, satisfied, without_literal, long_enough, by_byte, without_set, groups }
     }
+
+    /// The conditions whose literals a text holds. One pass.
+    pub(crate) fn with_literals(&self, text: &[u8]) -> Candidates {
+        let mut found = self.without_literal;
+        if let Some(automaton) = &self.literals {
+            for hit in automaton.find_overlapping_iter(text) {
+                if let Some(row) = self.satisfied.get(hit.pattern().as_usize()) {
+                    found.join(row);
+                }
+            }
+        }
+        found
+    }
+
+    /// Of the conditions whose literals a text holds, those that its length and bytes satisfy.
+    pub(crate) fn narrowed(
+        &self,
+        literals: Candidates,
+        length: usize,
+        holds: &ByteSet,
+    ) -> Candidates {
+        let mut found = literals;
+        if let Some(row) = self.long_enough.get(length.min(LENGTHS)) {
+            found.meet(row);
+        }
+        for (rows, without) in self.by_byte.iter().zip(&self.without_set) {
+            let mut satisfied = *without;
+            for byte in holds.iter() {
+                if let Some(row) = rows.get(usize::from(byte)) {
+                    satisfied.join(row);
+                }
+            }
+            found.meet(&satisfied);
+            if found.is_empty() {
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// A deterministic automaton where it fits, else a compact one; nothing when neither can be built.
+fn automaton(texts: &[Vec<u8>]) -> Option<AhoCorasick> {
+    let mut builder = AhoCorasick::builder();
+    builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard);
+    let fast = builder.kind(Some(AhoCorasickKind::DFA)).build(texts);
+    fast.or_else(|_| builder.kind(Some(AhoCorasickKind::ContiguousNFA)).build(texts)).ok()
 }

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use hits::Match;
+pub use persistent::Store;
 pub use state::{Fired, Intervention, InterventionAction};
 
 use crate::program::{EngineMode, Program};
@@ -177,6 +178,12 @@ impl Transaction {
     /// The first intervention that was recorded and not applied: in `DetectionOnly`, or in phase 5.
     pub fn detected(&self) -> Option<&Intervention> {
         self.state.detected.as_ref()
+    }
+
+    /// Gives persistent collections (`IP`, `GLOBAL`, `SESSION`, `USER`, `RESOURCE`) a store. Without one
+    /// they last for one transaction.
+    pub fn set_store(&mut self, store: Arc<dyn Store>) {
+        self.state.store = Some(store);
     }
 
     /// Overrides `SecRuleEngine`.

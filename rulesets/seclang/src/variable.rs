@@ -53,7 +53,6 @@ variables! {
     FilesCombinedSize "FILES_COMBINED_SIZE" Scalar,
     FilesNames "FILES_NAMES" Collection,
     FilesSizes "FILES_SIZES" Collection,
-    FullRequestLength "FULL_REQUEST_LENGTH" Scalar,
     Geo "GEO" Collection,
     Global "GLOBAL" Persistent,
     HighestSeverity "HIGHEST_SEVERITY" VolatileScalar,
@@ -85,7 +84,6 @@ variables! {
     QueryString "QUERY_STRING" Scalar,
     RemoteAddr "REMOTE_ADDR" Scalar,
     RemotePort "REMOTE_PORT" Scalar,
-    RemoteUser "REMOTE_USER" Scalar,
     ReqbodyError "REQBODY_ERROR" Scalar,
     ReqbodyErrorMsg "REQBODY_ERROR_MSG" Scalar,
     ReqbodyProcessor "REQBODY_PROCESSOR" VolatileScalar,
@@ -120,8 +118,8 @@ variables! {
     UrlencodedError "URLENCODED_ERROR" Scalar,
     User "USER" Persistent,
     Xml "XML" Xml,
-    XmlTexts "XML_TEXTS" Collection,
-    XmlAttributes "XML_ATTRIBUTES" Collection,
+    XmlTexts "XML" Collection,
+    XmlAttributes "XML" Collection,
 }
 
 /// How many variables there are: the length of tables indexed by one.
@@ -130,18 +128,13 @@ pub(crate) const COUNT: usize = TABLE.len();
 impl Variable {
     /// The name as SecLang spells it; the halves of `XML` by their selector.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::XmlTexts | Self::XmlAttributes => "XML",
-            _ => TABLE.get(self.index()).map_or("", |row| row.1),
-        }
+        TABLE.get(self.index()).map_or("", |row| row.1)
     }
 
     /// Finds a variable by its name, in any letter case.
     pub(crate) fn find(name: &[u8]) -> Option<Self> {
-        // The halves of `XML` are reached by its selector only.
-        let named =
-            TABLE.iter().filter(|row| !matches!(row.0, Self::XmlTexts | Self::XmlAttributes));
-        named.clone().find(|row| row.1.as_bytes().eq_ignore_ascii_case(name)).map(|row| row.0)
+        // Of the three rows named `XML` the whole comes first; a selector leads to its halves.
+        TABLE.iter().find(|row| row.1.as_bytes().eq_ignore_ascii_case(name)).map(|row| row.0)
     }
 
     /// Every name, for advice on a misspelt one.

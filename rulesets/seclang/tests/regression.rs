@@ -8,6 +8,8 @@ mod files;
 mod request;
 #[path = "regression/run.rs"]
 mod run;
+#[path = "regression/server.rs"]
+mod server;
 #[path = "regression/sets.rs"]
 mod sets;
 
@@ -54,4 +56,46 @@ fn the_cases_of_crs_3_3_4_pass_with_debians_rules() {
 #[test]
 fn the_cases_of_crs_4_28_0_pass() {
     suite(sets::crs4(), "crs-tests/v4.28.0", include_str!("regression/crs4.overrides"), 5003);
+}
+
+/// The outcome of a request, for comparison: what fired, what matched, every variable.
+fn outcome(
+    program: &Arc<Program>,
+    request: &request::Request,
+    prefilter: bool,
+) -> impl PartialEq + std::fmt::Debug {
+    let mut transaction = seclang::Transaction::new(Arc::clone(program));
+    transaction.set_prefilter(prefilter);
+    transaction.set_trace(true);
+    run::feed(&mut transaction, request);
+    let (fired, matches) = (transaction.fired().to_vec(), transaction.matches().to_vec());
+    let mut variables = transaction.tx_variables();
+    variables.sort();
+    (fired, matches, variables, transaction.detected().cloned())
+}
+
+fn fast_equals_plain(program: Option<Arc<Program>>, tree: &str) {
+    let (Some(program), Some(tree)) = (program, sets::shared(tree)) else {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "the rules or the cases are absent");
+        println!("skipped: the rules or the cases are not on this machine");
+        return;
+    };
+    for case in cases::read(&tree) {
+        for stage in &case.stages {
+            let request = server::framed(request::build(&stage.input));
+            let (fast, plain) =
+                (outcome(&program, &request, true), outcome(&program, &request, false));
+            assert!(fast == plain, "{}:\n{fast:#?}\n{plain:#?}", case.name);
+        }
+    }
+}
+
+#[test]
+fn the_prefilter_changes_no_outcome_of_crs_3() {
+    fast_equals_plain(sets::crs3(), "crs-tests/v3.3.4");
+}
+
+#[test]
+fn the_prefilter_changes_no_outcome_of_crs_4() {
+    fast_equals_plain(sets::crs4(), "crs-tests/v4.28.0");
 }

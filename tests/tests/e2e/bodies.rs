@@ -35,7 +35,8 @@ fn chunked(body: &[u8], chunk: usize) -> Vec<u8> {
 }
 
 async fn post(edge: &Edge, framing: Framing, body: &[u8]) -> Answer {
-    let mut head = "POST /upload HTTP/1.1\r\nHost: edge.test\r\nContent-Type: text/plain\r\n".to_owned();
+    let mut head =
+        "POST /upload HTTP/1.1\r\nHost: edge.test\r\nContent-Type: text/plain\r\n".to_owned();
     match framing {
         Framing::ContentLength => {
             write!(head, "Content-Length: {}\r\n\r\n", body.len()).unwrap();
@@ -61,9 +62,18 @@ async fn a_body_up_to_its_limit_reaches_the_origin_whole_in_every_framing() {
         for length in [0, 1, 1000, 64 * 1024, 64 * 1024 + 1, 200_000, MIB] {
             let sent = body(length);
             let answer = post(&edge, framing, &sent).await;
-            assert_eq!(answer.status, 200, "{framing:?}, {length} bytes: {}", answer.body.escape_ascii());
+            assert_eq!(
+                answer.status,
+                200,
+                "{framing:?}, {length} bytes: {}",
+                answer.body.escape_ascii()
+            );
             let seen = origin.only();
-            assert!(seen.body == sent, "{framing:?}, {length} bytes: the origin saw {}", seen.body.len());
+            assert!(
+                seen.body == sent,
+                "{framing:?}, {length} bytes: the origin saw {}",
+                seen.body.len()
+            );
             assert!(seen.headers("transfer-encoding").is_empty(), "{framing:?}, {length} bytes");
             origin.forget();
         }
@@ -76,7 +86,11 @@ async fn one_byte_above_the_limit_is_413_and_the_origin_sees_nothing() {
     let edge = Edge::builder(&origin).routes(&[ROUTE]).start().await;
     for framing in FRAMINGS {
         let answer = post(&edge, framing, &body(MIB + 1)).await;
-        assert_eq!((answer.status, answer.error().as_str()), (413, "body_too_large"), "{framing:?}");
+        assert_eq!(
+            (answer.status, answer.error().as_str()),
+            (413, "body_too_large"),
+            "{framing:?}"
+        );
         origin.saw_nothing();
     }
     assert!(edge.metrics().contains("edge_refusals_total{reason=\"body_too_large\"} 4"));

@@ -37,11 +37,11 @@ async fn every_answer_carries_the_security_headers_and_none_names_the_software()
         ])
         .start()
         .await;
-    for (path, status) in [("/open", 200), ("/api", 401), ("/old", 308), ("/nowhere", 404), ("/open\u{1}", 400)] {
+    for (path, status) in [("/open", 200), ("/api", 401), ("/old", 308), ("/nowhere", 404), ("/open/../api", 400)] {
         let answer = edge.get(path).await;
         assert_eq!(answer.status, status, "{path}");
         has_every_header(&answer);
-        let h2 = if status == 400 { continue } else { edge.h2().await.ask("GET", path, &[], b"").await };
+        let h2 = edge.h2().await.ask("GET", path, &[], b"").await;
         assert_eq!(h2.status, status, "{path}");
         has_every_header(&h2);
     }

@@ -1,14 +1,15 @@
 //! What operators do, on SQLite.
 
+use super::Sqlite;
 use super::leases::seats_used;
-use super::rows::{self, license_columns, session_columns};
-use super::{Sqlite, unavailable};
+use super::rows;
 use crate::clock::Timestamp;
 use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
 use crate::domain::license::{License, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
-use crate::store::{Administration, Change, Conflict, Seats, StoreError, fresh_id};
+use crate::store::rows::{license_columns, session_columns};
+use crate::store::{Administration, Change, Conflict, Seats, StoreError, fresh_id, unavailable};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use uuid::Uuid;

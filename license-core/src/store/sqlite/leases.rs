@@ -1,14 +1,16 @@
 //! Seats on SQLite: the transactions behind acquire, heartbeat and release.
 
-use super::rows::{self, footing_columns, license_columns, session_columns};
-use super::{Sqlite, unavailable};
+use super::Sqlite;
+use super::rows;
 use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, Ending, NoSeats};
 use crate::domain::lease::{self, Session};
 use crate::domain::license::{LeaseTerms, License};
 use crate::domain::names::TenantId;
+use crate::store::rows::{count, footing_columns, license_columns, session_columns};
 use crate::store::{
     Acquire, Answer, Fresh, Granted, Leases, Seats, SessionRef, StoreError, fresh_id,
+    metadata_column, unavailable,
 };
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
@@ -57,6 +59,11 @@ impl Leases for Sqlite {
 
     async fn sweep(&self, limit: u32) -> Result<u64, StoreError> {
         self.writer.write(move |connection, now| Box::pin(sweep(connection, limit, now))).await
+    }
+
+    async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close().await;
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -179,7 +186,7 @@ async fn without_seat_for(
     .bind(holder)
     .fetch_one(connection)
     .await?;
-    let active_seats: u32 = row.try_get("used")?;
+    let active_seats = count(row.try_get("used")?)?;
     if row.try_get::<bool, _>("holds")? || active_seats < license.seats {
         return Ok(None);
     }
@@ -234,10 +241,6 @@ async fn insert(
     .execute(connection)
     .await?;
     Ok(session)
-}
-
-fn metadata_column(session: &Session) -> String {
-    serde_json::to_string(&session.metadata).expect("a map of texts is JSON")
 }
 
 /// Writes back what heartbeat, re-acquire and the ends of a session change.
@@ -333,7 +336,7 @@ pub(super) async fn seats_used(
     license: &License,
     now: Timestamp,
 ) -> Result<u32, sqlx::Error> {
-    sqlx::query_scalar(
+    let used = sqlx::query_scalar(
         "SELECT count(DISTINCT holder) FROM session \
          WHERE tenant_id = ?1 AND license_id = ?2 AND ended_at IS NULL AND expires_at > ?3",
     )
@@ -341,7 +344,8 @@ pub(super) async fn seats_used(
     .bind(license.id.to_string())
     .bind(now.to_column())
     .fetch_one(executor)
-    .await
+    .await?;
+    count(used)
 }
 
 async fn sweep(

@@ -86,8 +86,8 @@ fn what_is_no_ed25519_key_in_pkcs8_is_refused() {
 #[test]
 fn the_thumbprint_is_that_of_rfc_8037() {
     let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-    let thumbprint = super::thumbprint(&base64url::decode(x.as_bytes()).unwrap());
-    assert_eq!(thumbprint, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    let public_key = base64url::decode(x.as_bytes()).unwrap();
+    assert_eq!(thumbprint(&public_key), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }
 
 #[test]

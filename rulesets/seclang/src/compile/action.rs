@@ -203,12 +203,12 @@ impl Compiler<'_> {
                 let effect = self.control(text)?;
                 acts.effects.extend(effect);
             }
-            _ => return self.act_without_effect(action),
+            _ => return Self::act_without_effect(action),
         }
         Ok(())
     }
 
-    fn act_without_effect(&mut self, action: &ActionSyntax) -> Result<(), Diagnostic> {
+    fn act_without_effect(action: &ActionSyntax) -> Result<(), Diagnostic> {
         let name = &action.name;
         if IGNORED.iter().any(|row| name.is(row.0)) {
             return Ok(());

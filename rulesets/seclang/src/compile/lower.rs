@@ -54,7 +54,7 @@ impl Compiler<'_> {
             compiled.push(lowered.rule);
             infos.push(lowered.info);
         }
-        let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases, &nodes);
+        let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases);
         Some(Program {
             rules: compiled,
             infos,
@@ -192,10 +192,7 @@ impl Compiler<'_> {
         defaults: &Acts,
         nodes: &mut Nodes,
     ) -> Result<(Link, LinkInfo), Diagnostic> {
-        let targets = match link.operator {
-            Some(_) => Some(self.targets(&link.targets)),
-            None => None,
-        };
+        let targets = link.operator.as_ref().map(|_| self.targets(&link.targets));
         let test = link.operator.as_ref().map(|operator| self.test(operator));
         let targets = targets.transpose()?;
         let test = test.transpose()?.unwrap_or(Test::Always);

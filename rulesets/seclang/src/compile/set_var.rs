@@ -35,11 +35,14 @@ impl Compiler<'_> {
         let Some((place, seconds)) = text.split_once(b'=') else {
             return Err(text.place().error("`expirevar` is `collection.name=seconds`"));
         };
-        let slot = self.slot(&place.trim())?;
-        if !matches!(slot, Slot::Persistent(..)) {
-            return Err(place.place().error("only persistent collections expire"));
+        match self.slot(&place.trim())? {
+            Slot::Persistent(collection, name) => {
+                Ok(Effect::Expire(collection, name, self.expansion(&seconds)?))
+            }
+            Slot::Tx(_) | Slot::TxNamed(_) => {
+                Err(place.place().error("only persistent collections expire"))
+            }
         }
-        Ok(Effect::Expire(slot, self.expansion(&seconds)?))
     }
 
     /// `collection=key`.

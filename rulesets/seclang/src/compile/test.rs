@@ -27,11 +27,6 @@ impl Compiler<'_> {
             "unconditionalmatch" => return Ok(Test::Always),
             "nomatch" => return Ok(Test::Never),
             "geolookup" => return Ok(Test::Geo),
-            "rbl" => {
-                let message = "never matches: the engine asks no name server during a request";
-                self.problems.push(syntax.name_at.place().note(message));
-                return Ok(Test::Never);
-            }
             _ => {}
         }
         if has_macro(argument.bytes()) {
@@ -43,7 +38,11 @@ impl Compiler<'_> {
         let from = &argument.place().source.name.clone();
         let multi_line = self.multi_line;
         match Operator::compile(&syntax.name, argument.bytes(), from, self.resolve, multi_line) {
-            Ok(operator) => Ok(Test::Operator(Box::new(operator))),
+            Ok(operator) => {
+                let note = operator.note().map(|note| syntax.name_at.place().note(note));
+                self.problems.extend(note);
+                Ok(Test::Operator(Box::new(operator)))
+            }
             Err(error) => {
                 let at =
                     if argument.is_empty() { syntax.name_at.place() } else { argument.place() };

@@ -173,8 +173,9 @@ pub(crate) enum Effect {
     Control(Control),
     /// `initcol`: gives a persistent collection its key.
     InitCollection(Variable, Expansion),
-    /// `expirevar`: seconds until a variable of a persistent collection is forgotten.
-    Expire(Slot, Expansion),
+    /// `expirevar`: the name of a variable of a persistent collection, and the seconds until it is
+    /// forgotten.
+    Expire(Variable, Expansion, Expansion),
 }
 
 /// `setvar`.

@@ -78,15 +78,12 @@ fn quoted(line: &Text, start: usize, quote: u8) -> Result<(Text, usize), Diagnos
     let mut word = line.slice(start + 1, start + 1);
     let mut at = start + 1;
     while let Some(byte) = line.byte(at) {
-        let escaped = byte == b'\\' && line.byte(at + 1) == Some(quote);
-        if escaped {
+        // As Apache reads its files: a backslash before the quote or before another backslash goes.
+        let escapes = line.byte(at + 1).is_some_and(|next| next == quote || next == b'\\');
+        if byte == b'\\' && escapes {
             at += 1;
         } else if byte == quote {
             return Ok((word, at + 1));
-        } else if byte == b'\\' && line.byte(at + 1) == Some(b'\\') {
-            // A pair of backslashes stays a pair, and its second half escapes nothing.
-            word.append(line, at, at + 1);
-            at += 1;
         }
         word.append(line, at, at + 1);
         at += 1;

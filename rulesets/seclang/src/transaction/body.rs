@@ -6,9 +6,6 @@ use crate::body::{self, Kind, Limits, MultipartFlags, Parsed, Unmatched};
 use crate::program::{LimitAction, Program, Settings};
 use crate::variable::Variable;
 
-/// The least that the names and values of a parsed body may take together, in bytes.
-const ARGUMENT_BYTES_MAX: usize = 1 << 20;
-
 /// Names and values that a parsed body may come to, as a multiple of its length: names of nested
 /// JSON repeat those above them.
 const PARSED_FACTOR: usize = 16;
@@ -89,10 +86,6 @@ impl BodyState {
         self.kind = Some(kind);
     }
 
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        self.kind
-    }
-
     pub(crate) fn force_variable(&mut self, on: bool) {
         self.forced_variable = on;
     }
@@ -156,7 +149,9 @@ impl State {
                 self.post_arguments(&raw, program.settings.arguments_max);
             }
             Some(kind @ (Kind::Multipart | Kind::Json | Kind::Xml)) => {
-                if self.body.forced_variable {
+                // Rules for JSON read the raw text too, as ModSecurity 3 has it; files and documents
+                // are read as parts only, unless a rule asks for the whole.
+                if self.body.forced_variable || kind == Kind::Json {
                     self.values.set(Variable::RequestBody, &raw);
                 }
                 self.parse_body(program, kind, &raw);

@@ -16,7 +16,9 @@ impl State {
                 Effect::InitCollection(collection, key) => {
                     self.init_collection(program, at, *collection, key);
                 }
-                Effect::Expire(..) => {}
+                Effect::Expire(collection, name, seconds) => {
+                    self.expire(program, at, *collection, name, seconds);
+                }
             }
         }
     }
@@ -57,6 +59,9 @@ impl State {
                 (_, Some(delta)) => var.set_number(var.number().saturating_add(delta)),
                 (_, None) => var.set(&value),
             }
+        }
+        if let Slot::Persistent(collection, _) = set.slot {
+            self.persistent.save(collection, &name, self.store.as_deref());
         }
         self.scratch.name = name;
         self.scratch.text = value;
@@ -107,14 +112,27 @@ impl State {
         }
     }
 
-    /// Remembers the key under which a collection is kept; rules read it as `collection:KEY`.
+    /// Opens the record of a collection that this key names.
     fn init_collection(&mut self, program: &Program, at: RuleIndex, of: Variable, key: &Expansion) {
-        let mut text = std::mem::take(&mut self.scratch.text);
-        text.clear();
+        let mut text = Vec::new();
         self.expand(program, at, key, &mut text);
-        if let Some(var) = self.persistent.find_mut(of, b"KEY") {
-            var.set(&text);
-        }
-        self.scratch.text = text;
+        self.persistent.open(of, &text, self.store.as_deref());
+    }
+
+    fn expire(
+        &self,
+        program: &Program,
+        at: RuleIndex,
+        collection: Variable,
+        name: &Expansion,
+        seconds: &Expansion,
+    ) {
+        let (Some(store), Some(key)) = (&self.store, self.persistent.key(collection)) else {
+            return;
+        };
+        let mut text = Vec::new();
+        self.expand(program, at, name, &mut text);
+        let seconds = u64::try_from(self.expanded_number(program, at, seconds)).unwrap_or(0);
+        store.expire(collection, key, &text, seconds);
     }
 }

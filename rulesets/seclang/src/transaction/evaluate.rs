@@ -502,16 +502,13 @@ impl State {
         rows: &mut Vec<(Vec<u8>, Vec<u8>)>,
     ) {
         let all = matches!(variable, Variable::MatchedVars | Variable::MatchedVarsNames);
+        let names = matches!(variable, Variable::MatchedVarName | Variable::MatchedVarsNames);
         let first = if all { 0 } else { before.saturating_sub(1) };
         for at in first..before {
             let mut name = Vec::new();
             self.hits.write_name(at, &mut name);
-            match variable {
-                Variable::MatchedVarName => rows.push((Vec::new(), name)),
-                Variable::MatchedVarsNames => rows.push((name.clone(), name)),
-                Variable::MatchedVar => rows.push((Vec::new(), self.hits.value(at).to_vec())),
-                _ => rows.push((name, self.hits.value(at).to_vec())),
-            }
+            let value = if names { name.clone() } else { self.hits.value(at).to_vec() };
+            rows.push((if all { name } else { Vec::new() }, value));
         }
     }
 

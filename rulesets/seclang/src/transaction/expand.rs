@@ -25,7 +25,7 @@ impl State {
                 Piece::Variable(variable, name) => {
                     self.expand_variable(*variable, name.as_deref(), out)
                 }
-                Piece::Rule(field) => self.expand_rule(program, at, *field, out),
+                Piece::Rule(field) => Self::expand_rule(program, at, *field, out),
             }
         }
     }
@@ -66,11 +66,10 @@ impl State {
             Home::Union(lists) => self.expand_first(lists, name, out),
             Home::Matched => {
                 let Some(last) = self.hits.len().checked_sub(1) else { return };
-                match variable {
-                    Variable::MatchedVarName | Variable::MatchedVarsNames => {
-                        self.hits.write_name(last, out);
-                    }
-                    _ => out.extend_from_slice(self.hits.value(last)),
+                if matches!(variable, Variable::MatchedVarName | Variable::MatchedVarsNames) {
+                    self.hits.write_name(last, out);
+                } else {
+                    out.extend_from_slice(self.hits.value(last));
                 }
             }
             Home::Persistent => {
@@ -91,7 +90,7 @@ impl State {
         }
     }
 
-    fn expand_rule(&self, program: &Program, at: RuleIndex, field: RuleField, out: &mut Vec<u8>) {
+    fn expand_rule(program: &Program, at: RuleIndex, field: RuleField, out: &mut Vec<u8>) {
         let (Some(info), Some(rule)) = (program.infos.get(at.get()), program.rules.get(at.get()))
         else {
             return;

@@ -1,12 +1,47 @@
 //! Links that read the same values through the same chain share one question to the prefilter.
 
 use super::state::State;
-use crate::prefilter::Candidates;
-use crate::program::Program;
+use crate::prefilter::{Candidates, Group};
+use crate::program::{Program, TargetSource};
 
 impl State {
-    /// Which conditioned links any value of a group may satisfy.
-    pub(crate) fn group_candidates(&mut self, _program: &Program, _group: u16) -> Candidates {
-        Candidates::ALL
+    /// Which conditions any value of a group satisfies; asked once per phase.
+    pub(crate) fn group_candidates(&mut self, program: &Program, group: u16) -> Candidates {
+        let at = usize::from(group);
+        if let Some(Some(known)) = self.groups.get(at) {
+            return *known;
+        }
+        let Some(of) = program.prefilter.groups.get(at) else { return Candidates::ALL };
+        let found = self.gather_candidates(program, of);
+        if let Some(slot) = self.groups.get_mut(at) {
+            *slot = Some(found);
+        }
+        let steps = self.texts.take_steps();
+        self.spend(steps);
+        found
+    }
+
+    fn gather_candidates(&mut self, program: &Program, group: &Group) -> Candidates {
+        let mut found = Candidates::NONE;
+        let Self { values, texts, .. } = self;
+        let mut ask = |id| {
+            let text = texts.of(&program.nodes, values, id, group.node);
+            found.join(&texts.candidates(&program.prefilter, values, text));
+        };
+        for (source, select) in &group.reads {
+            match source {
+                TargetSource::Scalar(variable) => ask(values.scalar(*variable)),
+                TargetSource::Lists(lists) => {
+                    let ids = lists.iter().flat_map(|list| values.list(*list));
+                    ids.filter(|id| select.takes(values.name(**id))).for_each(|id| ask(*id));
+                }
+                TargetSource::TxSlot(_)
+                | TargetSource::Tx
+                | TargetSource::Matched(_)
+                | TargetSource::Persistent(_)
+                | TargetSource::Rule => return Candidates::ALL,
+            }
+        }
+        found
     }
 }

@@ -1,6 +1,7 @@
 //! The head of a request and of its answer, cut into variables.
 
 use super::state::State;
+use super::values::Values;
 use crate::variable::Variable;
 
 impl State {
@@ -25,11 +26,8 @@ impl State {
         let target = uri.get(origin..).unwrap_or_default();
         let question = memchr::memchr(b'?', target);
         let path_len = question.unwrap_or(target.len());
-        values.set_part(Variable::RequestFilename, Variable::RequestUri, 0..path_len);
-        values.alias(Variable::PathInfo, Variable::RequestFilename);
         let path = target.get(..path_len).unwrap_or_default();
-        let base = memchr::memrchr2(b'/', b'\\', path).map_or(0, |at| at + 1);
-        values.set_part(Variable::RequestBasename, Variable::RequestFilename, base..path_len);
+        fill_path(values, path);
         let query_at = question.map_or(target.len(), |at| at + 1);
         values.set_part(Variable::QueryString, Variable::RequestUri, query_at..target.len());
         let query = target.get(query_at..).unwrap_or_default();
@@ -103,8 +101,8 @@ impl State {
             };
             name.clear();
             value.clear();
-            broken |= decode(raw_name.unwrap_or_default(), &mut name);
-            broken |= decode(raw_value.unwrap_or_default(), &mut value);
+            broken |= decode(raw_name.unwrap_or_default(), &mut name, b' ');
+            broken |= decode(raw_value.unwrap_or_default(), &mut value, b' ');
             self.values.add(list, &name, &value);
             self.values.add_name_of_last(names);
         }
@@ -130,6 +128,21 @@ impl State {
     }
 }
 
+/// Sets the path and its last segment, escapes decoded once as ModSecurity 3 has them.
+fn fill_path(values: &mut Values, path: &[u8]) {
+    if memchr::memchr(b'%', path).is_none() {
+        values.set_part(Variable::RequestFilename, Variable::RequestUri, 0..path.len());
+    } else {
+        let mut decoded = Vec::with_capacity(path.len());
+        decode(path, &mut decoded, b'+');
+        values.set(Variable::RequestFilename, &decoded);
+    }
+    values.alias(Variable::PathInfo, Variable::RequestFilename);
+    let path = values.text(Variable::RequestFilename);
+    let (base, end) = (memchr::memrchr2(b'/', b'\\', path).map_or(0, |at| at + 1), path.len());
+    values.set_part(Variable::RequestBasename, Variable::RequestFilename, base..end);
+}
+
 /// Where the path of a target starts: past `scheme://authority` when it is absolute.
 fn origin_form(uri: &[u8]) -> usize {
     if uri.first() == Some(&b'/') {
@@ -145,8 +158,8 @@ fn origin_form(uri: &[u8]) -> usize {
     memchr::memchr2(b'/', b'?', rest).map_or(0, |at| authority + at)
 }
 
-/// Decodes `+` and `%hh` as forms write them; says whether an escape was broken (it stays as it is).
-fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
+/// Decodes `%hh`, and `+` to what `plus` says; tells whether an escape was broken (it stays as it is).
+fn decode(text: &[u8], out: &mut Vec<u8>, plus: u8) -> bool {
     let mut broken = false;
     let mut rest = text;
     while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
@@ -154,7 +167,7 @@ fn decode(text: &[u8], out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(before);
         rest = match from {
             [b'+', tail @ ..] => {
-                out.push(b' ');
+                out.push(plus);
                 tail
             }
             [b'%', high, low, tail @ ..] if hex(*high).is_some() && hex(*low).is_some() => {

@@ -1,12 +1,15 @@
 //! Everything of a transaction but its program, so that the two can be borrowed apart.
 
+use std::sync::Arc;
+
 use super::body::BodyState;
 use super::hits::{Hits, Match};
-use super::persistent::Persistent;
+use super::persistent::{Persistent, Store};
 use super::texts::Texts;
 use super::tx::Tx;
 use super::values::Values;
 use crate::captures::Captures;
+use crate::prefilter::Candidates;
 use crate::program::{AllowScope, EngineMode, Program, RuleIndex};
 
 /// How a transaction is to end, as decided by a rule.
@@ -51,11 +54,8 @@ pub struct Fired {
 pub(crate) struct Scratch {
     pub(crate) value: Vec<u8>,
     pub(crate) name: Vec<u8>,
-    pub(crate) argument: Vec<u8>,
     pub(crate) text: Vec<u8>,
     pub(crate) transformed: Vec<u8>,
-    pub(crate) spare: Vec<u8>,
-    pub(crate) rows: Vec<(usize, usize, usize)>,
 }
 
 /// The state of one transaction.
@@ -63,8 +63,11 @@ pub(crate) struct Scratch {
 pub(crate) struct State {
     pub(crate) values: Values,
     pub(crate) texts: Texts,
+    /// Per group of the prefilter, which conditions its values satisfy, once asked.
+    pub(crate) groups: Vec<Option<Candidates>>,
     pub(crate) tx: Tx,
     pub(crate) persistent: Persistent,
+    pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) hits: Hits,
     pub(crate) matches: Vec<Match>,
     pub(crate) fired: Vec<Fired>,
@@ -94,8 +97,10 @@ impl State {
         Self {
             values: Values::new(),
             texts: Texts::new(),
+            groups: vec![None; program.prefilter.groups.len()],
             tx: Tx::new(&program.tx_names),
             persistent: Persistent::default(),
+            store: None,
             hits: Hits::default(),
             matches: Vec::new(),
             fired: Vec::new(),
@@ -123,6 +128,7 @@ impl State {
     pub(crate) fn reset(&mut self, program: &Program) {
         self.values.reset();
         self.texts.reset();
+        self.groups.fill(None);
         self.tx.reset();
         self.persistent.reset();
         self.hits.clear();

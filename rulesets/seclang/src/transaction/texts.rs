@@ -21,7 +21,12 @@ struct Text {
     /// Nothing: the bytes of the value itself.
     own: Option<Range<usize>>,
     holds: ByteSet,
+    /// Conditions whose literals it holds, once asked.
+    literals: Option<Candidates>,
+    /// Conditions that it satisfies, once asked.
     candidates: Option<Candidates>,
+    /// The text of which it is the lower case: literals ignore letter case, so both hold the same.
+    folded_from: Option<TextId>,
     /// The last text before this one that came from the same value.
     sibling: u32,
 }
@@ -147,7 +152,13 @@ impl Texts {
                 let holds = ByteSet::held_by(&out);
                 let start = self.bytes.len();
                 self.bytes.extend_from_slice(&out);
-                self.push(value, Some(start..start + out.len()), holds)
+                let text = self.push(value, Some(start..start + out.len()), holds);
+                if transformation.name == "lowercase"
+                    && let Some(row) = self.texts.get_mut(text.0 as usize)
+                {
+                    row.folded_from = Some(before);
+                }
+                text
             }),
         };
         self.out = out;
@@ -172,7 +183,15 @@ impl Texts {
         if let Some(last) = self.last_of.get_mut(value as usize) {
             sibling = std::mem::replace(last, id);
         }
-        self.texts.push(Text { value, own, holds, candidates: None, sibling });
+        self.texts.push(Text {
+            value,
+            own,
+            holds,
+            literals: None,
+            candidates: None,
+            folded_from: None,
+            sibling,
+        });
         TextId(id)
     }
 
@@ -187,14 +206,34 @@ impl Texts {
         if let Some(Text { candidates: Some(known), .. }) = self.texts.get(at) {
             return *known;
         }
+        let literals = self.literals(prefilter, values, id);
         let Some(text) = self.texts.get(at) else { return Candidates::ALL };
-        let holds = text.holds;
-        let bytes = self.bytes(values, id);
-        let length = bytes.len();
-        let found = prefilter.candidates(bytes, &holds);
-        self.steps += length;
+        let length = self.bytes(values, id).len();
+        let found = prefilter.narrowed(literals, length, &text.holds);
+        self.steps += 64;
         if let Some(text) = self.texts.get_mut(at) {
             text.candidates = Some(found);
+        }
+        found
+    }
+
+    fn literals(&mut self, prefilter: &Prefilter, values: &Values, id: TextId) -> Candidates {
+        let at = id.0 as usize;
+        let Some(text) = self.texts.get(at) else { return Candidates::ALL };
+        if let Some(known) = text.literals {
+            return known;
+        }
+        let found = match text.folded_from {
+            Some(original) => self.literals(prefilter, values, original),
+            None => {
+                let bytes = self.bytes(values, id);
+                let found = prefilter.with_literals(bytes);
+                self.steps += bytes.len();
+                found
+            }
+        };
+        if let Some(text) = self.texts.get_mut(at) {
+            text.literals = Some(found);
         }
         found
     }

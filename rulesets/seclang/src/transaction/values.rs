@@ -142,11 +142,6 @@ impl Values {
         self.overflowed
     }
 
-    /// The bytes that all values take.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
     fn add_entry(&mut self, list: Variable, name: Range<u32>, value: Range<u32>) {
         if let (Some(id), Some(list)) =
             (self.push(Entry { name, value }), self.lists.get_mut(list.index()))

@@ -6,89 +6,89 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-pub struct File {
+pub(crate) struct File {
     #[serde(default)]
-    pub rule_id: Option<u32>,
+    pub(crate) rule_id: Option<u32>,
     #[serde(default)]
-    pub tests: Vec<Test>,
+    pub(crate) tests: Vec<Test>,
 }
 
 #[derive(Deserialize)]
-pub struct Test {
-    pub test_id: Option<u32>,
-    pub test_title: Option<String>,
-    pub stages: Vec<Wrapped>,
+pub(crate) struct Test {
+    pub(crate) test_id: Option<u32>,
+    pub(crate) test_title: Option<String>,
+    pub(crate) stages: Vec<Wrapped>,
 }
 
 /// Version 3 wraps a stage in `stage`, version 4 does not.
 #[derive(Deserialize)]
-pub struct Wrapped {
+pub(crate) struct Wrapped {
     stage: Option<Stage>,
     input: Option<Input>,
     output: Option<Output>,
 }
 
 #[derive(Deserialize)]
-pub struct Stage {
-    pub input: Input,
-    pub output: Output,
+pub(crate) struct Stage {
+    pub(crate) input: Input,
+    pub(crate) output: Output,
 }
 
 #[derive(Deserialize, Default)]
-pub struct Input {
-    pub method: Option<String>,
-    pub uri: Option<String>,
-    pub version: Option<String>,
+pub(crate) struct Input {
+    pub(crate) method: Option<String>,
+    pub(crate) uri: Option<String>,
+    pub(crate) version: Option<String>,
     #[serde(default)]
-    pub headers: Option<BTreeMap<String, String>>,
-    pub data: Option<Data>,
-    pub autocomplete_headers: Option<bool>,
-    pub stop_magic: Option<bool>,
-    pub encoded_request: Option<String>,
-    pub raw_request: Option<String>,
+    pub(crate) headers: Option<BTreeMap<String, String>>,
+    pub(crate) data: Option<Data>,
+    pub(crate) autocomplete_headers: Option<bool>,
+    pub(crate) stop_magic: Option<bool>,
+    pub(crate) encoded_request: Option<String>,
+    pub(crate) raw_request: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum Data {
+pub(crate) enum Data {
     Text(String),
     Lines(Vec<String>),
 }
 
 #[derive(Deserialize, Default)]
-pub struct Output {
-    pub log: Option<Log>,
-    pub log_contains: Option<String>,
-    pub no_log_contains: Option<String>,
-    pub status: Option<Status>,
-    pub expect_error: Option<bool>,
+pub(crate) struct Output {
+    pub(crate) log: Option<Log>,
+    pub(crate) log_contains: Option<String>,
+    pub(crate) no_log_contains: Option<String>,
+    pub(crate) status: Option<Status>,
+    pub(crate) expect_error: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum Status {
+pub(crate) enum Status {
     One(u16),
     Any(Vec<u16>),
 }
 
 #[derive(Deserialize, Default)]
-pub struct Log {
+pub(crate) struct Log {
     #[serde(default)]
-    pub expect_ids: Vec<u32>,
+    pub(crate) expect_ids: Vec<u32>,
     #[serde(default)]
-    pub no_expect_ids: Vec<u32>,
-    pub match_regex: Option<String>,
-    pub no_match_regex: Option<String>,
+    pub(crate) no_expect_ids: Vec<u32>,
+    pub(crate) match_regex: Option<String>,
+    pub(crate) no_match_regex: Option<String>,
 }
 
 /// One case with its name, `920100-3`.
-pub struct Case {
-    pub name: String,
-    pub stages: Vec<Stage>,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) stages: Vec<Stage>,
 }
 
 /// Reads every case below a directory, in order of file names.
-pub fn read(directory: &Path) -> Vec<Case> {
+pub(crate) fn read(directory: &Path) -> Vec<Case> {
     let mut files = Vec::new();
     collect(directory, &mut files);
     files.sort();
@@ -122,7 +122,7 @@ fn collect(directory: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             collect(&path, into);
-        } else if path.extension().is_some_and(|ext| ext == "yaml") {
+        } else if path.extension().is_some_and(|ext| ext == "yaml" || ext == "yml") {
             into.push(path);
         }
     }

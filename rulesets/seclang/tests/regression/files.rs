@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use seclang::{Resolve, ResolveError, Source};
 
 /// Reads below no particular root: tests name their own directories.
-pub struct Files;
+pub(crate) struct Files;
 
 impl Resolve for Files {
     fn read(&self, path: &str, from: &str) -> Result<Source, ResolveError> {
@@ -26,7 +26,7 @@ impl Resolve for Files {
         let Some((before, after)) = name.split_once('*') else {
             return Ok(path.exists().then(|| path.display().to_string()).into_iter().collect());
         };
-        let directory = path.parent().unwrap_or(Path::new("."));
+        let directory = path.parent().unwrap_or_else(|| Path::new("."));
         let Ok(entries) = std::fs::read_dir(directory) else { return Ok(Vec::new()) };
         let mut found: Vec<String> = entries
             .flatten()
@@ -44,5 +44,5 @@ fn beside(path: &str, from: &str) -> PathBuf {
     if path.is_absolute() {
         return path.to_owned();
     }
-    Path::new(from).parent().unwrap_or(Path::new(".")).join(path)
+    Path::new(from).parent().unwrap_or_else(|| Path::new(".")).join(path)
 }

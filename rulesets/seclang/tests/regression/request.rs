@@ -7,16 +7,16 @@ use crate::cases::{Data, Input};
 
 /// A request in parts.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: Vec<u8>,
-    pub uri: Vec<u8>,
-    pub version: Vec<u8>,
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    pub body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: Vec<u8>,
+    pub(crate) uri: Vec<u8>,
+    pub(crate) version: Vec<u8>,
+    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Builds it.
-pub fn build(input: &Input) -> Request {
+pub(crate) fn build(input: &Input) -> Request {
     if let Some(encoded) = &input.encoded_request {
         let packed: String = encoded.split_whitespace().collect();
         return raw(&STANDARD.decode(packed).unwrap());
@@ -61,15 +61,15 @@ fn complete(request: &mut Request) {
     if request.header("connection").is_none() {
         request.add("Connection", b"close");
     }
-    let has_body = !request.body.is_empty() || matches!(request.method.as_slice(), b"POST" | b"PUT");
-    if has_body && request.header("content-length").is_none() {
+    let posted = request.method == b"POST" && request.version == b"HTTP/1.1";
+    if (posted || !request.body.is_empty()) && request.header("content-length").is_none() {
         let length = request.body.len().to_string();
         request.add("Content-Length", length.as_bytes());
     }
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         let mut found = self.headers.iter();
         let same = |n: &[u8]| n.eq_ignore_ascii_case(name.as_bytes());
         found.find(|(n, _)| same(n)).map(|(_, v)| v.as_slice())
@@ -85,7 +85,8 @@ fn encoded(body: &[u8]) -> Vec<u8> {
     if body.iter().any(|b| matches!(b, b'%' | b'+' | b';')) {
         return body.to_vec();
     }
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'=' | b'&');
+    let plain =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'=' | b'&');
     let mut out = Vec::new();
     for pair in body.split(|b| *b == b'&') {
         if !out.is_empty() {
@@ -124,7 +125,7 @@ fn crlf(body: &[u8]) -> Vec<u8> {
 }
 
 /// Cuts raw bytes into a request; line ends may be bare.
-pub fn raw(bytes: &[u8]) -> Request {
+pub(crate) fn raw(bytes: &[u8]) -> Request {
     let mut rest = bytes;
     let mut lines = Vec::new();
     while let Some(at) = rest.iter().position(|b| *b == b'\n') {

@@ -12,7 +12,7 @@ const DEBIAN: &str = "/usr/share/modsecurity-crs/owasp-crs.load";
 
 /// Where a file of the shared test data stands: `PORTCULLIS_SHARED`, or a folder `shared` beside a
 /// directory above the crate.
-pub fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     if let Some(root) = std::env::var_os("PORTCULLIS_SHARED") {
         return Some(Path::new(&root).join(name)).filter(|path| path.exists());
     }
@@ -26,8 +26,6 @@ fn setup(version: u8) -> String {
         "setvar:tx.paranoia_level=4,"
     } else {
         "setvar:tx.blocking_paranoia_level=4,setvar:tx.detection_paranoia_level=4,\
-         setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
-         setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535,\
          ctl:ruleRemoveById=910000,"
     };
     format!(
@@ -35,17 +33,19 @@ fn setup(version: u8) -> String {
          SecResponseBodyMimeType text/plain text/html text/xml application/json\n\
          SecAction \"id:900005,phase:1,nolog,pass,{levels}\
          setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,\
-         setvar:tx.arg_length=400\"\n"
+         setvar:tx.arg_length=400,\
+         setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,\
+         setvar:tx.max_file_size=64100,setvar:tx.combined_file_sizes=65535\"\n"
     )
 }
 
 /// Version 3.3 as Debian ships it.
-pub fn crs3() -> Option<Arc<Program>> {
+pub(crate) fn crs3() -> Option<Arc<Program>> {
     Path::new(DEBIAN).exists().then(|| load(&setup(3), DEBIAN))
 }
 
 /// Version 4, from the directory in `CRS4_DIR` (a checkout of its repository).
-pub fn crs4() -> Option<Arc<Program>> {
+pub(crate) fn crs4() -> Option<Arc<Program>> {
     let directory = PathBuf::from(std::env::var_os("CRS4_DIR")?);
     let example = directory.join("crs-setup.conf.example");
     let rules = directory.join("rules/*.conf");

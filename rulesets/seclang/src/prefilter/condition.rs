@@ -1,0 +1,81 @@
+//! What a text must hold for one link's operator to match.
+
+use super::{SETS, byte_sets, literals};
+use crate::byte_set::ByteSet;
+use crate::operator::Needs;
+use crate::program::{Link, Test};
+
+/// Phrases of a list that go into the shared automaton; longer lists keep one of their own.
+const PHRASES_MAX: usize = 96;
+
+/// A necessary condition. Empty parts ask for nothing.
+#[derive(Debug, Default)]
+pub(super) struct Condition {
+    pub(super) length: usize,
+    /// In lower case; one of them must stand in the text, in any letter case.
+    pub(super) literals: Vec<Vec<u8>>,
+    /// Of each the text must hold a byte.
+    pub(super) sets: Vec<ByteSet>,
+}
+
+impl Condition {
+    /// Derives the condition of a link. A negated operator matches where it does not, so that nothing
+    /// can be asked.
+    pub(super) fn of(link: &Link) -> Self {
+        let Test::Operator(operator) = &link.test else { return Self::default() };
+        if link.negated {
+            return Self::default();
+        }
+        match operator.needs() {
+            Needs::Regex(pattern) => Self::of_regex(pattern),
+            Needs::Phrases(phrases) => Self::of_phrases(phrases),
+            Needs::Bytes(set) => Self { length: 1, literals: Vec::new(), sets: vec![set] },
+            Needs::Nothing => Self::default(),
+        }
+    }
+
+    fn of_regex(pattern: &str) -> Self {
+        let mut parser = regex_syntax::ParserBuilder::new();
+        parser.unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(1000);
+        let Ok(hir) = parser.build().parse(pattern) else { return Self::default() };
+        let length = hir.properties().minimum_len().unwrap_or(0);
+        Self { length, literals: literals::required(&hir), sets: byte_sets::required(&hir) }
+    }
+
+    fn of_phrases(phrases: &[Vec<u8>]) -> Self {
+        let length = phrases.iter().map(Vec::len).min().unwrap_or(0);
+        let ways = phrases.iter().map(|phrase| {
+            let both =
+                |byte: &u8| ByteSet::of(&[byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
+            let mut sets: Vec<ByteSet> = phrase.iter().map(both).collect();
+            byte_sets::rarest_first(&mut sets);
+            sets
+        });
+        let mut sets = byte_sets::one_of(ways);
+        sets.truncate(SETS);
+        let shared = phrases.len() <= PHRASES_MAX && length >= 2;
+        let lower = |phrase: &Vec<u8>| phrase.to_ascii_lowercase();
+        let literals = if shared { phrases.iter().map(lower).collect() } else { Vec::new() };
+        Self { length, literals, sets }
+    }
+
+    /// Whether it can rule anything out.
+    pub(super) fn is_useful(&self) -> bool {
+        self.length > 0 || !self.literals.is_empty() || !self.sets.is_empty()
+    }
+
+    /// In words, for `rules show`.
+    pub(super) fn describe(&self) -> String {
+        if !self.is_useful() {
+            return "none".to_owned();
+        }
+        let shortest = self.literals.iter().map(Vec::len).min().unwrap_or(0);
+        format!(
+            "at least {} bytes, one of {} literals (shortest {}), {} byte sets",
+            self.length,
+            self.literals.len(),
+            shortest,
+            self.sets.len()
+        )
+    }
+}

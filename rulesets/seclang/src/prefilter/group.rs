@@ -1,0 +1,73 @@
+//! First links that read the same values through the same chain: one question rules all of them out.
+
+use crate::program::{NodeId, Rule, RuleIndex, Select, TargetSource};
+use crate::variable::Home;
+
+/// What the links of a group read.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) node: NodeId,
+    pub(crate) reads: Vec<(TargetSource, Select)>,
+    phase: usize,
+}
+
+/// Puts first links into groups. Left out are links whose values change while a phase runs, counts,
+/// and `multiMatch`.
+pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (phase, steps) in phases.iter().enumerate() {
+        for index in steps {
+            let Some(link) = rules.get_mut(index.get()).and_then(|rule| rule.links.first_mut())
+            else {
+                continue;
+            };
+            if link.gate.is_none() || !link.stages.is_empty() || link.targets.is_empty() {
+                continue;
+            }
+            let steady =
+                link.targets.iter().all(|target| !target.counted && is_steady(target.source));
+            if !steady {
+                continue;
+            }
+            let reads: Vec<_> = link.targets.iter().map(|t| (t.source, t.select.clone())).collect();
+            let node = link.node;
+            let same = |group: &Group| {
+                group.phase == phase && group.node == node && alike(&group.reads, &reads)
+            };
+            let at = groups.iter().position(same).unwrap_or_else(|| {
+                groups.push(Group { node, reads, phase });
+                groups.len() - 1
+            });
+            link.group = u16::try_from(at).ok();
+        }
+    }
+    groups
+}
+
+fn is_steady(source: TargetSource) -> bool {
+    match source {
+        TargetSource::Scalar(variable) => variable.home() == Home::Scalar,
+        TargetSource::Lists(_) => true,
+        TargetSource::TxSlot(_)
+        | TargetSource::Tx
+        | TargetSource::Matched(_)
+        | TargetSource::Persistent(_)
+        | TargetSource::Rule => false,
+    }
+}
+
+fn alike(left: &[(TargetSource, Select)], right: &[(TargetSource, Select)]) -> bool {
+    left.len() == right.len()
+        && left.iter().all(|(source, select)| {
+            right.iter().any(|(other, by)| source == other && same_select(select, by))
+        })
+}
+
+/// Two patterns are never called the same: a group more costs little.
+fn same_select(left: &Select, right: &Select) -> bool {
+    match (left, right) {
+        (Select::All, Select::All) => true,
+        (Select::Name(left), Select::Name(right)) => left == right,
+        (Select::All | Select::Name(_) | Select::Pattern(_), _) => false,
+    }
+}
