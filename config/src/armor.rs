@@ -7,6 +7,7 @@
 pub mod accepted;
 mod document;
 mod exclusions;
+pub mod lint;
 mod options;
 mod place;
 mod policy;
@@ -40,4 +41,12 @@ pub fn parse(source: &SourceFile) -> Result<(SecurityPolicy, Vec<Diagnostic>), V
         Some(policy) if !problems.iter().any(Diagnostic::is_error) => Ok((policy, problems)),
         _ => Err(problems),
     }
+}
+
+/// Returns a policy that is part of the binary, by name: `license-api`.
+#[must_use]
+pub fn builtin(name: &str) -> Option<SourceFile> {
+    (name == "license-api").then(|| {
+        SourceFile::new("(built-in)/license-api.yaml", include_str!("../policies/license-api.yaml"))
+    })
 }

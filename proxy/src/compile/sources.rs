@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use portcullis_config::secret::Secret;
-use portcullis_config::{Diagnostic, SecretRef};
+use portcullis_config::{Diagnostic, SecretRef, SourceFile};
 
 /// The largest file that is read: a country database is far below it.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -34,6 +34,21 @@ impl Sources {
             }
             Err(error) => {
                 self.problems.push(unreadable(what, path, &error));
+                None
+            }
+        }
+    }
+
+    /// Reads a text file; one that is not UTF-8 is reported like one that cannot be read.
+    pub(super) fn read_text(&mut self, what: &str, path: &Path) -> Option<SourceFile> {
+        let bytes = self.read(what, path)?;
+        let name = path.display().to_string();
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(SourceFile::new(name, text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let message = format!("{what} `{name}` is not UTF-8 (byte {at})");
+                self.error("file-unreadable", message, "save it as UTF-8");
                 None
             }
         }
