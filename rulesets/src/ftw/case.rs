@@ -109,7 +109,7 @@ fn cases_of(file: File, shown: &str) -> Result<Vec<Case>, String> {
         };
         let mut stages = Vec::with_capacity(test.stages.len());
         for stage in test.stages {
-            let stage = stage.stage.unwrap_or(Bare {
+            let stage = stage.stage.unwrap_or_else(|| Bare {
                 input: stage.input.unwrap_or_default(),
                 output: stage.output.unwrap_or_default(),
             });
