@@ -35,9 +35,22 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     if problems.iter().any(Diagnostic::is_error) {
         return Err(Report { problems, files });
     }
+    let known_bad = policies.iter().filter_map(|(id, one)| Some((id.clone(), one.known_bad?)));
+    let known_bad = known_bad.collect();
+    let policies = policies.into_iter().map(|(id, one)| (id, one.policy)).collect();
     let config = Arc::new(config);
-    let snapshot =
-        Snapshot { generation, fingerprint, config, router, certificates, policies, verifiers, geo, files };
+    let snapshot = Snapshot {
+        generation,
+        fingerprint,
+        config,
+        router,
+        certificates,
+        policies,
+        known_bad,
+        verifiers,
+        geo,
+        files,
+    };
     Ok((snapshot, problems))
 }
 
