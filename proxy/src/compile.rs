@@ -22,8 +22,8 @@ use sources::Sources;
 /// # Errors
 /// Every problem of every file, warnings among them.
 pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
-    let Loaded { config, warnings, files } = loaded;
-    let mut sources = Sources::new(warnings, files);
+    let mut sources = Sources::new(&loaded);
+    let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);

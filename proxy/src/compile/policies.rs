@@ -87,11 +87,10 @@ fn builtin(name: &str, sources: &mut Sources) -> Option<SourceFile> {
     let text = armor::builtin(name);
     match &text {
         Some(text) => sources.hash(name.as_bytes(), text.text().as_bytes()),
-        None => sources.error(
-            "unknown-policy",
-            format!("`{name}` is no policy of the binary"),
-            "the binary has `license-api`",
-        ),
+        None => {
+            let message = format!("`{name}` is no policy of the binary");
+            sources.problems.push(Diagnostic::error("unknown-policy", message));
+        }
     }
     text
 }
@@ -104,7 +103,7 @@ fn refuse_shared_names(definitions: &[(PolicyId, SecurityPolicy)], sources: &mut
             let name = &definition.name;
             let message = format!("the policies `{first}` and `{id}` both have the name `{name}`");
             let help = "give each its own `name`: counts and bans are kept by it";
-            sources.error("policy-name-twice", message, help);
+            sources.problems.push(Diagnostic::error("policy-name-twice", message).help(help));
         }
     }
 }
