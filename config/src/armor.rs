@@ -7,6 +7,7 @@
 pub mod accepted;
 mod document;
 mod exclusions;
+pub mod lint;
 mod options;
 mod place;
 mod policy;

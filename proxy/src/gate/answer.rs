@@ -24,7 +24,10 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// The connection broke.
 pub(super) async fn refuse(session: &mut Session, id: &str, refusal: &Refusal) -> pingora::Result<()> {
     let keeps = !refusal.closes && body::can_drain(session);
-    if !keeps {
+    if keeps {
+        // The rest of the body is read behind the answer, so the connection need not be closed for it.
+        session.set_close_on_response_before_downstream_finish(false);
+    } else {
         session.set_keepalive(None);
     }
     let has_body = session.req_header().method != Method::HEAD;
