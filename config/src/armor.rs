@@ -7,6 +7,7 @@
 pub mod accepted;
 mod document;
 mod exclusions;
+pub mod import;
 pub mod lint;
 mod options;
 mod place;
@@ -14,8 +15,10 @@ mod policy;
 mod rate;
 mod reader;
 mod rules;
+mod signatures;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use place::Expression;
 pub use policy::{
@@ -23,6 +26,7 @@ pub use policy::{
     ExclusionField, ExclusionOperator, Fallback, FieldPattern, HeaderToAdd, JsonParsing, LogLevel,
     PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule, SecurityPolicy,
 };
+pub use write::write;
 
 use crate::{Diagnostic, SourceFile};
 use reader::Reader;

@@ -230,6 +230,8 @@ pub fn page() -> String {
     page
 }
 
+pub(super) use order::{asks_waf, decides, matches_all};
+
 /// Gathers findings.
 struct Findings {
     found: Vec<Diagnostic>,
