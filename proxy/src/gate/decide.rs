@@ -111,19 +111,21 @@ impl Walk<'_> {
             bypass_limits: false,
         };
         let mut cursor = policy.start();
-        let mut step = cursor.advance(&head, state, now);
+        // Counters want the time of each step: a body may have been waited for.
+        let clock = &gate.shared.clock;
+        let mut step = cursor.advance(&head, state, clock.now());
         loop {
             step = match step {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::NeedIdentity => {
                     let known = self.caller.identity(&snapshot, self.demands.identity, self.headers, now).ok();
                     let input = Input::Identity(known.as_deref().map(view));
-                    cursor.resume(input, &head, state, now)
+                    cursor.resume(input, &head, state, clock.now())
                 }
                 Step::NeedBody => {
                     self.required_caller(work, now)?;
                     self.read_body(session, work).await?;
-                    cursor.resume(self.inspected(), &head, state, now)
+                    cursor.resume(self.inspected(), &head, state, clock.now())
                 }
             };
         }
