@@ -7,14 +7,18 @@
 pub mod accepted;
 mod document;
 mod exclusions;
+pub mod import;
+pub mod lint;
 mod options;
 mod place;
 mod policy;
 mod rate;
 mod reader;
 mod rules;
+mod signatures;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use place::Expression;
 pub use policy::{
@@ -22,6 +26,7 @@ pub use policy::{
     ExclusionField, ExclusionOperator, Fallback, FieldPattern, HeaderToAdd, JsonParsing, LogLevel,
     PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule, SecurityPolicy,
 };
+pub use write::write;
 
 use crate::{Diagnostic, SourceFile};
 use reader::Reader;

@@ -104,6 +104,27 @@ fn staging_loads_once_its_credentials_are_files() {
     assert_eq!(loaded.config.hosts.len(), 4);
 }
 
+/// A unit's environment belongs to a whole process, so the test runs itself again in one that has it.
+#[test]
+fn credentials_are_files_in_the_directory_of_the_unit() {
+    let machine = Machine::new();
+    if std::env::var_os("CREDENTIALS_DIRECTORY").is_none() {
+        let refused = refusals(machine.load(STAGING));
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(refused.iter().all(|line| line.contains("`CREDENTIALS_DIRECTORY` is not set")));
+        let again = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "credentials_are_files_in_the_directory_of_the_unit"])
+            .env("CREDENTIALS_DIRECTORY", machine.path("etc/portcullis"))
+            .output()
+            .unwrap();
+        assert!(again.status.success(), "{again:?}");
+        return;
+    }
+    let loaded =
+        machine.load(STAGING).unwrap_or_else(|report| panic!("{}", report.render(Style::Plain)));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
 #[test]
 fn development_loads_once_its_files_are_made() {
     let machine = Machine::new();

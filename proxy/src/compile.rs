@@ -22,8 +22,8 @@ use sources::Sources;
 /// # Errors
 /// Every problem of every file, warnings among them.
 pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
-    let Loaded { config, warnings, files } = loaded;
-    let mut sources = Sources::new(warnings, files);
+    let mut sources = Sources::new(&loaded);
+    let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);
@@ -35,9 +35,22 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     if problems.iter().any(Diagnostic::is_error) {
         return Err(Report { problems, files });
     }
+    let known_bad = policies.iter().filter_map(|(id, one)| Some((id.clone(), one.known_bad?)));
+    let known_bad = known_bad.collect();
+    let policies = policies.into_iter().map(|(id, one)| (id, one.policy)).collect();
     let config = Arc::new(config);
-    let snapshot =
-        Snapshot { generation, fingerprint, config, router, certificates, policies, verifiers, geo, files };
+    let snapshot = Snapshot {
+        generation,
+        fingerprint,
+        config,
+        router,
+        certificates,
+        policies,
+        known_bad,
+        verifiers,
+        geo,
+        files,
+    };
     Ok((snapshot, problems))
 }
 

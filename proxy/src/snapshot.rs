@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub certificates: Vec<Option<Arc<Certificates>>>,
     /// The security policies, by id.
     pub policies: BTreeMap<PolicyId, Arc<Policy>>,
+    /// The priority of the rule by which a policy refuses an SQL injection, where it has one without further conditions:
+    /// what a probe asks for.
+    pub known_bad: BTreeMap<PolicyId, u32>,
     /// What verifies the tokens of each identity provider.
     pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
     /// The country database, if one is loaded.

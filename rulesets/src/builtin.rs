@@ -26,3 +26,6 @@ const CORE: Files = embedded![
     "50-sqli.conf",
     "90-evaluation.conf",
 ];
+
+#[cfg(test)]
+mod tests;

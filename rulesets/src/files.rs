@@ -30,7 +30,7 @@ impl RootedFiles {
     }
 
     fn locate(&self, path: &str, from: &str) -> Result<PathBuf, ResolveError> {
-        let beside = Path::new(from).parent().unwrap_or(Path::new(""));
+        let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
         let joined = beside.join(path);
         let place = without_dots(&joined);
         match place.filter(|place| self.roots.iter().any(|root| place.starts_with(root))) {
@@ -48,12 +48,12 @@ impl RootedFiles {
 impl Resolve for RootedFiles {
     fn read(&self, path: &str, from: &str) -> Result<Source, ResolveError> {
         let place = self.locate(path, from)?;
-        let unreadable = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => ResolveError::NotFound(place.display().to_string()),
-            _ => ResolveError::Unreadable {
-                path: place.display().to_string(),
-                reason: error.to_string(),
-            },
+        let unreadable = |error: std::io::Error| {
+            let path = place.display().to_string();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return ResolveError::NotFound(path);
+            }
+            ResolveError::Unreadable { path, reason: error.to_string() }
         };
         let limit = FILE_BYTES_MAX.min(self.room());
         let mut bytes = Vec::new();
@@ -73,7 +73,7 @@ impl Resolve for RootedFiles {
         if !name.contains(['*', '?']) {
             return Ok(place.exists().then(|| place.display().to_string()).into_iter().collect());
         }
-        let folder = place.parent().unwrap_or(Path::new(""));
+        let folder = place.parent().unwrap_or_else(|| Path::new(""));
         let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let mut found: Vec<String> =
@@ -156,7 +156,7 @@ mod tests {
         std::fs::write(root.join("a.conf"), "inside").unwrap();
         std::fs::write(folder.path().join("b.conf"), "outside").unwrap();
         let from = root.join("entry.conf").display().to_string();
-        let files = RootedFiles::under(vec![root.clone()]);
+        let files = RootedFiles::under(vec![root]);
         assert_eq!(files.read("a.conf", &from).unwrap().bytes, b"inside");
         assert_eq!(files.read("./x/../a.conf", &from).unwrap().bytes, b"inside");
         assert!(matches!(files.read("../b.conf", &from), Err(ResolveError::Refused { .. })));

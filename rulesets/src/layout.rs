@@ -26,10 +26,11 @@ pub(crate) fn level_action(level: u8) -> String {
 }
 
 /// Finds the layout of a CRS directory: Debian's (`owasp-crs.load`), or that of a checkout or release.
-pub(crate) fn crs(folder: &Path, level: u8) -> Result<Entry, String> {
+/// `after_setup` is SecLang to run between the set-up and the rules.
+pub(crate) fn crs(folder: &Path, after_setup: &str) -> Result<Entry, String> {
     let load = folder.join("owasp-crs.load");
     if load.is_file() {
-        return debian(folder, &load, level);
+        return debian(folder, &load, after_setup);
     }
     let rules = folder.join("rules");
     if !rules.is_dir() {
@@ -45,7 +46,7 @@ pub(crate) fn crs(folder: &Path, level: u8) -> Result<Entry, String> {
     for plugins in ["*-config.conf", "*-before.conf"] {
         text += &include("IncludeOptional", &folder.join("plugins").join(plugins));
     }
-    text += &level_action(level);
+    text += after_setup;
     text += &include("Include", &rules.join("*.conf"));
     text += &include("IncludeOptional", &folder.join("plugins").join("*-after.conf"));
     let name = folder.join("(rule set)").display().to_string();
@@ -53,12 +54,12 @@ pub(crate) fn crs(folder: &Path, level: u8) -> Result<Entry, String> {
 }
 
 /// Debian's file includes the set-up from elsewhere: the folders that it names are roots too.
-fn debian(folder: &Path, load: &Path, level: u8) -> Result<Entry, String> {
+fn debian(folder: &Path, load: &Path, after_setup: &str) -> Result<Entry, String> {
     let file =
         std::fs::read_to_string(load).map_err(|error| format!("`{}`: {error}", load.display()))?;
     let mut roots = vec![folder.to_owned()];
     let mut text = String::new();
-    let mut level_stands = false;
+    let mut stands = false;
     for line in file.lines() {
         text += line;
         text.push('\n');
@@ -71,12 +72,12 @@ fn debian(folder: &Path, load: &Path, level: u8) -> Result<Entry, String> {
             Path::new(path).parent().filter(|parent| parent.is_absolute()).map(Path::to_owned),
         );
         if path.contains("crs-setup") {
-            text += &level_action(level);
-            level_stands = true;
+            text += after_setup;
+            stands = true;
         }
     }
-    if !level_stands {
-        text.insert_str(0, &level_action(level));
+    if !stands {
+        text.insert_str(0, after_setup);
     }
     Ok(Entry { name: load.display().to_string(), text, roots })
 }

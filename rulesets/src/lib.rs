@@ -8,6 +8,7 @@
 
 mod builtin;
 mod category;
+mod diff;
 mod files;
 pub mod ftw;
 mod layout;
@@ -15,6 +16,7 @@ mod rule_set;
 mod set_name;
 
 pub use category::Category;
+pub use diff::{Change, ChangeKind};
 pub use rule_set::{Loaded, RuleSet, Source};
 pub use set_name::{Channel, Family, SetName, SignatureId, parse_set_name};
 /// The problems of a load, in the engine's types.

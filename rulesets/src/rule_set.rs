@@ -7,7 +7,7 @@ use crate::layout::{self, Entry};
 use aws_lc_rs::digest;
 use seclang::{Diagnostic, Program, Resolve, ResolveError, Severity};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a set's rules are.
@@ -57,12 +57,19 @@ impl RuleSet {
             return Err(vec![refusal(name, format!("level {level} is not from 1 to 4"))]);
         }
         let entry = match source {
-            Source::Crs(folder) => layout::crs(folder, level),
+            Source::Crs(folder) => layout::crs(folder, &layout::level_action(level)),
             Source::Directory(folder) => layout::directory(folder, level),
             Source::Builtin(builtin) => return Self::load_builtin(name, builtin, level),
         };
         let entry = entry.map_err(|message| vec![refusal(name, message)])?;
         Self::load_entry(name, entry, level)
+    }
+
+    /// Reads a CRS directory at level 4 with SecLang of the caller's between the set-up and the rules.
+    pub(crate) fn load_with(folder: &Path, after_setup: &str) -> Result<Loaded, Vec<Diagnostic>> {
+        let shown = folder.display().to_string();
+        let entry = layout::crs(folder, &(layout::level_action(4) + after_setup));
+        Self::load_entry(&shown, entry.map_err(|message| vec![refusal(&shown, message)])?, 4)
     }
 
     fn load_entry(name: &str, entry: Entry, level: u8) -> Result<Loaded, Vec<Diagnostic>> {

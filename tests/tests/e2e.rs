@@ -16,3 +16,7 @@ mod limits;
 mod malformed;
 #[path = "e2e/tokens.rs"]
 mod tokens;
+#[path = "e2e/office.rs"]
+mod office;
+#[path = "e2e/reloads.rs"]
+mod reloads;

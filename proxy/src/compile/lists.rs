@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_config::{Config, SourceFile};
+use portcullis_config::Config;
 use portcullis_policy::IpSet;
 
 use super::sources::Sources;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_config::armor::{self, SecurityPolicy};
+use portcullis_config::armor::{self, Action, Condition, Rule, SecurityPolicy};
+use portcullis_config::expr::Kind;
 use portcullis_config::model::{PolicyId, PolicySource, RuleSetSource};
 use portcullis_config::{Config, Diagnostic, SourceFile};
 use portcullis_policy::compile::demand;
@@ -13,13 +14,20 @@ use portcullis_rulesets::{Problem, RuleSet, Severity, Source};
 
 use super::sources::Sources;
 
+/// A compiled policy, with what a probe may expect of it.
+pub(super) struct Compiled {
+    pub(super) policy: Arc<Policy>,
+    /// See [`known_bad`].
+    pub(super) known_bad: Option<u32>,
+}
+
 /// Compiles every policy of the configuration.
 pub(super) fn load(
     config: &Config,
     lists: &BTreeMap<String, Arc<IpSet>>,
     geo: GeoState,
     sources: &mut Sources,
-) -> BTreeMap<PolicyId, Arc<Policy>> {
+) -> BTreeMap<PolicyId, Compiled> {
     let definitions: Vec<(PolicyId, SecurityPolicy)> = config
         .policies
         .iter()
@@ -37,12 +45,24 @@ pub(super) fn load(
         match Policy::compile(definition, &with) {
             Ok((policy, warnings)) => {
                 sources.problems.extend(warnings);
-                policies.insert(id.clone(), Arc::new(policy));
+                let known_bad = known_bad(definition);
+                policies.insert(id.clone(), Compiled { policy: Arc::new(policy), known_bad });
             }
             Err(problems) => sources.problems.extend(problems),
         }
     }
     policies
+}
+
+/// Returns for each policy the rule that refuses any SQL injection that no earlier rule decides: the first enforced
+/// `deny` whose whole condition is the question for one.
+fn known_bad(definition: &SecurityPolicy) -> Option<u32> {
+    let refuses = |rule: &&Rule| {
+        let Condition::Expression(expression) = &rule.condition else { return false };
+        let Kind::Waf(call) = &expression.typed.root.kind else { return false };
+        matches!(rule.action, Action::Deny(_)) && !rule.preview && call.set.category == "sqli"
+    };
+    definition.rules.iter().find(refuses).map(|rule| rule.priority)
 }
 
 /// Reads a policy's text.
@@ -67,11 +87,10 @@ fn builtin(name: &str, sources: &mut Sources) -> Option<SourceFile> {
     let text = armor::builtin(name);
     match &text {
         Some(text) => sources.hash(name.as_bytes(), text.text().as_bytes()),
-        None => sources.error(
-            "unknown-policy",
-            format!("`{name}` is no policy of the binary"),
-            "the binary has `license-api`",
-        ),
+        None => {
+            let message = format!("`{name}` is no policy of the binary");
+            sources.problems.push(Diagnostic::error("unknown-policy", message));
+        }
     }
     text
 }
@@ -84,7 +103,7 @@ fn refuse_shared_names(definitions: &[(PolicyId, SecurityPolicy)], sources: &mut
             let name = &definition.name;
             let message = format!("the policies `{first}` and `{id}` both have the name `{name}`");
             let help = "give each its own `name`: counts and bans are kept by it";
-            sources.error("policy-name-twice", message, help);
+            sources.problems.push(Diagnostic::error("policy-name-twice", message).help(help));
         }
     }
 }

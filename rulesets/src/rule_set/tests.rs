@@ -1,7 +1,6 @@
 //! Loads of every kind of source.
 
 use super::*;
-use std::path::Path;
 
 #[test]
 fn the_built_in_rules_load_at_every_level() {

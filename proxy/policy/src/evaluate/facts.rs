@@ -248,7 +248,7 @@ fn apply(function: Function, value: Value<'_>) -> Result<Value<'_>, Stop> {
         Function::Size => value.size().map(Value::Int),
         Function::Int => value.to_int().map(Value::Int),
         Function::Double => value.to_double().map(Value::Double),
-        Function::String => value.to_text(),
+        Function::String => value.write(),
         // The compiler makes conditions of these.
         Function::Contains | Function::StartsWith | Function::EndsWith => Err(Stop::Error),
     }
