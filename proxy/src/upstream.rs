@@ -59,7 +59,8 @@ pub(crate) enum PeerError {
 impl Upstream {
     /// Chooses the next server in turn that is up, and says its name for the log.
     pub(crate) async fn next(&self) -> Result<(Box<HttpPeer>, String), PeerError> {
-        let server = self.in_turn().ok_or_else(|| PeerError::NoneUp { backend: self.id.to_string() })?;
+        let server =
+            self.in_turn().ok_or_else(|| PeerError::NoneUp { backend: self.id.to_string() })?;
         let (mut peer, name) = self.peer(server).await?;
         let options = &mut peer.options;
         options.connection_timeout = Some(self.backend.connect_timeout);
@@ -149,7 +150,11 @@ impl Turns {
                 return current;
             }
             if current.generation > snapshot.generation {
-                return Arc::new(Upstreams::new(snapshot.generation, &snapshot.config, &self.health));
+                return Arc::new(Upstreams::new(
+                    snapshot.generation,
+                    &snapshot.config,
+                    &self.health,
+                ));
             }
         }
         let fresh = Arc::new(Upstreams::new(snapshot.generation, &snapshot.config, &self.health));

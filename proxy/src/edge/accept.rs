@@ -94,9 +94,16 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     let (stop, stopping) = watch::channel(false);
     let turns = Arc::new(Turns::default());
     let proxy = gate::proxy(&shared, &limits, &turns);
-    let https_port = bound.iter().find(|one| matches!(one.kind, ListenerKind::Tls(_))).map_or(443, |one| one.address.port());
+    let https_port = bound
+        .iter()
+        .find(|one| matches!(one.kind, ListenerKind::Tls(_)))
+        .map_or(443, |one| one.address.port());
     let edge = Arc::new(Edge {
-        permits: Permits::new(limits.connections, limits.connections_per_address, shared.metrics.connections.clone()),
+        permits: Permits::new(
+            limits.connections,
+            limits.connections_per_address,
+            shared.metrics.connections.clone(),
+        ),
         deadlines: Deadlines::of(&limits),
         proxy: Arc::clone(&proxy),
         https_port,
@@ -111,7 +118,9 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     });
     for one in bound {
         let manner = Arc::new(match &one.kind {
-            ListenerKind::Tls(tls) => Manner::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?),
+            ListenerKind::Tls(tls) => {
+                Manner::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
+            }
             ListenerKind::RedirectToHttps { status } => Manner::RedirectToHttps(*status),
         });
         listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, stopping.clone()));

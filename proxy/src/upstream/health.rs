@@ -26,9 +26,16 @@ impl Table {
     }
 
     /// Takes a probe's word; returns whether that changed the server's standing.
-    pub(super) fn note(&self, backend: &str, server: &Server, health: &Health, is_good: bool) -> bool {
+    pub(super) fn note(
+        &self,
+        backend: &str,
+        server: &Server,
+        health: &Health,
+        is_good: bool,
+    ) -> bool {
         let mut servers = self.servers();
-        let standing = servers.entry(key(backend, server)).or_insert(Standing { is_up: true, against: 0 });
+        let standing =
+            servers.entry(key(backend, server)).or_insert(Standing { is_up: true, against: 0 });
         if is_good == standing.is_up {
             standing.against = 0;
             return false;

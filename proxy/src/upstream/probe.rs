@@ -20,7 +20,11 @@ use crate::shared::Shared;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Probes the servers of the published snapshot until `stopping`.
-pub(crate) async fn forever(shared: Arc<Shared>, turns: Arc<Turns>, mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn forever(
+    shared: Arc<Shared>,
+    turns: Arc<Turns>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut due: HashMap<String, Instant> = HashMap::new();
     loop {
         let upstreams = turns.of(&shared.snapshot.load());
@@ -42,7 +46,9 @@ pub(crate) async fn forever(shared: Arc<Shared>, turns: Arc<Turns>, mut stopping
 fn forget_the_unnamed(turns: &Turns, upstreams: &Upstreams) {
     turns.health.retain(|backend, server| {
         let upstream = upstreams.by_id.get(backend);
-        upstream.is_some_and(|upstream| upstream.backend.servers.iter().any(|one| health::name(one) == server))
+        upstream.is_some_and(|upstream| {
+            upstream.backend.servers.iter().any(|one| health::name(one) == server)
+        })
     });
 }
 
@@ -61,7 +67,12 @@ async fn probe_what_is_due(
         }
         due.insert(id.clone(), now + health.every);
         for server in &upstream.backend.servers {
-            probes.spawn(probe(Arc::clone(upstream), server.clone(), health.clone(), Arc::clone(turns)));
+            probes.spawn(probe(
+                Arc::clone(upstream),
+                server.clone(),
+                health.clone(),
+                Arc::clone(turns),
+            ));
         }
     }
     while let Some(ended) = probes.join_next().await {
@@ -70,7 +81,11 @@ async fn probe_what_is_due(
         }
     }
     for upstream in upstreams.by_id.values().filter(|upstream| upstream.backend.health.is_some()) {
-        let up = upstream.backend.servers.iter().filter(|server| turns.health.is_up(upstream.id.as_str(), server));
+        let up = upstream
+            .backend
+            .servers
+            .iter()
+            .filter(|server| turns.health.is_up(upstream.id.as_str(), server));
         let count = i64::try_from(up.count()).unwrap_or(i64::MAX);
         shared.metrics.backend_up.with_label_values(&[upstream.id.as_str()]).set(count);
     }
@@ -87,8 +102,12 @@ async fn probe(upstream: Arc<Upstream>, server: Server, health: Health, turns: A
 
 async fn ask(upstream: &Upstream, server: &Server, path: &str) -> io::Result<u16> {
     match server {
-        Server::Tcp(address) => status(TcpStream::connect(address).await?, &address.to_string(), path).await,
-        Server::Name { host, port } => status(TcpStream::connect((host.as_str(), *port)).await?, host, path).await,
+        Server::Tcp(address) => {
+            status(TcpStream::connect(address).await?, &address.to_string(), path).await
+        }
+        Server::Name { host, port } => {
+            status(TcpStream::connect((host.as_str(), *port)).await?, host, path).await
+        }
         Server::Unix(socket) => unix(socket, path).await,
         Server::EmbeddedLicense => unix(&upstream.embedded, path).await,
     }
@@ -101,8 +120,14 @@ async fn unix(socket: &Path, path: &str) -> io::Result<u16> {
 /// The longest status line that is read.
 const STATUS_LINE_BYTES_MAX: u64 = 256;
 
-async fn status(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> io::Result<u16> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portcullis\r\nConnection: close\r\n\r\n");
+async fn status(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    path: &str,
+) -> io::Result<u16> {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portcullis\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
     let mut line = Vec::new();
