@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use portcullis_config::model::Limits;
 
-pub use accept::{Bound, BindError, bind, serve};
+pub use accept::{BindError, Bound, bind, serve};
 pub(crate) use connection::{Connection, InFlight};
 pub use running::Running;
 pub use tls::install_provider;

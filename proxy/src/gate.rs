@@ -49,7 +49,7 @@ use self::work::{Context, Work};
 use crate::edge::Connection;
 use crate::reason::Reason;
 use crate::shared::Shared;
-use crate::upstream::Turns;
+use crate::upstream::{PeerError, Turns};
 
 pub(crate) use malformed::malformed_answer;
 pub(crate) use sanity::split_authority;
@@ -59,7 +59,7 @@ pub(crate) use security_headers::security_headers;
 pub(crate) struct Gate {
     shared: Arc<Shared>,
     budget: Arc<Budget>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 impl fmt::Debug for Gate {
@@ -81,8 +81,12 @@ const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may let us wait for the rest of a body that nobody reads.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Makes the proxy that the edge hands its connections to.
-pub(crate) fn proxy(shared: &Arc<Shared>, limits: &Limits) -> Arc<HttpProxy<Gate>> {
+/// Makes the proxy that the edge hands its connections to; it asks the servers whose turn `turns` says it is.
+pub(crate) fn proxy(
+    shared: &Arc<Shared>,
+    limits: &Limits,
+    turns: &Arc<Turns>,
+) -> Arc<HttpProxy<Gate>> {
     let conf = ServerConf {
         max_retries: TRIES_MAX,
         upstream_keepalive_pool_size: POOLED_CONNECTIONS,
@@ -91,7 +95,7 @@ pub(crate) fn proxy(shared: &Arc<Shared>, limits: &Limits) -> Arc<HttpProxy<Gate
     let gate = Gate {
         shared: Arc::clone(shared),
         budget: Budget::new(shared.metrics.body_bytes_held.clone()),
-        turns: Turns::default(),
+        turns: Arc::clone(turns),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
     let mut options = HttpServerOptions::default();
@@ -101,7 +105,9 @@ pub(crate) fn proxy(shared: &Arc<Shared>, limits: &Limits) -> Arc<HttpProxy<Gate
     proxy.server_options = Some(options);
     let mut h2 = default_h2_options();
     h2.max_concurrent_streams(H2_STREAMS_MAX);
-    h2.max_header_list_size(u32::try_from(limits.header_bytes.saturating_mul(2)).unwrap_or(u32::MAX));
+    h2.max_header_list_size(
+        u32::try_from(limits.header_bytes.saturating_mul(2)).unwrap_or(u32::MAX),
+    );
     h2.max_pending_accept_reset_streams(H2_PENDING_RESETS_MAX);
     proxy.h2_options = Some(h2);
     Arc::new(proxy)
@@ -115,17 +121,23 @@ impl ProxyHttp for Gate {
         Context::New
     }
 
-    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
         if let Some(forward) = replay::unseal(session) {
             *ctx = Context::Replay(forward);
             return Ok(());
         }
         let connection = Connection::of(session);
-        let connection = connection.ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection"))?;
+        let connection =
+            connection.ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection"))?;
         session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         self.shared.metrics.requests_in_flight.inc();
-        *ctx = Context::Request(Box::new(Work::begin(&self.shared, connection, session.req_header())));
+        *ctx =
+            Context::Request(Box::new(Work::begin(&self.shared, connection, session.req_header())));
         Ok(())
     }
 
@@ -133,11 +145,17 @@ impl ProxyHttp for Gate {
         matches!(ctx, Context::Request(_))
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
         let Context::Request(work) = ctx else { return Ok(false) };
         let outcome = match judge::judge(self, session, work).await {
             Ok(judge::Pass::Direct) => return Ok(false),
-            Ok(judge::Pass::Replay { forward, body }) => replay::send(session, &forward, body).await,
+            Ok(judge::Pass::Replay { forward, body }) => {
+                replay::send(session, &forward, body).await
+            }
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = outcome {
@@ -146,15 +164,24 @@ impl ProxyHttp for Gate {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> pingora::Result<Box<HttpPeer>> {
-        let forward = ctx.forward().ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing to forward"))?;
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let forward = ctx
+            .forward()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing to forward"))?;
         match forward.upstream.next().await {
             Ok((peer, server)) => {
                 forward.asks(server);
                 Ok(peer)
             }
             Err(error) => {
-                forward.fail(Refusal::because(Reason::UpstreamUnreachable, error.to_string()));
+                let none_up = matches!(error, PeerError::NoneUp { .. });
+                let reason =
+                    if none_up { Reason::NoHealthyUpstream } else { Reason::UpstreamUnreachable };
+                forward.fail(Refusal::because(reason, error.to_string()));
                 Err(Error::explain(ErrorType::ConnectError, error.to_string()))
             }
         }
@@ -180,7 +207,8 @@ impl ProxyHttp for Gate {
         _ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
+        let repeatable =
+            session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
         if repeatable {
             error.retry.decide_reuse(client_reused);
         } else {
@@ -197,9 +225,14 @@ impl ProxyHttp for Gate {
         ctx: &mut Context,
     ) -> pingora::Result<()> {
         let Context::Request(work) = ctx else { return Ok(()) };
-        let Err(refusal) = work.count_passed(body.as_ref().map_or(0, Bytes::len)) else { return Ok(()) };
+        let Err(refusal) = work.count_passed(body.as_ref().map_or(0, Bytes::len)) else {
+            return Ok(());
+        };
         session.set_keepalive(None);
-        let error = Error::explain(ErrorType::HTTPStatus(refusal.status()), "the body grew above the limit");
+        let error = Error::explain(
+            ErrorType::HTTPStatus(refusal.status()),
+            "the body grew above the limit",
+        );
         work.fail(refusal);
         Err(error)
     }
@@ -222,7 +255,12 @@ impl ProxyHttp for Gate {
         ctx.forward().map_or(Ok(()), |forward| forward.response_head(head))
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
         failure::answer(session, error, ctx).await
     }
 

@@ -165,7 +165,10 @@ pub(crate) async fn plain(to: SocketAddr, request: &str) -> Answer {
     let mut stream = tcp(to, Manner::default().from).await;
     stream.write_all(request.as_bytes()).await.expect("the listener reads");
     let mut bytes = Vec::new();
-    within("a plain answer", async { while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {} }).await;
+    within("a plain answer", async {
+        while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {}
+    })
+    .await;
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
     let body = bytes.split_off(end);
     let head: String = bytes.into_iter().map(char::from).collect();

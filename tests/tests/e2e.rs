@@ -14,9 +14,9 @@ mod license;
 mod limits;
 #[path = "e2e/malformed.rs"]
 mod malformed;
-#[path = "e2e/tokens.rs"]
-mod tokens;
 #[path = "e2e/office.rs"]
 mod office;
 #[path = "e2e/reloads.rs"]
 mod reloads;
+#[path = "e2e/tokens.rs"]
+mod tokens;

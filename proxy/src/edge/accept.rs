@@ -16,6 +16,7 @@ use super::permits::Permits;
 use super::{Deadlines, Running, open, redirect, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
+use crate::upstream::{Turns, probe_forever};
 
 /// A listener that holds its port and does not serve yet.
 #[derive(Debug)]
@@ -91,10 +92,18 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     tls::install_provider();
     let limits = shared.snapshot.load().config.limits.clone();
     let (stop, stopping) = watch::channel(false);
-    let proxy = gate::proxy(&shared, &limits);
-    let https_port = bound.iter().find(|one| matches!(one.kind, ListenerKind::Tls(_))).map_or(443, |one| one.address.port());
+    let turns = Arc::new(Turns::default());
+    let proxy = gate::proxy(&shared, &limits, &turns);
+    let https_port = bound
+        .iter()
+        .find(|one| matches!(one.kind, ListenerKind::Tls(_)))
+        .map_or(443, |one| one.address.port());
     let edge = Arc::new(Edge {
-        permits: Permits::new(limits.connections, limits.connections_per_address, shared.metrics.connections.clone()),
+        permits: Permits::new(
+            limits.connections,
+            limits.connections_per_address,
+            shared.metrics.connections.clone(),
+        ),
         deadlines: Deadlines::of(&limits),
         proxy: Arc::clone(&proxy),
         https_port,
@@ -102,9 +111,16 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     });
     let addresses = bound.iter().map(Bound::local_addr).collect();
     let mut listeners = JoinSet::new();
+    let probing = probe_forever(Arc::clone(&edge.shared), turns, stopping.clone());
+    listeners.spawn(async move {
+        probing.await;
+        JoinSet::new()
+    });
     for one in bound {
         let manner = Arc::new(match &one.kind {
-            ListenerKind::Tls(tls) => Manner::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?),
+            ListenerKind::Tls(tls) => {
+                Manner::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
+            }
             ListenerKind::RedirectToHttps { status } => Manner::RedirectToHttps(*status),
         });
         listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, stopping.clone()));

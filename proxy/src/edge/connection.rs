@@ -74,7 +74,10 @@ impl fmt::Debug for AfterHandshake {
 
 #[async_trait]
 impl TlsAccept for AfterHandshake {
-    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn std::any::Any + Send + Sync>> {
+    async fn handshake_complete_callback(
+        &self,
+        tls: &TlsRef,
+    ) -> Option<Arc<dyn std::any::Any + Send + Sync>> {
         let connection = Connection {
             peer: SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port()),
             server: SocketAddr::new(self.server.ip().to_canonical(), self.server.port()),

@@ -86,7 +86,8 @@ mod tests {
 
     /// A ClientHello of `body` bytes in records of at most `fragment` bytes.
     fn records(body: usize, fragment: usize) -> Vec<u8> {
-        let mut message = vec![1, 0, u8::try_from(body >> 8).unwrap(), u8::try_from(body & 255).unwrap()];
+        let mut message =
+            vec![1, 0, u8::try_from(body >> 8).unwrap(), u8::try_from(body & 255).unwrap()];
         message.resize(4 + body, 0xaa);
         let mut bytes = Vec::new();
         for part in message.chunks(fragment) {
@@ -102,7 +103,11 @@ mod tests {
         for (body, fragment) in [(60, 16_384), (500, 100), (2000, 1024), (12, 4)] {
             let bytes = records(body, fragment);
             for end in 0..bytes.len() {
-                assert_eq!(classify(&bytes[..end]), Hello::Partial, "{body} bytes in {fragment}, cut at {end}");
+                assert_eq!(
+                    classify(&bytes[..end]),
+                    Hello::Partial,
+                    "{body} bytes in {fragment}, cut at {end}"
+                );
             }
             assert_eq!(classify(&bytes), Hello::Whole, "{body} bytes in {fragment}");
         }

@@ -59,15 +59,23 @@ pub(super) async fn serve(
     }
 }
 
-async fn established(edge: &Edge, acceptor: &Acceptor, tcp: TcpStream, peer: SocketAddr) -> Result<Stream, Cause> {
+async fn established(
+    edge: &Edge,
+    acceptor: &Acceptor,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) -> Result<Stream, Cause> {
     let server = tcp.local_addr().map_err(|_| Cause::Gone)?;
     tcp.set_nodelay(true).map_err(|_| Cause::Gone)?;
     let l4 = within(edge.deadlines.client_hello, Cause::HelloTimeout, read_hello(tcp)).await?;
     let made = AfterHandshake { peer, server };
-    let handshake = async { handshake_with_callback(acceptor, l4, &made).await.map_err(|_| Cause::HandshakeFailed) };
+    let handshake = async {
+        handshake_with_callback(acceptor, l4, &made).await.map_err(|_| Cause::HandshakeFailed)
+    };
     let tls = within(edge.deadlines.handshake, Cause::HandshakeTimeout, handshake).await?;
     let digest = tls.get_ssl_digest().ok_or(Cause::HandshakeFailed)?;
-    let connection = digest.extension.get::<Arc<Connection>>().cloned().ok_or(Cause::HandshakeFailed)?;
+    let connection =
+        digest.extension.get::<Arc<Connection>>().cloned().ok_or(Cause::HandshakeFailed)?;
     let malformed = {
         let (shared, connection) = (Arc::clone(&edge.shared), Arc::clone(&connection));
         Box::new(move || gate::malformed_answer(&shared, &connection))
@@ -75,7 +83,11 @@ async fn established(edge: &Edge, acceptor: &Acceptor, tcp: TcpStream, peer: Soc
     Ok(Box::new(Guard::new(Box::new(tls), connection, edge.deadlines, malformed)))
 }
 
-async fn within<T>(limit: Duration, cause: Cause, step: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+async fn within<T>(
+    limit: Duration,
+    cause: Cause,
+    step: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
     timeout(limit, step).await.map_err(|_| cause)?
 }
 
@@ -84,7 +96,8 @@ async fn read_hello(mut tcp: TcpStream) -> Result<L4Stream, Cause> {
     let mut bytes = Vec::with_capacity(2048);
     loop {
         let room = HELLO_BYTES_MAX.saturating_sub(bytes.len());
-        let read = (&mut tcp).take(room as u64).read_buf(&mut bytes).await.map_err(|_| Cause::Gone)?;
+        let read =
+            (&mut tcp).take(room as u64).read_buf(&mut bytes).await.map_err(|_| Cause::Gone)?;
         match classify(&bytes) {
             Hello::Whole => break,
             Hello::Partial if read == 0 => return Err(Cause::Gone),

@@ -21,7 +21,12 @@ use crate::gate::{security_headers, split_authority};
 use crate::reason::{Reason, error_body};
 
 /// Serves one plain connection: one request, one answer.
-pub(super) async fn serve(edge: &Arc<Edge>, status: u16, tcp: TcpStream, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    edge: &Arc<Edge>,
+    status: u16,
+    tcp: TcpStream,
+    mut stopping: watch::Receiver<bool>,
+) {
     let answer = service_fn(|request: Request<Incoming>| async move {
         Ok::<_, Infallible>(respond(edge, status, &request))
     });
@@ -42,7 +47,8 @@ fn respond(edge: &Edge, status: u16, request: &Request<Incoming>) -> Response<Fu
     let mut response = match target(edge, request) {
         Ok(location) => {
             let mut response = Response::new(Full::default());
-            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::PERMANENT_REDIRECT);
+            *response.status_mut() =
+                StatusCode::from_u16(status).unwrap_or(StatusCode::PERMANENT_REDIRECT);
             response.headers_mut().insert(LOCATION, location);
             response
         }
@@ -60,7 +66,8 @@ fn refusal(edge: &Edge, reason: Reason) -> Response<Full<Bytes>> {
     edge.shared.metrics.refused(reason);
     let body = error_body(reason, "", &serde_json::Map::new());
     let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    *response.status_mut() =
+        StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
     *response.body_mut() = Full::from(body);
@@ -70,7 +77,9 @@ fn refusal(edge: &Edge, reason: Reason) -> Response<Full<Bytes>> {
 /// The same target under `https`, or why there is none.
 fn target(edge: &Edge, request: &Request<Incoming>) -> Result<HeaderValue, Reason> {
     let mut hosts = request.headers().get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Reason::MalformedRequest) };
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Reason::MalformedRequest);
+    };
     let (name, _port) = split_authority(host.as_bytes()).ok_or(Reason::MalformedRequest)?;
     if !edge.shared.snapshot.load().router.serves(name) {
         return Err(Reason::UnknownHost);

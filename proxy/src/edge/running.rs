@@ -49,7 +49,10 @@ impl Running {
         }
         self.proxy.http_cleanup().await;
         if tokio::time::timeout(grace, self.drain()).await.is_err() {
-            tracing::warn!(grace_ms = grace.as_millis(), "connections were cut at the end of the grace period");
+            tracing::warn!(
+                grace_ms = grace.as_millis(),
+                "connections were cut at the end of the grace period"
+            );
         }
     }
 

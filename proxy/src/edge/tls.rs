@@ -22,14 +22,19 @@ const FROM_12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls
 /// Makes aws-lc-rs the process's provider. Pingora installs ring where none stands, so this runs before any of its TLS
 /// calls; who comes second changes nothing.
 pub fn install_provider() {
-    if CryptoProvider::get_default().is_none() && rustls::crypto::aws_lc_rs::default_provider().install_default().is_err()
+    if CryptoProvider::get_default().is_none()
+        && rustls::crypto::aws_lc_rs::default_provider().install_default().is_err()
     {
         tracing::debug!("another thread installed the crypto provider");
     }
 }
 
 /// Builds the acceptor of one listener.
-pub(super) fn acceptor(shared: &Arc<Shared>, listener: usize, versions: TlsVersions) -> Result<Acceptor, rustls::Error> {
+pub(super) fn acceptor(
+    shared: &Arc<Shared>,
+    listener: usize,
+    versions: TlsVersions,
+) -> Result<Acceptor, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions = match versions {
         TlsVersions::Tls13 => ONLY_13,

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::Method;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -22,7 +23,11 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// # Errors
 ///
 /// The connection broke.
-pub(super) async fn refuse(session: &mut Session, id: &str, refusal: &Refusal) -> pingora::Result<()> {
+pub(super) async fn refuse(
+    session: &mut Session,
+    id: &str,
+    refusal: &Refusal,
+) -> pingora::Result<()> {
     let keeps = !refusal.closes && body::can_drain(session);
     if keeps {
         // The rest of the body is read behind the answer, so the connection need not be closed for it.
@@ -44,7 +49,10 @@ pub(super) async fn refuse(session: &mut Session, id: &str, refusal: &Refusal) -
 }
 
 /// Makes head and body of a refusal.
-pub(super) fn head_and_body(id: &str, refusal: &Refusal) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
+pub(super) fn head_and_body(
+    id: &str,
+    refusal: &Refusal,
+) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
     let body = error_body(refusal.reason, id, &refusal.details());
     let status = refusal.status();
     let mut head = ResponseHeader::build(status, Some(20))?;

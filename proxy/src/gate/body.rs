@@ -51,7 +51,10 @@ pub(super) async fn hold(
 ) -> Result<Held, Refusal> {
     let declared = declared_length(session);
     if declared.is_some_and(|length| length > reading.limit) {
-        return Err(Refusal::because(Reason::BodyTooLarge, "the declared length is above the limit"));
+        return Err(Refusal::because(
+            Reason::BodyTooLarge,
+            "the declared length is above the limit",
+        ));
     }
     if reading.is_inspected && is_encoded(session) {
         return Err(Refusal::of(Reason::UnsupportedEncoding));
@@ -63,12 +66,14 @@ pub(super) async fn hold(
     let mut share = budget.share();
     let read = read_to_end(session, reading, declared, &mut share);
     let read = tokio::time::timeout(reading.limits.body_timeout, read).await;
-    let bytes = read.map_err(|_| Refusal { closes: true, ..Refusal::of(Reason::BodyTimeout) })??;
+    let bytes =
+        read.map_err(|_| Refusal { closes: true, ..Refusal::of(Reason::BodyTimeout) })??;
     Ok(Held { bytes, _share: share })
 }
 
 fn is_encoded(session: &Session) -> bool {
-    let plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    let plain =
+        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     !session.req_header().headers.get_all(CONTENT_ENCODING).iter().all(plain)
 }
 
@@ -76,7 +81,10 @@ fn is_encoded(session: &Session) -> bool {
 async fn ask_for_it(session: &mut Session) -> Result<(), Refusal> {
     if session.req_header_mut().remove_header(&EXPECT).is_some() {
         let sent = session.downstream_session.write_continue_response().await;
-        sent.map_err(|error| Refusal { closes: true, ..Refusal::because(Reason::MalformedBody, error.to_string()) })?;
+        sent.map_err(|error| Refusal {
+            closes: true,
+            ..Refusal::because(Reason::MalformedBody, error.to_string())
+        })?;
     }
     Ok(())
 }
@@ -88,7 +96,8 @@ async fn read_to_end(
     share: &mut Share,
 ) -> Result<Bytes, Refusal> {
     let expected = declared.unwrap_or(0).min(reading.limit);
-    let mut whole = BytesMut::with_capacity(usize::try_from(expected.min(RETRY_BYTES)).unwrap_or(0));
+    let mut whole =
+        BytesMut::with_capacity(usize::try_from(expected.min(RETRY_BYTES)).unwrap_or(0));
     loop {
         let chunk = session.read_request_body().await.map_err(|error| broken(&error))?;
         let Some(chunk) = chunk else { return Ok(whole.freeze()) };
@@ -96,7 +105,9 @@ async fn read_to_end(
             return Err(Refusal::because(Reason::BodyTooLarge, "the body grew above the limit"));
         }
         let grown = share.grow(chunk.len() as u64, reading.limits.body_buffer_bytes);
-        grown.map_err(|_| Refusal::because(Reason::Overloaded, "the budget of held bodies is used up"))?;
+        grown.map_err(|_| {
+            Refusal::because(Reason::Overloaded, "the budget of held bodies is used up")
+        })?;
         whole.extend_from_slice(&chunk);
         if session.is_body_done() {
             return Ok(whole.freeze());
@@ -122,7 +133,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 pub(super) fn can_drain(session: &mut Session) -> bool {
     let awaits_continue = session.req_header().headers.contains_key(EXPECT);
     session.is_body_done()
-        || (!awaits_continue && declared_length(session).is_some_and(|length| length <= DRAIN_BYTES_MAX))
+        || (!awaits_continue
+            && declared_length(session).is_some_and(|length| length <= DRAIN_BYTES_MAX))
 }
 
 /// Reads and drops what is left of the body, within bounds; says whether the end was reached.

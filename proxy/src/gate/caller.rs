@@ -27,7 +27,9 @@ impl Caller {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Arc<Identity>, TokenRefusal> {
-        self.verified.get_or_insert_with(|| verify(snapshot, rule, headers, now).map(Arc::new)).clone()
+        self.verified
+            .get_or_insert_with(|| verify(snapshot, rule, headers, now).map(Arc::new))
+            .clone()
     }
 
     /// Returns who calls if the rule requires a caller.
@@ -41,7 +43,8 @@ impl Caller {
         match rule {
             IdentityRule::None => Ok(None),
             IdentityRule::Any(_) | IdentityRule::All(_) => {
-                let identity = self.identity(snapshot, rule, headers, now).map_err(|why| refusal(&why))?;
+                let identity =
+                    self.identity(snapshot, rule, headers, now).map_err(|why| refusal(&why))?;
                 identity.require_tenant().map_err(|why| refusal(&why))?;
                 Ok(Some(identity))
             }
@@ -71,7 +74,10 @@ fn verify(
     }
 }
 
-fn named<'a>(snapshot: &'a Snapshot, providers: &'a [ProviderId]) -> impl Iterator<Item = &'a Verifier> {
+fn named<'a>(
+    snapshot: &'a Snapshot,
+    providers: &'a [ProviderId],
+) -> impl Iterator<Item = &'a Verifier> {
     providers.iter().filter_map(|id| snapshot.verifiers.get(id)).map(Arc::as_ref)
 }
 

@@ -25,7 +25,8 @@ pub(super) struct Client {
 pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let mut chain = vec![peer];
     let mut address = peer;
-    let values: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(http::HeaderValue::as_bytes).collect();
+    let values: Vec<&[u8]> =
+        headers.get_all(FORWARDED_FOR).iter().map(http::HeaderValue::as_bytes).collect();
     let entries = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     for entry in entries.take(HOPS_MAX) {
         if !trusted.iter().any(|net| net.contains(&address)) {
@@ -42,7 +43,8 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
 /// An address, or an address with a port as some balancers write it.
 fn parse(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
-    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
+    let address =
+        text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
     address.ok().map(|address| address.to_canonical())
 }
 
@@ -58,7 +60,11 @@ mod tests {
         }
         let client = client(peer.parse().unwrap(), &headers, &trusted);
         let chained: Vec<_> = client.chain.iter().map(ToString::to_string).collect();
-        assert_eq!((client.address.to_string().as_str(), chained.join(" ").as_str()), (expected, chain), "{forwarded:?}");
+        assert_eq!(
+            (client.address.to_string().as_str(), chained.join(" ").as_str()),
+            (expected, chain),
+            "{forwarded:?}"
+        );
     }
 
     #[test]
@@ -72,7 +78,12 @@ mod tests {
     #[test]
     fn trusted_hops_are_followed_from_the_right() {
         check("10.0.0.1", &[], "10.0.0.1", "10.0.0.1");
-        check("10.0.0.1", &["203.0.113.9, 10.0.0.2"], "203.0.113.9", "203.0.113.9 10.0.0.2 10.0.0.1");
+        check(
+            "10.0.0.1",
+            &["203.0.113.9, 10.0.0.2"],
+            "203.0.113.9",
+            "203.0.113.9 10.0.0.2 10.0.0.1",
+        );
         check("fd00::1", &["2001:db8::7"], "2001:db8::7", "2001:db8::7 fd00::1");
         check("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9", "203.0.113.9 10.0.0.1");
         check("10.0.0.1", &["::ffff:203.0.113.9"], "203.0.113.9", "203.0.113.9 10.0.0.1");

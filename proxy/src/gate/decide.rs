@@ -51,7 +51,15 @@ pub(super) async fn decide(
 ) -> Result<Admitted, Refusal> {
     let headers = session.req_header().headers.clone();
     let now = work.begun;
-    let mut walk = Walk { gate, target, headers: &headers, demands, caller: Caller::default(), body: None, added: Vec::new() };
+    let mut walk = Walk {
+        gate,
+        target,
+        headers: &headers,
+        demands,
+        caller: Caller::default(),
+        body: None,
+        added: Vec::new(),
+    };
     if let Some(policy) = demands.policy {
         let verdict = walk.to_the_end(session, work, policy, now).await?;
         let refused = refusal(&verdict);
@@ -111,26 +119,36 @@ impl Walk<'_> {
             bypass_limits: false,
         };
         let mut cursor = policy.start();
-        let mut step = cursor.advance(&head, state, now);
+        // Counters want the time of each step: a body may have been waited for.
+        let clock = &gate.shared.clock;
+        let mut step = cursor.advance(&head, state, clock.now());
         loop {
             step = match step {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::NeedIdentity => {
-                    let known = self.caller.identity(&snapshot, self.demands.identity, self.headers, now).ok();
+                    let known = self
+                        .caller
+                        .identity(&snapshot, self.demands.identity, self.headers, now)
+                        .ok();
                     let input = Input::Identity(known.as_deref().map(view));
-                    cursor.resume(input, &head, state, now)
+                    cursor.resume(input, &head, state, clock.now())
                 }
                 Step::NeedBody => {
                     self.required_caller(work, now)?;
                     self.read_body(session, work).await?;
-                    cursor.resume(self.inspected(), &head, state, now)
+                    cursor.resume(self.inspected(), &head, state, clock.now())
                 }
             };
         }
     }
 
-    fn required_caller(&mut self, work: &mut Work, now: Timestamp) -> Result<Option<Arc<Identity>>, Refusal> {
-        let identity = self.caller.required(&work.snapshot, self.demands.identity, self.headers, now)?;
+    fn required_caller(
+        &mut self,
+        work: &mut Work,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Identity>>, Refusal> {
+        let identity =
+            self.caller.required(&work.snapshot, self.demands.identity, self.headers, now)?;
         work.identity.clone_from(&identity);
         Ok(identity)
     }
@@ -148,14 +166,19 @@ impl Walk<'_> {
         let Some(Some(held)) = &self.body else { return Input::NoBody };
         let most = usize::try_from(*inspect).unwrap_or(usize::MAX);
         match held.bytes.get(..most) {
-            Some(prefix) if prefix.len() < held.bytes.len() => Input::Body(prefix, BodyEnd::Truncated),
+            Some(prefix) if prefix.len() < held.bytes.len() => {
+                Input::Body(prefix, BodyEnd::Truncated)
+            }
             Some(_) | None => Input::Body(&held.bytes, BodyEnd::Complete),
         }
     }
 }
 
 fn fields(headers: &HeaderMap) -> Vec<Header<'_>> {
-    headers.iter().map(|(name, value)| Header { name: name.as_str().as_bytes(), value: value.as_bytes() }).collect()
+    headers
+        .iter()
+        .map(|(name, value)| Header { name: name.as_str().as_bytes(), value: value.as_bytes() })
+        .collect()
 }
 
 /// What the client is told of a verdict; `None` if it passes.
@@ -170,7 +193,11 @@ fn refusal(verdict: &Verdict) -> Option<Refusal> {
         Decision::TooMany { status, retry_after_secs, ban } => {
             let reason = if *ban { Reason::Banned } else { Reason::RateLimited };
             let refusal = Refusal::of(reason);
-            Some(Refusal { status: Some(*status), retry_after_secs: Some(*retry_after_secs), ..refusal })
+            Some(Refusal {
+                status: Some(*status),
+                retry_after_secs: Some(*retry_after_secs),
+                ..refusal
+            })
         }
         Decision::Redirect { status, location } => {
             let refusal = Refusal::of(Reason::RedirectedByPolicy);
@@ -178,4 +205,3 @@ fn refusal(verdict: &Verdict) -> Option<Refusal> {
         }
     }
 }
-

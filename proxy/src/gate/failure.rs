@@ -18,7 +18,10 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Conte
             unanswered
         }
         Context::Request(work) => {
-            let known = work.refusal.clone().or_else(|| work.forward.as_ref().and_then(|forward| forward.failure()));
+            let known = work
+                .refusal
+                .clone()
+                .or_else(|| work.forward.as_ref().and_then(|forward| forward.failure()));
             let refusal = known.unwrap_or(refusal);
             if session.response_written().is_some_and(|head| !head.status.is_informational()) {
                 work.fail(refusal);
@@ -43,8 +46,12 @@ fn refusal(error: &Error) -> Option<Refusal> {
         ErrorSource::Internal | ErrorSource::Unset if is_connecting(error.etype()) => {
             Some(Refusal::because(upstream_reason(error.etype()), detail))
         }
-        ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::because(Reason::Internal, detail)),
-        ErrorSource::Downstream => downstream_reason(error.etype()).map(|reason| Refusal::because(reason, detail)),
+        ErrorSource::Internal | ErrorSource::Unset => {
+            Some(Refusal::because(Reason::Internal, detail))
+        }
+        ErrorSource::Downstream => {
+            downstream_reason(error.etype()).map(|reason| Refusal::because(reason, detail))
+        }
     }
 }
 
@@ -54,7 +61,10 @@ fn is_connecting(kind: &ErrorType) -> bool {
 }
 
 fn upstream_reason(kind: &ErrorType) -> Reason {
-    if matches!(kind, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
+    if matches!(
+        kind,
+        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout
+    ) {
         Reason::UpstreamTimeout
     } else if is_connecting(kind) {
         Reason::UpstreamUnreachable

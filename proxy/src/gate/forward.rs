@@ -47,7 +47,16 @@ impl Forward {
         held: Option<Bytes>,
         added: Vec<(HeaderName, HeaderValue)>,
     ) -> Self {
-        Self { id, target, client, upstream, held, added, server: Mutex::new(None), failure: OnceLock::new() }
+        Self {
+            id,
+            target,
+            client,
+            upstream,
+            held,
+            added,
+            server: Mutex::new(None),
+            failure: OnceLock::new(),
+        }
     }
 
     /// Why forwarding failed, if it did.
@@ -141,7 +150,14 @@ mod tests {
     #[test]
     fn claims_are_stripped_in_every_spelling_and_nothing_else_is() {
         let mut head = RequestHeader::build("GET", b"/", None).unwrap();
-        for name in ["X-Forwarded-For", "x_forwarded_for", "X.Forwarded.For", "X_Real-IP", "Forwarded", "X-Request-Id"] {
+        for name in [
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "X.Forwarded.For",
+            "X_Real-IP",
+            "Forwarded",
+            "X-Request-Id",
+        ] {
             head.append_header(name, "forged").unwrap();
         }
         for name in ["X-Forwarded-Foreign", "Accept", "X-Real"] {

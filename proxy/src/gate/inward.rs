@@ -38,7 +38,11 @@ pub(super) fn headers(
     Ok(headers)
 }
 
-fn add(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &str, value: &[u8]) -> Result<(), Refusal> {
+fn add(
+    headers: &mut Vec<(HeaderName, HeaderValue)>,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Refusal> {
     let name = HeaderName::from_bytes(name.as_bytes());
     let value = HeaderValue::from_bytes(value);
     let (Ok(name), Ok(value)) = (name, value) else {
@@ -56,7 +60,9 @@ fn assertion(
     identity: &Identity,
     admitted: &Admitted,
 ) -> Result<String, Refusal> {
-    let text = |bytes, what| std::str::from_utf8(bytes).map_err(|_| Refusal::because(Reason::MalformedRequest, what));
+    let text = |bytes, what| {
+        std::str::from_utf8(bytes).map_err(|_| Refusal::because(Reason::MalformedRequest, what))
+    };
     let body = admitted.held.as_ref().map_or(&b""[..], |held| &held.bytes);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, body).as_ref());

@@ -23,7 +23,11 @@ pub(super) enum Pass {
 }
 
 /// Judges a request. `Err` is what the client is told; `work` knows what the log needs.
-pub(super) async fn judge(gate: &Gate, session: &mut Session, work: &mut Work) -> Result<Pass, Refusal> {
+pub(super) async fn judge(
+    gate: &Gate,
+    session: &mut Session,
+    work: &mut Work,
+) -> Result<Pass, Refusal> {
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
     let raw = session.as_http1().map(|_| session.to_h1_raw());
@@ -37,14 +41,17 @@ pub(super) async fn judge(gate: &Gate, session: &mut Session, work: &mut Work) -
     let upstream = gate.turns.of(&snapshot).get(backend);
     let upstream = upstream.ok_or_else(|| absent("the route's backend is not there"))?;
     let policy = match &entry.policy {
-        Some(id) => Some(snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?),
+        Some(id) => Some(
+            snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?,
+        ),
         None => None,
     };
     let demands = Demands { policy, identity, body, is_asserted: upstream.backend.assertion };
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let bytes = admitted.held.as_ref().map(|held| held.bytes.clone());
-    let forward = Forward::new(work.id.clone(), target, work.client.clone(), upstream, bytes, added);
+    let forward =
+        Forward::new(work.id.clone(), target, work.client.clone(), upstream, bytes, added);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward, admitted.held))
@@ -56,13 +63,19 @@ fn absent(what: &'static str) -> Refusal {
 }
 
 fn redirect(status: u16, to: &str) -> Refusal {
-    Refusal { status: Some(status), location: Some(to.to_owned()), ..Refusal::of(Reason::RedirectedByPolicy) }
+    Refusal {
+        status: Some(status),
+        location: Some(to.to_owned()),
+        ..Refusal::of(Reason::RedirectedByPolicy)
+    }
 }
 
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.
 fn pass(session: &Session, forward: Arc<Forward>, held: Option<Held>) -> Pass {
     match held {
-        Some(held) if session.get_retry_buffer().is_none_or(|kept| kept.len() != held.bytes.len()) => {
+        Some(held)
+            if session.get_retry_buffer().is_none_or(|kept| kept.len() != held.bytes.len()) =>
+        {
             Pass::Replay { forward, body: held.bytes }
         }
         Some(_) | None => Pass::Direct,

@@ -1,6 +1,5 @@
 //! The answer to what does not parse as HTTP/1 and so never becomes a request.
 
-
 use portcullis_config::Timestamp;
 
 use super::refusal::Refusal;
@@ -17,7 +16,8 @@ pub(crate) fn malformed_answer(shared: &Shared, connection: &Connection) -> Vec<
     let refusal = Refusal::of(Reason::MalformedRequest);
     record::malformed(shared, connection, &id, now, &refusal);
     let Ok((head, body)) = answer::head_and_body(&id, &refusal) else {
-        return b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+        return b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            .to_vec();
     };
     let mut bytes = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n".to_vec();
     for (name, value) in &head.headers {

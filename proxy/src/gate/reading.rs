@@ -30,7 +30,9 @@ pub(super) async fn read(
             Reading { limit, is_inspected: true, limits }
         }
         // The assertion is over the body's hash, so the body must be here before it.
-        BodyPlan::Skip if demands.is_asserted => Reading { limit: limits.body_bytes, is_inspected: false, limits },
+        BodyPlan::Skip if demands.is_asserted => {
+            Reading { limit: limits.body_bytes, is_inspected: false, limits }
+        }
         BodyPlan::Skip => {
             if body::declared_length(session).is_some_and(|length| length > limits.body_bytes) {
                 return Err(Refusal::of(Reason::BodyTooLarge));

@@ -59,13 +59,22 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         identity,
         enforced: work.verdict.as_deref().map(verdict::enforced),
         previews: work.verdict.as_deref().map(verdict::previews).unwrap_or_default(),
-        inspected_body_bytes: work.verdict.as_ref().map_or(0, |verdict| verdict.inspected_body_bytes as u64),
+        inspected_body_bytes: work
+            .verdict
+            .as_ref()
+            .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
         tls: Some(work.connection.tls_version),
     });
 }
 
 /// Logs and counts what never became a request.
-pub(super) fn malformed(shared: &Shared, connection: &Connection, id: &str, now: Timestamp, refusal: &Refusal) {
+pub(super) fn malformed(
+    shared: &Shared,
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+    refusal: &Refusal,
+) {
     shared.metrics.answered(refusal.status(), Duration::ZERO);
     shared.metrics.refused(refusal.reason);
     shared.requests.record(RequestRecord {

@@ -25,7 +25,14 @@ pub(super) struct Refusal {
 impl Refusal {
     /// A refusal as its row says.
     pub(super) const fn of(reason: Reason) -> Self {
-        Self { reason, status: None, detail: None, retry_after_secs: None, location: None, closes: false }
+        Self {
+            reason,
+            status: None,
+            detail: None,
+            retry_after_secs: None,
+            location: None,
+            closes: false,
+        }
     }
 
     /// A refusal with a word for the log.
@@ -40,7 +47,9 @@ impl Refusal {
 
     /// The public facts of the error body.
     pub(super) fn details(&self) -> Map<String, Value> {
-        let seconds = self.retry_after_secs.map(|seconds| ("retry_after_seconds".to_owned(), Value::from(seconds)));
+        let seconds = self
+            .retry_after_secs
+            .map(|seconds| ("retry_after_seconds".to_owned(), Value::from(seconds)));
         seconds.into_iter().collect()
     }
 }

@@ -27,9 +27,15 @@ pub(crate) struct Sealed {
 }
 
 /// Forwards the judged request with `body` and pipes the answer to the client.
-pub(super) async fn send(session: &mut Session, forward: &Arc<Forward>, body: Bytes) -> Result<(), Refusal> {
-    let spawner = session.subrequest_spawner.take().ok_or_else(|| internal("no subrequest spawner"))?;
-    let head = head_for(session.req_header(), forward, body.len()).map_err(|error| internal(error.to_string()))?;
+pub(super) async fn send(
+    session: &mut Session,
+    forward: &Arc<Forward>,
+    body: Bytes,
+) -> Result<(), Refusal> {
+    let spawner =
+        session.subrequest_spawner.take().ok_or_else(|| internal("no subrequest spawner"))?;
+    let head = head_for(session.req_header(), forward, body.len())
+        .map_err(|error| internal(error.to_string()))?;
     // On HTTP/2 the subrequest's first parse is of this very header, so it must read as HTTP/1.
     *session.req_header_mut() = head.clone();
     let sealed = Sealed { head, forward: Arc::clone(forward) };
@@ -37,11 +43,20 @@ pub(super) async fn send(session: &mut Session, forward: &Arc<Forward>, body: By
     let context = Ctx::builder().body_mode(mode).user_ctx(Box::new(Some(sealed))).build();
     let (subrequest, handle) = spawner.create_subrequest(session.as_downstream(), context);
     let input = if body.is_empty() { InputBody::NoBody } else { InputBody::Bytes(vec![body]) };
-    let piped = pipe_subrequest(session, subrequest, handle, |task| Ok(Some(task)), InputBodyType::Preset(input)).await;
+    let piped = pipe_subrequest(
+        session,
+        subrequest,
+        handle,
+        |task| Ok(Some(task)),
+        InputBodyType::Preset(input),
+    )
+    .await;
     let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
     match piped {
         Ok(_) if answered => Ok(()),
-        Ok(_) => Err(forward.failure().unwrap_or_else(|| internal("the subrequest gave no answer"))),
+        Ok(_) => {
+            Err(forward.failure().unwrap_or_else(|| internal("the subrequest gave no answer")))
+        }
         Err(failed) if failed.from_subreq => {
             Err(forward.failure().unwrap_or_else(|| internal(failed.error.to_string())))
         }
@@ -54,10 +69,15 @@ fn internal(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
 }
 
 /// The head as HTTP/1.1 with a length, whatever it came as.
-fn head_for(head: &RequestHeader, forward: &Forward, length: usize) -> pingora::Result<RequestHeader> {
+fn head_for(
+    head: &RequestHeader,
+    forward: &Forward,
+    length: usize,
+) -> pingora::Result<RequestHeader> {
     let mut head = head.clone();
     if head.version == Version::HTTP_2 {
-        let target = std::str::from_utf8(&forward.target.uri).ok().and_then(|uri| uri.parse::<Uri>().ok());
+        let target =
+            std::str::from_utf8(&forward.target.uri).ok().and_then(|uri| uri.parse::<Uri>().ok());
         head.set_uri(target.unwrap_or_default());
         head.insert_header(HOST, forward.target.authority.as_ref())?;
         head.set_version(Version::HTTP_11);

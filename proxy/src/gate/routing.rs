@@ -13,14 +13,22 @@ use crate::snapshot::Snapshot;
 ///
 /// A backend may decode the path once and resolve its dots before it routes. Where that would lead to another route of
 /// ours, with another policy or identity rule, the request is refused; elsewhere such a path is the policy's business.
-pub(super) fn find(snapshot: &Snapshot, connection: &Connection, target: &Target) -> Result<Arc<RouteEntry>, Refusal> {
+pub(super) fn find(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    target: &Target,
+) -> Result<Arc<RouteEntry>, Refusal> {
     let entry = lookup(snapshot, target, &target.path)?;
     check_directed(snapshot, connection, target)?;
     let resolved = resolve(&target.path);
     if resolved != target.path.as_ref() {
-        let same = lookup(snapshot, target, &resolved).is_ok_and(|other| Arc::ptr_eq(&other, &entry));
+        let same =
+            lookup(snapshot, target, &resolved).is_ok_and(|other| Arc::ptr_eq(&other, &entry));
         if !same {
-            return Err(Refusal::because(Reason::MalformedRequest, "the path leads to another route once it is decoded"));
+            return Err(Refusal::because(
+                Reason::MalformedRequest,
+                "the path leads to another route once it is decoded",
+            ));
         }
     }
     Ok(entry)
@@ -36,7 +44,11 @@ fn lookup(snapshot: &Snapshot, target: &Target, path: &[u8]) -> Result<Arc<Route
 
 /// A connection whose server name is one that we serve is for that host only: a certificate for several names must not
 /// carry a request past what was decided for another.
-fn check_directed(snapshot: &Snapshot, connection: &Connection, target: &Target) -> Result<(), Refusal> {
+fn check_directed(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    target: &Target,
+) -> Result<(), Refusal> {
     let Some(sni) = connection.sni.as_deref().map(str::as_bytes) else { return Ok(()) };
     if sni != target.host.as_ref() && snapshot.router.serves(sni) {
         return Err(Refusal::of(Reason::Misdirected));
@@ -124,7 +136,11 @@ mod tests {
             ("/%252e%252e/a", "/%2e%2e/a"),
         ] {
             let resolved = resolve(path.as_bytes());
-            assert_eq!(resolved.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string(), "{path}");
+            assert_eq!(
+                resolved.escape_ascii().to_string(),
+                expected.as_bytes().escape_ascii().to_string(),
+                "{path}"
+            );
         }
     }
 }

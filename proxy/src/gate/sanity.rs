@@ -3,9 +3,9 @@
 //! Two parsers that read one request differently are how requests are smuggled, so whatever a backend might read in
 //! another way is refused here instead of being repaired.
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
-use bytes::Bytes;
 use pingora::http::RequestHeader;
 use portcullis_config::model::Limits;
 
@@ -31,7 +31,11 @@ pub(super) struct Target {
 const METHOD_BYTES_MAX: usize = 32;
 
 /// Checks a request head and takes its target apart. `raw` is the head as it came, on HTTP/1.
-pub(super) fn check(head: &RequestHeader, raw: Option<&[u8]>, limits: &Limits) -> Result<Target, Refusal> {
+pub(super) fn check(
+    head: &RequestHeader,
+    raw: Option<&[u8]>,
+    limits: &Limits,
+) -> Result<Target, Refusal> {
     check_size(head, limits)?;
     check_method(&head.method)?;
     if let Some(raw) = raw {
@@ -52,7 +56,8 @@ fn check_size(head: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
     if head.headers.len() as u64 > u64::from(limits.headers) {
         return Err(Refusal::because(Reason::HeaderTooLarge, "too many header fields"));
     }
-    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes: usize =
+        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes as u64 > limits.header_bytes {
         return Err(Refusal::because(Reason::HeaderTooLarge, "too many header bytes"));
     }
@@ -60,13 +65,18 @@ fn check_size(head: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
 }
 
 fn check_method(method: &Method) -> Result<(), Refusal> {
-    let refused = *method == Method::CONNECT || *method == Method::TRACE || method.as_str().len() > METHOD_BYTES_MAX;
+    let refused = *method == Method::CONNECT
+        || *method == Method::TRACE
+        || method.as_str().len() > METHOD_BYTES_MAX;
     if refused { Err(Refusal::of(Reason::MethodNotAllowed)) } else { Ok(()) }
 }
 
 /// HTTP/1 only: a bare line feed, and both ways of framing at once. Pingora accepts the first and repairs the second.
 fn check_framing(raw: &[u8], headers: &HeaderMap) -> Result<(), Refusal> {
-    let bare = raw.iter().zip(std::iter::once(&0).chain(raw)).any(|(byte, before)| *byte == b'\n' && *before != b'\r');
+    let bare = raw
+        .iter()
+        .zip(std::iter::once(&0).chain(raw))
+        .any(|(byte, before)| *byte == b'\n' && *before != b'\r');
     if bare {
         return Err(malformed("a line ends without a carriage return"));
     }
@@ -75,7 +85,8 @@ fn check_framing(raw: &[u8], headers: &HeaderMap) -> Result<(), Refusal> {
             return Err(malformed("both Content-Length and Transfer-Encoding"));
         }
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        let only = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        let only =
+            codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
         if !only || codings.next().is_some() {
             return Err(malformed("a transfer coding other than chunked"));
         }
@@ -97,7 +108,10 @@ fn check_expectations(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal::of(Reason::ExpectationFailed));
     }
     let websocket = |value: &HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     };
     if headers.get_all(UPGRADE).iter().any(websocket) {
         return Err(Refusal::of(Reason::UpgradeRefused));
@@ -108,7 +122,8 @@ fn check_expectations(headers: &HeaderMap) -> Result<(), Refusal> {
 fn target(head: &RequestHeader) -> Result<Target, Refusal> {
     let (named, uri) = split_target(head)?;
     let authority = authority(head, named)?;
-    let (name, _port) = split_authority(authority).ok_or_else(|| malformed("the host is not a host"))?;
+    let (name, _port) =
+        split_authority(authority).ok_or_else(|| malformed("the host is not a host"))?;
     let is_odd = |byte: &u8| byte.is_ascii_control() || b" #".contains(byte);
     if uri.iter().any(is_odd) {
         return Err(malformed("a control byte, a space or a fragment in the target"));
@@ -129,10 +144,16 @@ fn split_target(head: &RequestHeader) -> Result<(Option<&[u8]>, Bytes), Refusal>
     if raw.starts_with(b"/") {
         return Ok((named, Bytes::copy_from_slice(raw)));
     }
-    let colon = raw.iter().position(|byte| *byte == b':').ok_or_else(|| malformed("the target has no path"))?;
+    let colon = raw
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or_else(|| malformed("the target has no path"))?;
     let (scheme, rest) = raw.split_at(colon);
     let known = scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"http");
-    let rest = rest.strip_prefix(b"://").filter(|_| known).ok_or_else(|| malformed("the target has no path"))?;
+    let rest = rest
+        .strip_prefix(b"://")
+        .filter(|_| known)
+        .ok_or_else(|| malformed("the target has no path"))?;
     let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
@@ -162,19 +183,23 @@ pub(crate) fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)
         Some(inner) => {
             let end = inner.iter().position(|byte| *byte == b']')?;
             let (address, rest) = inner.split_at(end);
-            let is_address = std::str::from_utf8(address).ok()?.parse::<std::net::Ipv6Addr>().is_ok();
+            let is_address =
+                std::str::from_utf8(address).ok()?.parse::<std::net::Ipv6Addr>().is_ok();
             is_address.then_some((address, rest.get(1..)?))?
         }
         None => {
             let end = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
             let (name, rest) = authority.split_at(end);
-            let is_name = !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(b));
+            let is_name = !name.is_empty()
+                && name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(b));
             is_name.then_some((name, rest))?
         }
     };
     match rest.split_first() {
         None => Some((name, None)),
-        Some((b':', port)) if port.len() <= 5 && !port.is_empty() && port.iter().all(u8::is_ascii_digit) => {
+        Some((b':', port))
+            if port.len() <= 5 && !port.is_empty() && port.iter().all(u8::is_ascii_digit) =>
+        {
             Some((name, Some(port)))
         }
         Some(_) => None,

@@ -56,11 +56,19 @@ mod tests {
     #[test]
     fn the_origins_word_is_overruled_and_its_name_removed() {
         let mut response = ResponseHeader::build(200, None).unwrap();
-        for (name, value) in [("Server", "x/1"), ("X-Powered-By", "y"), ("X-Frame-Options", "SAMEORIGIN"), ("A", "b")] {
+        for (name, value) in [
+            ("Server", "x/1"),
+            ("X-Powered-By", "y"),
+            ("X-Frame-Options", "SAMEORIGIN"),
+            ("A", "b"),
+        ] {
             response.append_header(name, value).unwrap();
         }
         apply(&mut response).unwrap();
         assert_eq!(response.headers.len(), API.len() + 1);
-        assert_eq!(response.headers.get_all("x-frame-options").iter().collect::<Vec<_>>(), ["DENY"]);
+        assert_eq!(
+            response.headers.get_all("x-frame-options").iter().collect::<Vec<_>>(),
+            ["DENY"]
+        );
     }
 }

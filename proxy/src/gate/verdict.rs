@@ -49,7 +49,10 @@ fn event(work: &Work, hit: &Hit, kind: &'static str, blocked: bool, status: u16)
 
 /// The country of the client; empty if unknown.
 pub(super) fn region(work: &Work) -> String {
-    work.snapshot.geo.as_ref().map_or_else(String::new, |geo| geo.region_code(work.client.address).to_owned())
+    work.snapshot
+        .geo
+        .as_ref()
+        .map_or_else(String::new, |geo| geo.region_code(work.client.address).to_owned())
 }
 
 /// The log's record of the rule that decided.

@@ -92,7 +92,11 @@ pub(super) struct Asked {
 
 impl Work {
     /// Starts the work on a request: pins the snapshot, names it, finds out who asks.
-    pub(super) fn begin(shared: &Shared, connection: Arc<Connection>, head: &RequestHeader) -> Self {
+    pub(super) fn begin(
+        shared: &Shared,
+        connection: Arc<Connection>,
+        head: &RequestHeader,
+    ) -> Self {
         let snapshot = shared.snapshot.load_full();
         let begun = shared.clock.now();
         let in_flight = connection.begin();
@@ -118,7 +122,11 @@ impl Work {
 
 impl Work {
     /// Answers with a refusal and keeps it for the log. The first one counts.
-    pub(super) async fn refuse(&mut self, session: &mut Session, refusal: Refusal) -> pingora::Result<()> {
+    pub(super) async fn refuse(
+        &mut self,
+        session: &mut Session,
+        refusal: Refusal,
+    ) -> pingora::Result<()> {
         let answered = answer::refuse(session, &self.id, &refusal).await;
         self.fail(refusal);
         answered
@@ -133,9 +141,10 @@ impl Work {
     pub(super) fn count_passed(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.passed_bytes = self.passed_bytes.saturating_add(bytes as u64);
         match self.passing_max {
-            Some(max) if self.passed_bytes > max => {
-                Err(Refusal { closes: true, ..Refusal::because(Reason::BodyTooLarge, "the body grew above the limit") })
-            }
+            Some(max) if self.passed_bytes > max => Err(Refusal {
+                closes: true,
+                ..Refusal::because(Reason::BodyTooLarge, "the body grew above the limit")
+            }),
             Some(_) | None => Ok(()),
         }
     }
@@ -144,7 +153,11 @@ impl Work {
 impl Asked {
     fn of(head: &RequestHeader) -> Self {
         let host = first(&head.headers, &HOST);
-        let authority = || head.uri.authority().map(|authority| Bytes::copy_from_slice(authority.as_str().as_bytes()));
+        let authority = || {
+            head.uri
+                .authority()
+                .map(|authority| Bytes::copy_from_slice(authority.as_str().as_bytes()))
+        };
         Self {
             method: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
             host: host.or_else(authority).unwrap_or_default(),

@@ -15,7 +15,9 @@ async fn tls_1_2_is_refused_where_1_3_alone_is_offered() {
     let edge = Edge::builder(&origin).start().await;
     assert!(edge.handshake(&Manner::default(), TLS12).await.is_err());
     assert_eq!(edge.handshake(&Manner::default(), TLS13).await.unwrap().ask(GET).await.status, 200);
-    assert!(edge.metrics().contains("edge_connections_refused_total{cause=\"handshake_failed\"} 1"));
+    assert!(
+        edge.metrics().contains("edge_connections_refused_total{cause=\"handshake_failed\"} 1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +25,10 @@ async fn tls_1_2_and_1_3_are_served_where_both_are_offered() {
     let origin = Origin::start().await;
     let edge = Edge::builder(&origin).tls_versions("[\"1.2\", \"1.3\"]").start().await;
     for versions in [TLS12, TLS13] {
-        assert_eq!(edge.handshake(&Manner::default(), versions).await.unwrap().ask(GET).await.status, 200);
+        assert_eq!(
+            edge.handshake(&Manner::default(), versions).await.unwrap().ask(GET).await.status,
+            200
+        );
     }
 }
 
@@ -38,7 +43,9 @@ async fn a_silent_connection_is_closed_at_the_client_hello_deadline() {
     let mut half = edge.tcp().await;
     half.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
     drop(within("the close", half.read_buf(&mut rest)).await);
-    assert!(edge.metrics().contains("edge_connections_refused_total{cause=\"client_hello_timeout\"} 2"));
+    assert!(
+        edge.metrics().contains("edge_connections_refused_total{cause=\"client_hello_timeout\"} 2")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,14 +122,26 @@ async fn the_plain_listener_answers_nothing_but_the_redirect_of_a_served_host() 
     let edge = Edge::builder(&origin).plain_listener().start().await;
     let port = edge.address().port();
     for (request, status, location) in [
-        ("GET /a?b=c HTTP/1.1\r\nHost: edge.test\r\n\r\n", 308, Some(format!("https://edge.test:{port}/a?b=c"))),
-        ("POST / HTTP/1.1\r\nHost: EDGE.test:80\r\nContent-Length: 0\r\n\r\n", 308, Some(format!("https://EDGE.test:{port}/"))),
+        (
+            "GET /a?b=c HTTP/1.1\r\nHost: edge.test\r\n\r\n",
+            308,
+            Some(format!("https://edge.test:{port}/a?b=c")),
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: EDGE.test:80\r\nContent-Length: 0\r\n\r\n",
+            308,
+            Some(format!("https://EDGE.test:{port}/")),
+        ),
         ("GET / HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n", 404, None),
         ("GET / HTTP/1.1\r\nHost: a@edge.test\r\n\r\n", 400, None),
         ("GET / HTTP/1.1\r\n\r\n", 400, None),
     ] {
         let answer = edge.plain(request).await;
-        assert_eq!((answer.status, answer.header("location")), (status, location.as_deref()), "{request}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (status, location.as_deref()),
+            "{request}"
+        );
         assert!(answer.header("strict-transport-security").is_some(), "{request}");
     }
     origin.saw_nothing();

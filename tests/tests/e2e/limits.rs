@@ -48,11 +48,18 @@ async fn the_101st_request_in_a_minute_is_429_and_so_is_every_one_for_600_second
     let forged = "GET / HTTP/1.1\r\nHost: edge.test\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n";
     assert_eq!(edge.client().await.ask(forged).await.status, 429, "a forged address moves nobody");
     let elsewhere = Manner { from: "127.0.0.2".parse().unwrap(), ..Manner::default() };
-    assert_eq!(edge.client_as(&elsewhere).await.ask(GET).await.status, 200, "another address is unaffected");
+    assert_eq!(
+        edge.client_as(&elsewhere).await.ask(GET).await.status,
+        200,
+        "another address is unaffected"
+    );
     edge.advance(Duration::from_secs(1));
     assert_eq!(client.ask(GET).await.status, 200, "the ban is over");
     let metrics = edge.metrics();
-    assert!(metrics.contains("cloudarmor_blocked_requests_total{policy=\"tested\",rule=\"100\"} 5"), "{metrics}");
+    assert!(
+        metrics.contains("cloudarmor_blocked_requests_total{policy=\"tested\",rule=\"100\"} 5"),
+        "{metrics}"
+    );
     assert!(metrics.contains("security_events_total{type="), "{metrics}");
 }
 
@@ -60,7 +67,10 @@ async fn the_101st_request_in_a_minute_is_429_and_so_is_every_one_for_600_second
 async fn a_valid_token_is_not_counted_with_those_that_have_none() {
     let origin = Origin::start().await;
     let edge = Edge::builder(&origin).policy(HUNDRED_A_MINUTE).start().await;
-    let request = format!("GET / HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {}\r\n\r\n", edge.token("ada", "t"));
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {}\r\n\r\n",
+        edge.token("ada", "t")
+    );
     let mut client = edge.client().await;
     for n in 1..=101 {
         assert_eq!(client.ask(&request).await.status, 200, "request {n}");
@@ -75,7 +85,10 @@ async fn a_ban_outlives_a_published_policy_whose_rule_did_not_change() {
     for _ in 1..=101 {
         client.ask(GET).await;
     }
-    edge.publish_policy(&HUNDRED_A_MINUTE.replace("description: default", "description: the default")).unwrap();
+    edge.publish_policy(
+        &HUNDRED_A_MINUTE.replace("description: default", "description: the default"),
+    )
+    .unwrap();
     assert_eq!(client.ask(GET).await.status, 429);
     assert!(edge.publish_policy("name: [").is_err());
     assert_eq!(client.ask(GET).await.status, 429);

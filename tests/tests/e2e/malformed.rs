@@ -71,7 +71,9 @@ async fn a_client_that_expects_100_continue_gets_it_from_the_edge_and_not_for_to
     let origin = Origin::start().await;
     let edge = Edge::builder(&origin).start().await;
     let head = |length: usize| {
-        format!("POST / HTTP/1.1\r\nHost: edge.test\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
+        format!(
+            "POST / HTTP/1.1\r\nHost: edge.test\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        )
     };
     for length in [5, 100_000] {
         let mut client = edge.client().await;
@@ -101,9 +103,13 @@ async fn a_body_that_does_not_come_is_408() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_above_the_budget_of_the_process_are_503() {
     let origin = Origin::start().await;
-    let edge = Edge::builder(&origin).top("limits: { body: 2MiB, body_buffer: 1MiB }").start().await;
+    let edge =
+        Edge::builder(&origin).top("limits: { body: 2MiB, body_buffer: 1MiB }").start().await;
     let post = |length: usize| {
-        format!("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+        format!(
+            "POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: {length}\r\n\r\n{}",
+            "x".repeat(length)
+        )
     };
     assert_eq!(edge.client().await.ask(post(1024 * 1024)).await.status, 200);
     origin.forget();

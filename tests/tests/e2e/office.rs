@@ -22,8 +22,10 @@ async fn ask(edge: &Edge, user: usize, method: &str, path: &str, body: &Value) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_hundred_clients_behind_one_address_lose_nothing() {
     let (home, origin) = (LicenseHome::new(), Origin::start().await);
-    let builder = Edge::builder(&origin).server(&home.server()).backend("assertion: true, no_store: true");
-    let edge = builder.routes(&[ROUTE]).list("known-bad", "192.0.2.0/24\n").policy(SHIPPED).start().await;
+    let builder =
+        Edge::builder(&origin).server(&home.server()).backend("assertion: true, no_store: true");
+    let edge =
+        builder.routes(&[ROUTE]).list("known-bad", "192.0.2.0/24\n").policy(SHIPPED).start().await;
     let license = home.start(Way::Embedded, &edge, "acme", 400).await;
     let mut sessions = Vec::with_capacity(CLIENTS);
     for user in 0..CLIENTS {
@@ -39,7 +41,12 @@ async fn four_hundred_clients_behind_one_address_lose_nothing() {
         for (user, session) in sessions.iter().enumerate() {
             let path = format!("/api/v1/license/sessions/{session}/heartbeat");
             let answer = ask(&edge, user, "PATCH", &path, &Value::Null).await;
-            assert_eq!(answer.status, 200, "round {round}, client {user}: {}", answer.body.escape_ascii());
+            assert_eq!(
+                answer.status,
+                200,
+                "round {round}, client {user}: {}",
+                answer.body.escape_ascii()
+            );
             edge.advance(Duration::from_millis(140));
         }
     }
@@ -50,7 +57,11 @@ async fn four_hundred_clients_behind_one_address_lose_nothing() {
 async fn stranger_is_banned_and_the_office_is_not(edge: &Edge, sessions: &[String]) {
     let mut hammer = edge.client_as(&Manner::default()).await;
     for n in 1..=100 {
-        assert_eq!(hammer.ask("GET / HTTP/1.1\r\nHost: edge.test\r\n\r\n").await.status, 401, "request {n}");
+        assert_eq!(
+            hammer.ask("GET / HTTP/1.1\r\nHost: edge.test\r\n\r\n").await.status,
+            401,
+            "request {n}"
+        );
     }
     let banned = hammer.ask("GET / HTTP/1.1\r\nHost: edge.test\r\n\r\n").await;
     assert_eq!((banned.status, banned.header("retry-after")), (429, Some("600")));

@@ -30,11 +30,16 @@ async fn fifty_reloads_of_good_and_bad_files_fail_no_request() {
     let origin = Origin::start().await;
     let edge = Arc::new(Edge::builder(&origin).policy(&policy(1)).start().await);
     let stop = Arc::new(AtomicBool::new(false));
-    let load: Vec<_> = (0..4).map(|at| tokio::spawn(ask_until(Arc::clone(&edge), Arc::clone(&stop), at % 2 == 0))).collect();
+    let load: Vec<_> = (0..4)
+        .map(|at| tokio::spawn(ask_until(Arc::clone(&edge), Arc::clone(&stop), at % 2 == 0)))
+        .collect();
     let mut published = 1;
     for n in 1..=RELOADS {
         if n % 2 == 0 {
-            assert!(edge.publish_policy("name: tested\nrules: [{ priority: 1, action: perhaps }]").is_err());
+            assert!(
+                edge.publish_policy("name: tested\nrules: [{ priority: 1, action: perhaps }]")
+                    .is_err()
+            );
         } else {
             published += 1;
             edge.publish_policy(&policy(published)).unwrap();
@@ -76,7 +81,9 @@ fn every_request_saw_one_generation(edge: &Edge, origin: &Origin, asked: u64) {
     assert_eq!(log.len() as u64, asked);
     let generations: std::collections::HashMap<String, String> = log
         .iter()
-        .map(|line| (line["requestId"].as_str().unwrap().to_owned(), line["generation"].to_string()))
+        .map(|line| {
+            (line["requestId"].as_str().unwrap().to_owned(), line["generation"].to_string())
+        })
         .collect();
     let seen = origin.seen();
     assert_eq!(seen.len() as u64, asked);

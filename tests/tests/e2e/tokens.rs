@@ -8,11 +8,20 @@ use serde_json::{Value, json};
 const ROUTE: &str = "{ path: /, backend: origin, identity: { any: [dev] } }";
 
 async fn get(edge: &Edge, headers: &[(&str, &str)]) -> Answer {
-    let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let answer = edge.client().await.ask(format!("GET /a?b=c HTTP/1.1\r\nHost: edge.test\r\n{fields}\r\n")).await;
+    let fields: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let answer = edge
+        .client()
+        .await
+        .ask(format!("GET /a?b=c HTTP/1.1\r\nHost: edge.test\r\n{fields}\r\n"))
+        .await;
     if headers.len() < 2 {
         let h2 = edge.h2().await.ask("GET", "/a?b=c", headers, b"").await;
-        assert_eq!((h2.status, h2.error()), (answer.status, answer.error()), "HTTP/2 and HTTP/1.1 agree");
+        assert_eq!(
+            (h2.status, h2.error()),
+            (answer.status, answer.error()),
+            "HTTP/2 and HTTP/1.1 agree"
+        );
     }
     answer
 }
@@ -43,11 +52,19 @@ async fn bad_tokens_are_refused_with_the_contracts_codes_and_the_origin_sees_not
         (vec![("Authorization", none.as_str())], 401, "invalid_token"),
         (vec![("Authorization", broken.as_str())], 401, "invalid_token"),
         (vec![("Authorization", with("exp", json!(now - 61)).leak())], 401, "invalid_token"),
-        (vec![("Authorization", with("iss", json!("https://other.test")).leak())], 401, "invalid_token"),
+        (
+            vec![("Authorization", with("iss", json!("https://other.test")).leak())],
+            401,
+            "invalid_token",
+        ),
         (vec![("Authorization", with("aud", json!("other")).leak())], 401, "invalid_token"),
         (vec![("Authorization", without("exp").leak())], 401, "invalid_token"),
         (vec![("Authorization", without("tenant_id").leak())], 403, "missing_tenant"),
-        (vec![("Authorization", good.as_str()), ("Authorization", good.as_str())], 401, "invalid_token"),
+        (
+            vec![("Authorization", good.as_str()), ("Authorization", good.as_str())],
+            401,
+            "invalid_token",
+        ),
     ] {
         let answer = get(&edge, &headers).await;
         assert_eq!((answer.status, answer.error().as_str()), (status, code), "{headers:?}");
@@ -62,8 +79,12 @@ async fn the_origin_is_told_who_calls_by_an_assertion_over_this_request_and_this
     let edge = Edge::builder(&origin).routes(&[ROUTE]).backend("assertion: true").start().await;
     let token = edge.token("ada", "t1");
     for body in [String::new(), "hello".to_owned(), "x".repeat(100_000)] {
-        let head = format!("POST /a?b=c HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {token}\r\n");
-        let request = format!("{head}X-Edge-Assertion: forged\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let head =
+            format!("POST /a?b=c HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {token}\r\n");
+        let request = format!(
+            "{head}X-Edge-Assertion: forged\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         assert_eq!(edge.client().await.ask(request).await.status, 200);
         let seen = origin.only();
         assert_eq!(seen.headers("X-Edge-Subject"), ["ada"]);

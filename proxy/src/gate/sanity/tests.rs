@@ -22,14 +22,18 @@ fn limits() -> Limits {
 
 /// Reads a head the way Pingora does, as far as it matters here.
 fn head(raw: &[u8]) -> RequestHeader {
-    let mut lines = raw.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines =
+        raw.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let mut words = lines.next().unwrap().split(|byte| *byte == b' ');
     let method = std::str::from_utf8(words.next().unwrap()).unwrap();
     let mut head = RequestHeader::build(method, words.next().unwrap(), None).unwrap();
     let mut fields = Vec::new();
     for line in lines.take_while(|line| !line.is_empty()) {
         let at = line.iter().position(|byte| *byte == b':').unwrap();
-        fields.push((std::str::from_utf8(&line[..at]).unwrap().to_owned(), line[at + 1..].trim_ascii().to_vec()));
+        fields.push((
+            std::str::from_utf8(&line[..at]).unwrap().to_owned(),
+            line[at + 1..].trim_ascii().to_vec(),
+        ));
     }
     for (name, value) in fields {
         head.append_header(name, HeaderValue::from_bytes(&value).unwrap()).unwrap();
@@ -38,7 +42,8 @@ fn head(raw: &[u8]) -> RequestHeader {
 }
 
 fn outcome(raw: &str) -> Result<String, Reason> {
-    let target = check(&head(raw.as_bytes()), Some(raw.as_bytes()), &limits()).map_err(|refusal| refusal.reason)?;
+    let target = check(&head(raw.as_bytes()), Some(raw.as_bytes()), &limits())
+        .map_err(|refusal| refusal.reason)?;
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     Ok(format!("{} {} {}", text(&target.host), text(&target.path), text(&target.query)))
 }
@@ -60,7 +65,10 @@ fn a_target_is_taken_apart() {
 
 #[test]
 fn what_a_backend_might_read_otherwise_is_refused() {
-    use Reason::{ExpectationFailed, HeaderTooLarge, MalformedRequest, MethodNotAllowed, UpgradeRefused, UriTooLong};
+    use Reason::{
+        ExpectationFailed, HeaderTooLarge, MalformedRequest, MethodNotAllowed, UpgradeRefused,
+        UriTooLong,
+    };
     let long = format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n\r\n", "x".repeat(64));
     let fat = format!("GET / HTTP/1.1\r\nHost: a.test\r\nA: {}\r\n\r\n", "x".repeat(128));
     for (raw, reason) in [
@@ -72,9 +80,18 @@ fn what_a_backend_might_read_otherwise_is_refused() {
         ("GET http://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", MalformedRequest),
         ("GET /\u{1} HTTP/1.1\r\nHost: a.test\r\n\r\n", MalformedRequest),
         ("GET / HTTP/1.1\nHost: a.test\r\n\r\n", MalformedRequest),
-        ("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", MalformedRequest),
-        ("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", MalformedRequest),
-        ("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", MalformedRequest),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            MalformedRequest,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            MalformedRequest,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            MalformedRequest,
+        ),
         ("TRACE / HTTP/1.1\r\nHost: a.test\r\n\r\n", MethodNotAllowed),
         ("POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 200-ok\r\n\r\n", ExpectationFailed),
         ("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c, WebSocket\r\n\r\n", UpgradeRefused),
