@@ -7,14 +7,18 @@
 pub mod accepted;
 mod document;
 mod exclusions;
+pub mod import;
+pub mod lint;
 mod options;
 mod place;
 mod policy;
 mod rate;
 mod reader;
 mod rules;
+mod signatures;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use place::Expression;
 pub use policy::{
@@ -22,6 +26,7 @@ pub use policy::{
     ExclusionField, ExclusionOperator, Fallback, FieldPattern, HeaderToAdd, JsonParsing, LogLevel,
     PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule, SecurityPolicy,
 };
+pub use write::write;
 
 use crate::{Diagnostic, SourceFile};
 use reader::Reader;
@@ -40,4 +45,12 @@ pub fn parse(source: &SourceFile) -> Result<(SecurityPolicy, Vec<Diagnostic>), V
         Some(policy) if !problems.iter().any(Diagnostic::is_error) => Ok((policy, problems)),
         _ => Err(problems),
     }
+}
+
+/// Returns a policy that is part of the binary, by name: `license-api`.
+#[must_use]
+pub fn builtin(name: &str) -> Option<SourceFile> {
+    (name == "license-api").then(|| {
+        SourceFile::new("(built-in)/license-api.yaml", include_str!("../policies/license-api.yaml"))
+    })
 }

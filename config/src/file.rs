@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::model::{Config, Environment};
+use crate::model::{Config, Environment, Places};
 use crate::yaml::{self, Node};
 
 /// Whether the files that the configuration names are looked for.
@@ -78,6 +78,7 @@ struct Context<'a> {
     state_dir: PathBuf,
     problems: Vec<Diagnostic>,
     found: Vec<PathBuf>,
+    places: Places,
     /// What stands in the text where a reference to a secret belongs.
     inline_secrets: Vec<Range<usize>>,
     used: BTreeSet<(&'static str, &'static str)>,
@@ -95,6 +96,7 @@ impl<'a> Context<'a> {
             state_dir: base.to_owned(),
             problems: Vec::new(),
             found: Vec::new(),
+            places: Places::default(),
             inline_secrets: Vec::new(),
             used: BTreeSet::new(),
         }
@@ -116,6 +118,12 @@ impl<'a> Context<'a> {
 
     fn report(&mut self, diagnostic: Diagnostic, place: Range<usize>) {
         self.problems.push(diagnostic.in_source(self.source, place));
+    }
+
+    /// Notes that the text names a file.
+    fn names_file(&mut self, path: PathBuf, place: Range<usize>) {
+        self.places.note(path.clone(), self.source.location(place));
+        self.found.push(path);
     }
 
     /// Draws every problem from a text without the inline secrets: a problem's neighbouring lines are shown too.

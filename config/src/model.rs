@@ -10,6 +10,7 @@ mod limits;
 mod listener;
 mod log;
 mod names;
+mod places;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use limits::Limits;
 pub use listener::{CertificateRef, Listener, ListenerKind, Tls, TlsVersions};
 pub use log::{Log, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
+pub use places::Places;
 pub use sources::{Geo, ListSource, PolicySource, RuleSetSource};
 
 /// Everything that the operator decided, checked.
@@ -66,6 +68,8 @@ pub struct Config {
     pub license: License,
     /// Caps on everything a client can grow.
     pub limits: Limits,
+    /// Where each file is named, for the carets of problems that are found when it is read.
+    pub places: Places,
 }
 
 impl Config {

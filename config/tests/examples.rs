@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use portcullis_config::{
-    Loaded, Report, SourceFile, Style, armor, embedded_default, load, load_str,
+    Diagnostic, Loaded, Report, SourceFile, Style, armor, embedded_default, load, load_str,
 };
 
 /// A machine of its own: a directory in place of `/`, with what a sample names.
@@ -104,6 +104,27 @@ fn staging_loads_once_its_credentials_are_files() {
     assert_eq!(loaded.config.hosts.len(), 4);
 }
 
+/// A unit's environment belongs to a whole process, so the test runs itself again in one that has it.
+#[test]
+fn credentials_are_files_in_the_directory_of_the_unit() {
+    let machine = Machine::new();
+    if std::env::var_os("CREDENTIALS_DIRECTORY").is_none() {
+        let refused = refusals(machine.load(STAGING));
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(refused.iter().all(|line| line.contains("`CREDENTIALS_DIRECTORY` is not set")));
+        let again = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "credentials_are_files_in_the_directory_of_the_unit"])
+            .env("CREDENTIALS_DIRECTORY", machine.path("etc/portcullis"))
+            .output()
+            .unwrap();
+        assert!(again.status.success(), "{again:?}");
+        return;
+    }
+    let loaded =
+        machine.load(STAGING).unwrap_or_else(|report| panic!("{}", report.render(Style::Plain)));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
 #[test]
 fn development_loads_once_its_files_are_made() {
     let machine = Machine::new();
@@ -183,6 +204,22 @@ fn a_refused_file_still_says_what_to_watch() {
     let report = machine.load(&PRODUCTION.replace("version: 1", "version: 9")).unwrap_err();
     assert!(report.files.contains(&machine.path("etc/portcullis/tls.key")));
     assert!(report.files.contains(&machine.path("etc/portcullis/portcullis.yaml")));
+}
+
+#[test]
+fn a_problem_of_a_named_file_has_its_caret_in_the_configuration() {
+    let machine = Machine::new();
+    let config = machine.load(PRODUCTION).unwrap().config;
+    let wrong = || Diagnostic::error("key-invalid", "no private key");
+    for file in ["tls.crt", "tls.key", "policies/web.yaml"] {
+        let placed = config.places.placed(wrong(), &machine.path("etc/portcullis").join(file));
+        let line = 1 + PRODUCTION.lines().position(|line| line.contains(file)).unwrap();
+        assert_eq!(placed.at.unwrap().line, line, "{file}");
+    }
+    assert!(config.places.placed(wrong(), Path::new("/other")).at.is_none());
+    let moved = machine.load(&format!("# A comment.\n{PRODUCTION}")).unwrap().config;
+    assert_eq!(config, moved);
+    assert_eq!(format!("{config:?}"), format!("{moved:?}"));
 }
 
 #[test]

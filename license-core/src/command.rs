@@ -1,6 +1,7 @@
 //! The command line: `serve`, and what operators do to a store, beside a running service or without one.
 
 use crate::clock::{SystemClock, Timestamp};
+use crate::domain::audit::Head;
 use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
@@ -59,6 +60,49 @@ pub enum Action {
     /// Sessions that hold seats.
     #[command(subcommand)]
     Session(SessionAction),
+    /// Signing keys.
+    #[command(subcommand)]
+    Key(KeyAction),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(AuditAction),
+}
+
+/// What operators do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum AuditAction {
+    /// Walk a tenant's chain and print its head, to be noted down elsewhere. Exit 1 where the chain is broken.
+    Verify {
+        /// Whose trail.
+        #[arg(long)]
+        tenant: TenantId,
+        /// A head that was noted down before: the chain must pass through it.
+        #[arg(long, value_name = "POSITION:HASH")]
+        head: Option<String>,
+    },
+    /// Print a tenant's events as JSON lines, each with its position and hash.
+    Export {
+        /// Whose trail.
+        #[arg(long)]
+        tenant: TenantId,
+    },
+}
+
+/// What operators do to signing keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// List them with their states.
+    Ls {
+        /// Print one JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End one for good: no receipt that it signed is believed any more. The service makes the next one at once.
+    Revoke {
+        /// The key's id, which may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
+        kid: String,
+    },
 }
 
 /// What operators do to a tenant.
@@ -236,6 +280,8 @@ impl Action {
             Self::License(action) => license(action, operator, out).await,
             Self::Subject(action) => subject(action, operator).await,
             Self::Session(action) => session(action, operator, out).await,
+            Self::Key(action) => key(action, operator, out).await,
+            Self::Audit(action) => audit(action, operator, out).await,
         }
     }
 }
@@ -348,6 +394,48 @@ async fn session(action: SessionAction, operator: &Operator, out: &mut dyn Write
             }
         }
         SessionAction::Revoke { tenant, id } => operator.revoke_session(tenant, id).await?,
+    }
+    Ok(())
+}
+
+async fn key(action: KeyAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    match action {
+        KeyAction::Ls { json } => {
+            for line in operator.signing_keys().await? {
+                let (state, created) = (line.state.as_str(), line.created_at.to_rfc3339());
+                let active = line.active_at.to_rfc3339();
+                if json {
+                    let object = serde_json::json!({"kid": line.kid, "state": state, "created_at": created,
+                        "active_at": active});
+                    writeln!(out, "{object}")?;
+                } else {
+                    writeln!(out, "{}  {state}  signs from {active}", line.kid)?;
+                }
+            }
+        }
+        KeyAction::Revoke { kid } => operator.revoke_signing_key(&kid).await?,
+    }
+    Ok(())
+}
+
+async fn audit(action: AuditAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    match action {
+        AuditAction::Verify { tenant, head } => {
+            let noted = head.map(|head| head.parse::<Head>()).transpose()?;
+            let head = operator.walk_audit(tenant, noted, &mut |_| Ok(())).await?;
+            writeln!(out, "{} events, head {head}", head.position)?;
+        }
+        AuditAction::Export { tenant } => {
+            operator
+                .walk_audit(tenant, None, &mut |linked| {
+                    let (event, head) = (&linked.event, linked.head.to_string());
+                    let line = serde_json::json!({"head": head, "at": event.at, "kind": event.kind,
+                        "actor": event.actor, "license_id": event.license, "session_id": event.session,
+                        "detail": event.detail});
+                    writeln!(out, "{line}")
+                })
+                .await?;
+        }
     }
     Ok(())
 }

@@ -9,10 +9,12 @@
 pub mod clock;
 pub mod command;
 pub mod settings;
+pub mod signing;
 
 mod assertion;
 mod domain;
 mod http;
+mod metrics;
 mod reason;
 mod service;
 mod store;

@@ -6,6 +6,8 @@
 //! database: { sqlite: /var/lib/license-core/license.db }
 //! # database: { postgres: { url: file:/etc/license-core/url, owner_url: env:OWNER_URL, connections: 16 } }
 //! edge_keys: /etc/license-core/edge.jwks
+//! signing: { wrapping_key: /etc/license-core/wrapping.key }   # optional: signed lease receipts
+//! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
 //! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d }
 //! ```
 
@@ -31,6 +33,11 @@ pub struct Settings {
     pub edge_keys: PathBuf,
     /// How long leases last.
     pub lease: Lease,
+    /// File of the key that seals the signing keys in the store; made with mode 0600 at the first start. Without it
+    /// the service gives no receipts and has no key set.
+    pub wrapping_key: Option<PathBuf>,
+    /// Where Prometheus reads the service's metrics, apart from the API.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where the leases are kept.
@@ -144,7 +151,14 @@ impl Settings {
     /// Settings with the default lease.
     #[must_use]
     pub fn new(database: Database, listen: Listen, edge_keys: PathBuf) -> Self {
-        Self { database, listen, edge_keys, lease: Lease::default() }
+        Self {
+            database,
+            listen,
+            edge_keys,
+            lease: Lease::default(),
+            wrapping_key: None,
+            metrics: None,
+        }
     }
 
     /// Reads a YAML file. Relative paths in it are relative to the file's directory.

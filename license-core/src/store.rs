@@ -8,6 +8,7 @@ mod rows;
 pub(crate) mod sqlite;
 
 use crate::clock::Timestamp;
+use crate::domain::audit::Linked;
 use crate::domain::denial::Denial;
 use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
@@ -195,9 +196,46 @@ pub(crate) enum Change {
     Standing(Standing),
 }
 
-/// A store serves both.
-pub(crate) trait Store: Leases + Administration {}
-impl<T: Leases + Administration> Store for T {}
+/// A signing key as the store holds it: the private part sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedKey {
+    pub(crate) generation: i64,
+    pub(crate) kid: String,
+    pub(crate) public: Vec<u8>,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) active_at: Timestamp,
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+/// Where the service's signing keys are kept. They are no tenant's.
+#[async_trait]
+pub(crate) trait Keys: Send + Sync {
+    /// Returns all keys, and the time by which they are judged.
+    async fn signing_keys(&self) -> Result<(Vec<SealedKey>, Timestamp), StoreError>;
+    /// Adds a key, unless there is one of its generation. Returns whether it was added.
+    async fn add_signing_key(&self, key: SealedKey) -> Result<bool, StoreError>;
+    /// Ends a key for good. Returns whether there is one of that name that was not ended before.
+    async fn revoke_signing_key(&self, kid: String) -> Result<bool, StoreError>;
+}
+
+/// The audit trail.
+#[async_trait]
+pub(crate) trait Audit: Send + Sync {
+    /// Links events that are not linked yet, at most `limit` (of each tenant), and returns how many it linked.
+    async fn link(&self, limit: u32) -> Result<u64, StoreError>;
+    /// Returns at most `limit` of the tenant's linked events after a position.
+    async fn linked(
+        &self,
+        tenant: TenantId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Linked>, StoreError>;
+}
+
+/// A store serves all.
+pub(crate) trait Store: Leases + Administration + Keys + Audit {}
+impl<T: Leases + Administration + Keys + Audit> Store for T {}
 
 /// A random id that sorts by time (version 7), so that new rows stand together in the index.
 pub(crate) fn fresh_id(now: Timestamp) -> Uuid {

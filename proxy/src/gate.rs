@@ -8,19 +8,25 @@
 //! The origin sees nothing of a refused request: Pingora connects upstream only after [`judge`] has let it go.
 
 mod answer;
+mod banned;
 mod body;
 mod budget;
+mod caller;
 mod client_address;
+mod decide;
 mod failure;
 mod forward;
+mod inward;
 mod judge;
 mod malformed;
+mod reading;
 mod record;
 mod refusal;
 mod replay;
 mod routing;
 mod sanity;
 mod security_headers;
+mod verdict;
 mod work;
 
 use std::fmt;
@@ -44,7 +50,7 @@ use self::work::{Context, Work};
 use crate::edge::Connection;
 use crate::reason::Reason;
 use crate::shared::Shared;
-use crate::upstream::Turns;
+use crate::upstream::{PeerError, Turns};
 
 pub(crate) use malformed::malformed_answer;
 pub(crate) use sanity::split_authority;
@@ -54,7 +60,7 @@ pub(crate) use security_headers::security_headers;
 pub(crate) struct Gate {
     shared: Arc<Shared>,
     budget: Arc<Budget>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 impl fmt::Debug for Gate {
@@ -76,8 +82,12 @@ const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may let us wait for the rest of a body that nobody reads.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Makes the proxy that the edge hands its connections to.
-pub(crate) fn proxy(shared: &Arc<Shared>, limits: &Limits) -> Arc<HttpProxy<Gate>> {
+/// Makes the proxy that the edge hands its connections to; it asks the servers whose turn `turns` says it is.
+pub(crate) fn proxy(
+    shared: &Arc<Shared>,
+    limits: &Limits,
+    turns: &Arc<Turns>,
+) -> Arc<HttpProxy<Gate>> {
     let conf = ServerConf {
         max_retries: TRIES_MAX,
         upstream_keepalive_pool_size: POOLED_CONNECTIONS,
@@ -86,7 +96,7 @@ pub(crate) fn proxy(shared: &Arc<Shared>, limits: &Limits) -> Arc<HttpProxy<Gate
     let gate = Gate {
         shared: Arc::clone(shared),
         budget: Budget::new(shared.metrics.body_bytes_held.clone()),
-        turns: Turns::default(),
+        turns: Arc::clone(turns),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
     let mut options = HttpServerOptions::default();
@@ -169,7 +179,10 @@ impl ProxyHttp for Gate {
                 Ok(peer)
             }
             Err(error) => {
-                forward.fail(Refusal::because(Reason::UpstreamUnreachable, error.to_string()));
+                let none_up = matches!(error, PeerError::NoneUp { .. });
+                let reason =
+                    if none_up { Reason::NoHealthyUpstream } else { Reason::UpstreamUnreachable };
+                forward.fail(Refusal::because(reason, error.to_string()));
                 Err(Error::explain(ErrorType::ConnectError, error.to_string()))
             }
         }

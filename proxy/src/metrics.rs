@@ -5,6 +5,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use portcullis_policy::EventKind;
 use portcullis_policy::state::StateFigures;
 
 use crate::reason::Reason;
@@ -230,6 +231,9 @@ impl Metrics {
         }
         for result in ["ok", "error"] {
             self.config_reloads.with_label_values(&[result]);
+        }
+        for kind in EventKind::ALL {
+            self.security_events.with_label_values(&[kind.as_str()]);
         }
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);

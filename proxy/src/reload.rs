@@ -148,10 +148,15 @@ impl Reloader {
     /// Publishes the candidate and returns how many rate keys its policies have no use for.
     fn publish(&self, candidate: Snapshot) -> u64 {
         let now = self.shared.clock.now();
+        let limits = candidate.limit_ids();
         let old = self.shared.snapshot.swap(Arc::new(candidate));
         self.retirement.retire(old);
         published(&self.shared, now);
-        0
+        let retired = self.shared.state.retire(&limits, now);
+        for ban in &retired.changed_bans {
+            tracing::warn!(key = %ban.key, "the ban stands, and the rule that placed it has changed");
+        }
+        retired.keys as u64
     }
 
     fn succeeded(&self, actor: &Actor, view: &ReloadView) {

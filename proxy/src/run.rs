@@ -19,6 +19,7 @@ use crate::reload::Reloader;
 use crate::shared::Shared;
 use parts::Parts;
 
+pub use assertion::AssertionError;
 pub use error::StartError;
 
 /// What a process that has started tells.

@@ -1,5 +1,8 @@
 //! Origins: which server of a backend is asked next, and under which timeouts.
 
+mod health;
+mod probe;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +18,8 @@ use portcullis_config::model::{Backend, BackendId, Server};
 
 use crate::snapshot::Snapshot;
 
+pub(crate) use probe::forever as probe_forever;
+
 /// A backend with its turn. One per backend and snapshot.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -23,6 +28,7 @@ pub(crate) struct Upstream {
     /// The socket of [`Server::EmbeddedLicense`].
     embedded: PathBuf,
     turn: AtomicUsize,
+    health: Arc<health::Table>,
 }
 
 /// How long a connection that nobody uses is kept. Below the usual keep-alive of origins, so that a request does not
@@ -32,6 +38,9 @@ const POOLED_IDLE: Duration = Duration::from_secs(20);
 /// A server that cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PeerError {
+    /// Every server is down.
+    #[error("no server of `{backend}` is up")]
+    NoneUp { backend: String },
     /// The name does not resolve.
     #[error("`{host}` does not resolve")]
     Unresolved {
@@ -48,12 +57,10 @@ pub(crate) enum PeerError {
 }
 
 impl Upstream {
-    /// Chooses the next server in turn and says its name for the log.
+    /// Chooses the next server in turn that is up, and says its name for the log.
     pub(crate) async fn next(&self) -> Result<(Box<HttpPeer>, String), PeerError> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let count = self.backend.servers.len().max(1);
-        let server = self.backend.servers.get(turn % count);
-        let server = server.ok_or_else(|| PeerError::NoAddress { host: self.id.to_string() })?;
+        let server =
+            self.in_turn().ok_or_else(|| PeerError::NoneUp { backend: self.id.to_string() })?;
         let (mut peer, name) = self.peer(server).await?;
         let options = &mut peer.options;
         options.connection_timeout = Some(self.backend.connect_timeout);
@@ -62,6 +69,14 @@ impl Upstream {
         options.write_timeout = Some(self.backend.timeout);
         options.idle_timeout = Some(POOLED_IDLE);
         Ok((Box::new(peer), name))
+    }
+
+    fn in_turn(&self) -> Option<&Server> {
+        let servers = &self.backend.servers;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % servers.len().max(1);
+        let from_here = servers.iter().cycle().skip(turn).take(servers.len());
+        let mut up = from_here.filter(|server| self.health.is_up(self.id.as_str(), server));
+        if self.backend.health.is_none() { servers.get(turn) } else { up.next() }
     }
 
     async fn peer(&self, server: &Server) -> Result<(HttpPeer, String), PeerError> {
@@ -100,13 +115,14 @@ pub(crate) struct Upstreams {
 }
 
 impl Upstreams {
-    fn new(generation: u64, config: &Config) -> Self {
+    fn new(generation: u64, config: &Config, health: &Arc<health::Table>) -> Self {
         let upstream = |(id, backend): (&String, &Backend)| {
             let upstream = Upstream {
                 id: BackendId::new(id),
                 backend: backend.clone(),
                 embedded: config.license.socket.clone(),
                 turn: AtomicUsize::new(0),
+                health: Arc::clone(health),
             };
             (id.clone(), Arc::new(upstream))
         };
@@ -121,21 +137,28 @@ impl Upstreams {
 
 /// Keeps the turns of the snapshot of the moment; a new snapshot starts new ones.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(ArcSwapOption<Upstreams>);
+pub(crate) struct Turns {
+    current: ArcSwapOption<Upstreams>,
+    health: Arc<health::Table>,
+}
 
 impl Turns {
     /// Returns the backends of `snapshot`. A request that still holds an older snapshot gets turns of its own.
     pub(crate) fn of(&self, snapshot: &Snapshot) -> Arc<Upstreams> {
-        if let Some(current) = self.0.load_full() {
+        if let Some(current) = self.current.load_full() {
             if current.generation == snapshot.generation {
                 return current;
             }
             if current.generation > snapshot.generation {
-                return Arc::new(Upstreams::new(snapshot.generation, &snapshot.config));
+                return Arc::new(Upstreams::new(
+                    snapshot.generation,
+                    &snapshot.config,
+                    &self.health,
+                ));
             }
         }
-        let fresh = Arc::new(Upstreams::new(snapshot.generation, &snapshot.config));
-        self.0.store(Some(Arc::clone(&fresh)));
+        let fresh = Arc::new(Upstreams::new(snapshot.generation, &snapshot.config, &self.health));
+        self.current.store(Some(Arc::clone(&fresh)));
         fresh
     }
 }

@@ -19,3 +19,5 @@ pub use category::Category;
 pub use diff::{Change, ChangeKind};
 pub use rule_set::{Loaded, RuleSet, Source};
 pub use set_name::{Channel, Family, SetName, SignatureId, parse_set_name};
+/// The problems of a load, in the engine's types.
+pub use seclang::{Diagnostic as Problem, Severity};

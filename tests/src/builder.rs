@@ -29,6 +29,7 @@ pub struct Builder {
     backend: String,
     top: String,
     policy: Option<String>,
+    lists: Vec<(String, String)>,
 }
 
 /// Why an edge does not come up; the text names every problem.
@@ -46,6 +47,7 @@ impl Builder {
             backend: String::new(),
             top: String::new(),
             policy: None,
+            lists: Vec::new(),
         }
     }
 
@@ -97,6 +99,14 @@ impl Builder {
     #[must_use]
     pub fn policy(mut self, text: &str) -> Self {
         self.policy = Some(text.to_owned());
+        self
+    }
+
+    /// Adds a list of addresses: the text of its file.
+    #[must_use]
+    pub fn list(mut self, name: &str, text: &str) -> Self {
+        self.top.push_str(&format!("lists: {{ {name}: {{ file: {name}.txt }} }}\n"));
+        self.lists.push((format!("{name}.txt"), text.to_owned()));
         self
     }
 
@@ -158,11 +168,14 @@ impl Builder {
         if let Some(policy) = &self.policy {
             fs::write(path("policy.yaml"), policy).expect("the policy can be written");
         }
+        for (name, text) in &self.lists {
+            fs::write(path(name), text).expect("the list can be written");
+        }
         fs::write(path("portcullis.yaml"), self.text()).expect("the configuration can be written");
     }
 
     fn text(&self) -> String {
-        let Self { origin, listeners, routes, backend, top, policy } = self;
+        let Self { origin, listeners, routes, backend, top, policy, lists: _ } = self;
         let (policies, of_backend) = match policy {
             Some(_) => (
                 "rulesets: { core: { builtin: core } }\npolicies: { tested: { file: policy.yaml } }\n",

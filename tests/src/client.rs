@@ -59,6 +59,17 @@ impl Client {
         Self { stream, unread: Vec::new() }
     }
 
+    /// Returns the certificate that the edge showed, in DER.
+    ///
+    /// # Panics
+    ///
+    /// When it showed none.
+    #[must_use]
+    pub fn certificate(&self) -> Vec<u8> {
+        let chain = self.stream.get_ref().1.peer_certificates().expect("a certificate");
+        chain[0].to_vec()
+    }
+
     /// Sends bytes as they are. What the edge no longer reads is not the client's failure.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = async {
@@ -147,6 +158,21 @@ impl Client {
     async fn more(&mut self) -> Option<()> {
         self.stream.read_buf(&mut self.unread).await.ok().filter(|read| *read > 0).map(|_| ())
     }
+}
+
+/// Reads one answer of a plain connection that ends behind it.
+pub(crate) async fn plain(to: SocketAddr, request: &str) -> Answer {
+    let mut stream = tcp(to, Manner::default().from).await;
+    stream.write_all(request.as_bytes()).await.expect("the listener reads");
+    let mut bytes = Vec::new();
+    within("a plain answer", async {
+        while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {}
+    })
+    .await;
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+    let body = bytes.split_off(end);
+    let head: String = bytes.into_iter().map(char::from).collect();
+    Answer { body, ..parse(&head) }
 }
 
 fn parse(head: &str) -> Answer {

@@ -128,6 +128,11 @@ impl Edge {
         self.client().await.ask(format!("GET {path} HTTP/1.1\r\nHost: edge.test\r\n\r\n")).await
     }
 
+    /// Asks the plain listener.
+    pub async fn plain(&self, request: &str) -> Answer {
+        client::plain(self.plain_address(), request).await
+    }
+
     /// Makes a token that the route's provider accepts now.
     #[must_use]
     pub fn token(&self, subject: &str, tenant: &str) -> String {

@@ -1,5 +1,7 @@
 //! End to end: a client, the edge, an origin. One binary with a module per theme.
 
+#[path = "e2e/attacks.rs"]
+mod attacks;
 #[path = "e2e/bodies.rs"]
 mod bodies;
 #[path = "e2e/connections.rs"]
@@ -8,5 +10,13 @@ mod connections;
 mod forwarding;
 #[path = "e2e/license.rs"]
 mod license;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/malformed.rs"]
 mod malformed;
+#[path = "e2e/office.rs"]
+mod office;
+#[path = "e2e/reloads.rs"]
+mod reloads;
+#[path = "e2e/tokens.rs"]
+mod tokens;

@@ -2,6 +2,7 @@
 
 use super::accepted::{self, Fate};
 use super::document::Value;
+use super::import::BrokenRule;
 use super::policy::{
     Advanced, Condition, DEFAULT_PRIORITY, JsonParsing, LogLevel, PolicyType, Rule, SecurityPolicy,
 };
@@ -14,25 +15,38 @@ const DESCRIPTION_CHARS_MAX: usize = 2048;
 const RULES_MAX: usize = 10_000;
 
 pub(super) fn policy(reader: &mut Reader<'_>, root: &Value) -> Option<SecurityPolicy> {
+    let (policy, broken) = lenient_policy(reader, root);
+    let whole = broken.is_empty();
+    for rule in broken {
+        for problem in rule.problems {
+            reader.push(problem);
+        }
+    }
+    policy.filter(|_| whole)
+}
+
+/// Reads a policy without the rules that do not load, and those beside it.
+pub(super) fn lenient_policy(
+    reader: &mut Reader<'_>,
+    root: &Value,
+) -> (Option<SecurityPolicy>, Vec<BrokenRule>) {
     let mut known = vec!["name", "description", "type", "rules", "advancedOptionsConfig"];
     known.extend(accepted::keys("policy"));
-    let fields = reader.fields(root, "a security policy", &known)?;
+    let Some(fields) = reader.fields(root, "a security policy", &known) else {
+        return (None, Vec::new());
+    };
     let mut bookkeeping = Vec::new();
     table(reader, "policy", &fields, &mut bookkeeping);
     let name = name(reader, &fields);
     let description = description(reader, &fields);
     let policy_type = policy_type(reader, &fields);
     let advanced = advanced(reader, &fields);
-    let rules = all_rules(reader, &fields, &mut bookkeeping);
+    let (rules, broken) = all_rules(reader, &fields, &mut bookkeeping);
     mention(reader, &fields, &mut bookkeeping);
-    Some(SecurityPolicy {
-        name: name?,
-        description,
-        policy_type,
-        rules: rules?,
-        advanced,
-        at: reader.location(root),
-    })
+    let at = reader.location(root);
+    let policy =
+        name.map(|name| SecurityPolicy { name, description, policy_type, rules, advanced, at });
+    (policy, broken)
 }
 
 /// Applies the table of what is not enforced to the keys that are there.
@@ -203,16 +217,21 @@ fn all_rules(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
     bookkeeping: &mut Vec<String>,
-) -> Option<Vec<Rule>> {
+) -> (Vec<Rule>, Vec<BrokenRule>) {
     let items = reader.list(fields, "rules");
     if items.len() > RULES_MAX {
         reader.error("too-many-rules", fields.whole(), format!("more than {RULES_MAX} rules"));
-        return None;
+        return (Vec::new(), Vec::new());
     }
     let mut rules = Vec::with_capacity(items.len());
+    let mut broken = Vec::new();
     for item in items {
-        if let Some(rule) = rules::rule(reader, item, bookkeeping) {
-            rules.push((rule, item));
+        let before = reader.mark();
+        match rules::rule(reader, item, bookkeeping) {
+            Some(rule) => rules.push((rule, item)),
+            None => {
+                broken.push(BrokenRule { problems: reader.since(before), ..rules::sketch(item) })
+            }
         }
     }
     rules.sort_by_key(|(rule, _)| rule.priority);
@@ -229,12 +248,11 @@ fn all_rules(
             );
         }
     }
-    let whole = rules.len() == items.len();
     let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
-    if whole {
+    if broken.is_empty() {
         default_rule(reader, fields, &rules);
     }
-    whole.then_some(rules)
+    (rules, broken)
 }
 
 fn default_rule(reader: &mut Reader<'_>, fields: &Fields<'_>, rules: &[Rule]) {

@@ -76,9 +76,9 @@ fn same(found: u8, wanted: u8) -> bool {
     found == wanted || (found.is_ascii_whitespace() && wanted.is_ascii_whitespace())
 }
 
-/// Returns the length of a block scalar's first line, as in `|-`.
+/// Returns the length of the first line of a block scalar (`|-`) or a heredoc (`<<-EOT`).
 fn block_header(raw: &[u8]) -> usize {
-    if matches!(raw.first(), Some(b'|' | b'>')) {
+    if matches!(raw.first(), Some(b'|' | b'>')) || raw.starts_with(b"<<") {
         return raw.iter().position(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     }
     0

@@ -57,6 +57,16 @@ impl<'s> Reader<'s> {
         self.problems
     }
 
+    /// Returns a mark, after which [`Self::since`] takes problems back.
+    pub(super) fn mark(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Takes back the problems that were gathered since the mark.
+    pub(super) fn since(&mut self, mark: usize) -> Vec<Diagnostic> {
+        self.problems.split_off(mark.min(self.problems.len()))
+    }
+
     pub(super) fn push(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
     }

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::document::{Value, ValueKind};
+use super::import::BrokenRule;
 use super::policy::{
     Action, Condition, DEFAULT_PRIORITY, DenyStatus, HeaderToAdd, RateLimit, Rule,
 };
@@ -54,6 +55,29 @@ pub(super) fn rule(
         exclusions,
         at: reader.location(value),
     })
+}
+
+/// Returns what can be told of a rule that does not load.
+pub(super) fn sketch(value: &Value) -> BrokenRule {
+    let text = |of: &Value, names: &[&str]| match entry(of, names).map(|found| &found.kind) {
+        Some(ValueKind::Text(text)) => Some(text.clone()),
+        Some(ValueKind::Int(number)) => Some(number.to_string()),
+        Some(_) | None => None,
+    };
+    let expression = entry(value, &["match"]).and_then(|found| entry(found, &["expr"]));
+    BrokenRule {
+        priority: text(value, &["priority"]).and_then(|text| text.parse().ok()),
+        expression: expression.and_then(|found| text(found, &["expression"])),
+        description: text(value, &["description"]).unwrap_or_default(),
+        problems: Vec::new(),
+    }
+}
+
+fn entry<'v>(of: &'v Value, names: &[&str]) -> Option<&'v Value> {
+    let ValueKind::Map(entries) = &of.kind else { return None };
+    let named =
+        |key: &Value| matches!(&key.kind, ValueKind::Text(name) if names.contains(&name.as_str()));
+    entries.iter().find(|(key, _)| named(key)).map(|(_, value)| value)
 }
 
 /// Reads a field that must be there.

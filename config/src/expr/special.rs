@@ -178,10 +178,8 @@ pub fn signature_id(text: &str) -> Option<(Option<&str>, u32)> {
     if let Ok(id) = text.parse() {
         return Some((None, id));
     }
-    let rest = text
-        .strip_prefix("owasp-crs-")
-        .or_else(|| text.strip_prefix("google-mrs-"))
-        .unwrap_or(text);
+    let prefixes = ["owasp-crs-", "google-mrs-", "portcullis-"];
+    let rest = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
     let (version, rest) = match rest.split_once("-id") {
         Some((version, rest)) => (Some(version), rest),
         None => (None, rest.strip_prefix("id")?),

@@ -65,6 +65,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         log: log?.unwrap_or(Log { requests: LogTarget::Stdout, events: LogTarget::Stdout }),
         license: license?,
         limits: limits?,
+        places: std::mem::take(&mut cx.places),
     };
     lint::across(&config, root, cx);
     Some(config)

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Context;
-use crate::model::{Backend, Config, Environment, IdentityRule, Route, RouteAction, Server};
+use crate::model::{
+    Backend, BodyPlan, Config, Environment, IdentityRule, ListenerKind, Route, RouteAction, Server,
+};
 use crate::yaml::Node;
 
 /// Looks across a configuration whose parts are all sound.
 pub(super) fn across(config: &Config, root: &Node, cx: &mut Context<'_>) {
     embedded_license(config, root, cx);
+    addresses(config, root, cx);
     for (id, backend) in &config.backends {
         let place = place(root, &["backends", id]);
         backend_alone(id, backend, &place, cx);
@@ -54,6 +57,26 @@ fn embedded_license(config: &Config, root: &Node, cx: &mut Context<'_>) {
             );
         }
         Some(_) | None => {}
+    }
+}
+
+/// What listens on what: nothing twice, and somewhere for the hosts.
+fn addresses(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    let taken = |address| config.listeners.iter().any(|listener| listener.address == address);
+    if let Some(address) =
+        config.admin.metrics.filter(|address| address.port() != 0 && taken(*address))
+    {
+        let message = format!("`{address}` is a listener of clients too");
+        cx.error("duplicate", message, place(root, &["admin", "metrics"]));
+    }
+    if config.license.embedded && config.license.socket == config.admin.socket {
+        let message =
+            format!("`{}` is the socket of the license service too", config.admin.socket.display());
+        cx.error("duplicate", message, place(root, &["admin", "socket"]));
+    }
+    if !config.listeners.iter().any(|listener| matches!(listener.kind, ListenerKind::Tls(_))) {
+        let said = "no listener serves the hosts: each one only redirects";
+        cx.warn("no-tls", said, "add a listener with `tls`", place(root, &["listeners"]));
     }
 }
 
@@ -132,8 +155,14 @@ fn unused(config: &Config, root: &Node, cx: &mut Context<'_>) {
 const LICENSE_PATHS: [&str; 2] = ["/api/v1/license/acquire", "/api/v1/licenses/acquire"];
 
 fn check_route(config: &Config, host: &str, route: &Route, root: &Node, cx: &mut Context<'_>) {
-    let RouteAction::Forward { backend, identity, .. } = &route.action else { return };
+    let RouteAction::Forward { backend, identity, body, .. } = &route.action else { return };
     let place = route_place(root, host, &route.path);
+    if let BodyPlan::Inspect { limit, .. } = body
+        && *limit > config.limits.body_buffer_bytes
+    {
+        let message = format!("one body of {limit} bytes does not fit into `limits.body_buffer`");
+        cx.error("out-of-range", message, place.clone());
+    }
     if config.policy_of(&route.action).is_none() {
         let said = format!("no security policy guards `{host}{}`", route.path);
         cx.warn("no-policy", said, "name a `policy` at the backend or the route", place.clone());

@@ -29,7 +29,7 @@ pub const PROBLEMS: &[Problem] = &[
     ),
     error(
         "duplicate",
-        "Two listeners with one address, two spellings of one host, or one path twice.",
+        "One address or socket for two listeners, two spellings of one host, or one path twice.",
     ),
     error(
         "duplicate-key",
@@ -94,6 +94,7 @@ pub const PROBLEMS: &[Problem] = &[
     lint("metrics-open", "The metrics listener is reachable from other machines."),
     lint("no-health", "A backend with several servers does not probe them."),
     lint("no-policy", "No security policy guards a route."),
+    lint("no-tls", "Every listener only redirects, so that no host can be reached."),
     lint("per-node-limits", "In production: limits and bans are counted by each node for itself."),
     lint("plain-upstream", "Requests to a server with a public address travel in plain text."),
     lint(

@@ -33,7 +33,7 @@ fn directory(node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> {
 }
 
 fn there(path: PathBuf, target: Target, node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> {
-    cx.found.push(path.clone());
+    cx.names_file(path.clone(), node.value_place());
     if cx.files == Files::MadeLater {
         return Some(path);
     }
@@ -85,7 +85,9 @@ pub(super) fn secret(node: &Node, cx: &mut Context<'_>) -> Option<SecretRef> {
             return None;
         }
     };
-    cx.found.extend(reference.path());
+    if let Some(path) = reference.path() {
+        cx.names_file(path, node.value_place());
+    }
     if cx.files == Files::Checked
         && let Err(error) = reference.read()
     {

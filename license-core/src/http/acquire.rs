@@ -65,13 +65,14 @@ async fn try_acquire(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, Refusal> {
+    let tenant = member.tenant.clone();
     let granted = api.store.acquire(read(member, headers, body)?).await??;
     let status = match granted.fresh {
         Fresh::New => StatusCode::CREATED,
         Fresh::Renewed => StatusCode::OK,
     };
     let Seats { used, total } = granted.seats;
-    let session = SessionView::new(granted.session, api.lease);
+    let session = api.view(&tenant, granted.session);
     Ok(answer::json(status, &View { session, seats_used: used, seats_total: total }))
 }
 

@@ -1,8 +1,9 @@
 //! How answers look: JSON, never stored by anyone, every refusal in the one shape.
 
+use super::Api;
 use crate::reason::Refusal;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -40,18 +41,34 @@ pub(super) fn refuse(refusal: impl Into<Refusal>) -> Response {
     response
 }
 
-/// Gives every answer its shape and the log its line.
-pub(super) async fn envelope(request: Request, next: Next) -> Response {
+/// The template of the route that answered, which a handler behind the gate leaves in its response.
+#[derive(Clone)]
+pub(super) struct Route(pub(super) String);
+
+/// Reads the template of the route that a request was matched to.
+pub(super) fn route_of(request: &Request) -> Option<Route> {
+    let matched = request.extensions().get::<MatchedPath>()?;
+    Some(Route(matched.as_str().trim_end_matches('/').to_owned()))
+}
+
+/// Gives every answer its shape, the log its line and the metrics their count.
+pub(super) async fn envelope(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let began = api.clock.uptime();
     let request_id = request_id(request.headers());
     let method = request.method().clone();
-    // The route's template, not the path: paths hold ids and whatever else a client wrote.
-    let route =
-        request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
+    let open_route = route_of(&request);
     let response = next.run(request).await;
-    let route = route.as_deref().unwrap_or("none");
-    let mut response = match response.extensions().get::<Refusal>().cloned() {
+    // The route's template, not the path: paths hold ids and whatever else a client wrote.
+    let route = response.extensions().get::<Route>().cloned().or(open_route);
+    let route = route.as_ref().map_or("none", |route| route.0.as_str());
+    let refusal = response.extensions().get::<Refusal>().cloned();
+    let took = api.clock.uptime().saturating_sub(began);
+    let code = refusal.as_ref().map(|refusal| refusal.reason.row().code);
+    api.metrics.answered(route, response.status().as_u16(), code, took);
+    let mut response = match refusal {
         None => {
-            tracing::info!(%request_id, %method, route, status = response.status().as_u16(), "answered");
+            let status = response.status().as_u16();
+            tracing::info!(%request_id, %method, route, status, "answered");
             response
         }
         Some(refusal) => {
@@ -59,7 +76,7 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
             refused(&refusal, &request_id, &response)
         }
     };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

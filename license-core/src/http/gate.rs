@@ -1,7 +1,7 @@
 //! The gate: no request reaches the API without the edge's word on who is asking.
 
 use super::Api;
-use super::answer::refuse;
+use super::answer::{refuse, route_of};
 use crate::assertion::{self, Caller, Received};
 use crate::domain::names::{SubjectId, TenantId};
 use crate::reason::Reason;
@@ -23,10 +23,15 @@ pub(super) struct Member {
 
 /// Verifies the assertion, reads the body it binds, and lets the request in.
 pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match check(&api, request).await {
+    let route = route_of(&request);
+    let mut response = match check(&api, request).await {
         Ok(request) => next.run(request).await,
         Err(reason) => refuse(reason),
+    };
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
     }
+    response
 }
 
 async fn check(api: &Api, request: Request) -> Result<Request, Reason> {

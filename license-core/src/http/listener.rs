@@ -1,6 +1,6 @@
 //! Sockets: bind, accept under a cap, end gracefully.
 
-use crate::service::told_to_end;
+use crate::service::{LocalAddress, told_to_end};
 use crate::settings::Listen;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,6 +42,14 @@ impl Listener {
                 let bound = listener.local_addr()?;
                 Ok(Self::Tcp(listener, bound))
             }
+        }
+    }
+
+    /// Returns where it is bound.
+    pub(crate) fn address(&self) -> LocalAddress {
+        match self {
+            Self::Unix(_, path) => LocalAddress::Unix(path.clone()),
+            Self::Tcp(_, address) => LocalAddress::Tcp(*address),
         }
     }
 

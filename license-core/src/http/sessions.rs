@@ -34,11 +34,13 @@ pub(super) struct SessionView {
     is_active: bool,
     lease_ttl: u64,
     heartbeat_interval: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
 }
 
 impl SessionView {
     /// Shows a session that was just granted or renewed.
-    pub(super) fn new(session: Session, lease: Lease) -> Self {
+    pub(super) fn new(session: Session, lease: Lease, receipt: Option<String>) -> Self {
         Self {
             id: session.id,
             session_id: session.id,
@@ -55,6 +57,7 @@ impl SessionView {
             is_active: session.ended.is_none(),
             lease_ttl: lease.ttl.as_secs(),
             heartbeat_interval: lease.heartbeat.as_secs(),
+            receipt,
         }
     }
 }
@@ -72,8 +75,9 @@ pub(super) async fn heartbeat(
     body: Bytes,
 ) -> Response {
     let answer = async {
+        let tenant = member.tenant.clone();
         let renewed = api.store.heartbeat(named(member, id, &body)?).await??;
-        Ok::<_, Refusal>(answer::json(StatusCode::OK, &SessionView::new(renewed, api.lease)))
+        Ok::<_, Refusal>(answer::json(StatusCode::OK, &api.view(&tenant, renewed)))
     };
     answer.await.unwrap_or_else(answer::refuse)
 }

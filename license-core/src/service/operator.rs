@@ -2,10 +2,12 @@
 //! run, a test.
 
 use crate::clock::{Clock, Timestamp};
+use crate::domain::audit::{Broken, Head, Linked, Walk};
 use crate::domain::key::LicenseKey;
 use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::settings::Settings;
+use crate::signing::{KeyState, Ring};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError};
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +26,9 @@ pub enum OperatorError {
     /// There is no such live session in the tenant.
     #[error("the tenant has no such live session")]
     NoSession,
+    /// There is no such signing key, or it was revoked before.
+    #[error("there is no such signing key to revoke")]
+    NoKey,
     /// The tenant has a license of that name.
     #[error("the tenant has a license of that name")]
     NameTaken,
@@ -92,6 +97,31 @@ pub(crate) struct SessionLine {
     pub(crate) started_at: Timestamp,
     pub(crate) last_heartbeat_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+}
+
+/// Why an audit trail was not walked to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    /// The chain does not hold.
+    #[error("the audit chain is broken: {0}")]
+    Broken(#[from] Broken),
+    /// The store has no answer.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// The events cannot be written out.
+    #[error("the events cannot be written out")]
+    Output(#[from] std::io::Error),
+}
+
+const AUDIT_PAGE: u32 = 1000;
+
+/// A signing key as operators see it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyLine {
+    pub(crate) kid: String,
+    pub(crate) state: KeyState,
+    pub(crate) created_at: Timestamp,
+    pub(crate) active_at: Timestamp,
 }
 
 /// The operator's port to a store.
@@ -223,6 +253,54 @@ impl Operator {
             expires_at: session.expires_at,
         });
         Ok(lines.collect())
+    }
+
+    /// Links what happened so far, and hands each event of the tenant's chain to `each` while the chain holds. Returns
+    /// the chain's head.
+    pub(crate) async fn walk_audit(
+        &self,
+        tenant: TenantId,
+        noted: Option<Head>,
+        each: &mut dyn FnMut(&Linked) -> std::io::Result<()>,
+    ) -> Result<Head, AuditError> {
+        while self.store.link(AUDIT_PAGE).await.map_err(OperatorError::from)? > 0 {}
+        let mut walk = Walk::through(noted);
+        let mut after = 0;
+        loop {
+            let page = self
+                .store
+                .linked(tenant.clone(), after, AUDIT_PAGE)
+                .await
+                .map_err(OperatorError::from)?;
+            let Some(last) = page.last() else { return Ok(walk.end()?) };
+            after = last.head.position;
+            for linked in &page {
+                walk.step(tenant.as_str(), linked)?;
+                each(linked)?;
+            }
+        }
+    }
+
+    /// Lists the signing keys.
+    pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyLine>, OperatorError> {
+        let (keys, now) = self.store.signing_keys().await?;
+        let ring = Ring::new(keys);
+        let lines = ring.states(now).map(|(key, state)| KeyLine {
+            kid: key.kid.clone(),
+            state,
+            created_at: key.created_at,
+            active_at: key.active_at,
+        });
+        Ok(lines.collect())
+    }
+
+    /// Ends a signing key for good: no receipt that it signed is believed any more.
+    pub(crate) async fn revoke_signing_key(&self, kid: &str) -> Result<(), OperatorError> {
+        if self.store.revoke_signing_key(kid.to_owned()).await? {
+            Ok(())
+        } else {
+            Err(OperatorError::NoKey)
+        }
     }
 
     /// Takes a seat back.

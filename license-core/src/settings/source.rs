@@ -18,6 +18,14 @@ struct Source {
     edge_keys: PathBuf,
     #[serde(default)]
     lease: LeaseSource,
+    signing: Option<SigningSource>,
+    metrics: Option<SocketAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SigningSource {
+    wrapping_key: PathBuf,
 }
 
 struct Version;
@@ -101,7 +109,7 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
     })?;
     let source: Source = serde_saphyr::from_str(text)
         .map_err(|error| SettingsError::Source(format!("{name}: {error}")))?;
-    let Source { version: Version, listen, database, edge_keys, lease } = source;
+    let Source { version: Version, listen, database, edge_keys, lease, signing, metrics } = source;
     Ok(Settings {
         listen: match listen {
             ListenSource::Unix(path) => Listen::Unix(base.join(path)),
@@ -114,6 +122,8 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
             }
         },
         edge_keys: base.join(edge_keys),
+        metrics,
+        wrapping_key: signing.map(|signing| base.join(signing.wrapping_key)),
         lease: resolve_lease(&lease, text, name)?,
     })
 }

@@ -5,6 +5,8 @@
 //! heartbeat locks its session's row only. All times are the database's.
 
 mod administration;
+mod audit;
+mod keys;
 mod leases;
 mod rows;
 

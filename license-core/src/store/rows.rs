@@ -22,13 +22,21 @@ macro_rules! footing_columns {
          coalesce(u.standing, 'active') AS subject_standing"
     };
 }
+/// The columns that `event` reads.
+macro_rules! audit_columns {
+    () => {
+        "id, at, kind, actor, license_id, session_id, detail"
+    };
+}
 /// Defines the readers for one database's kind of row.
 macro_rules! readers {
     ($Row:ty) => {
         use crate::clock::Timestamp;
+        use crate::domain::audit::{Event, Head, Linked};
         use crate::domain::denial::Ending;
         use crate::domain::lease::Session;
         use crate::domain::license::{Footing, Leasing, License, Standing};
+        use crate::store::SealedKey;
         use crate::store::rows::{count, foreign};
         use sqlx::Row as _;
         use uuid::Uuid;
@@ -87,6 +95,48 @@ macro_rules! readers {
             })
         }
 
+        /// Reads a row of `signing_key`.
+        pub(in crate::store) fn signing_key(row: &$Row) -> Result<SealedKey, sqlx::Error> {
+            Ok(SealedKey {
+                generation: row.try_get("generation")?,
+                kid: row.try_get("kid")?,
+                public: row.try_get("public")?,
+                sealed: row.try_get("sealed")?,
+                created_at: time(row, "created_at")?,
+                active_at: time(row, "active_at")?,
+                revoked_at: row
+                    .try_get::<Option<i64>, _>("revoked_at")?
+                    .map(Timestamp::from_column),
+            })
+        }
+
+        /// Reads the columns of `audit_columns`.
+        pub(in crate::store) fn event(row: &$Row) -> Result<Event, sqlx::Error> {
+            Ok(Event {
+                id: row.try_get("id")?,
+                at: row.try_get("at")?,
+                kind: row.try_get("kind")?,
+                actor: row.try_get("actor")?,
+                license: row.try_get("license_id")?,
+                session: row.try_get("session_id")?,
+                detail: row.try_get("detail")?,
+            })
+        }
+
+        /// Reads an event's place.
+        pub(in crate::store) fn head(row: &$Row) -> Result<Head, sqlx::Error> {
+            let hash: Vec<u8> = row.try_get("hash")?;
+            Ok(Head {
+                position: row.try_get("position")?,
+                hash: hash.try_into().map_err(|_| foreign("hash"))?,
+            })
+        }
+
+        /// Reads the columns of `audit_columns` and the event's place.
+        pub(in crate::store) fn linked(row: &$Row) -> Result<Linked, sqlx::Error> {
+            Ok(Linked { event: event(row)?, head: head(row)? })
+        }
+
         fn standing(row: &$Row, column: &'static str) -> Result<Standing, sqlx::Error> {
             Standing::from_column(row.try_get(column)?).ok_or_else(|| foreign(column))
         }
@@ -101,7 +151,7 @@ macro_rules! readers {
     };
 }
 
-pub(super) use {footing_columns, license_columns, readers, session_columns};
+pub(super) use {audit_columns, footing_columns, license_columns, readers, session_columns};
 
 /// Reads a count from a column.
 pub(super) fn count(column: i64) -> Result<u32, Error> {

@@ -4,6 +4,8 @@
 //! answers after the commit. So an acknowledged lease is on disk, and hundreds of heartbeats cost one sync.
 
 mod administration;
+mod audit;
+mod keys;
 mod leases;
 mod rows;
 mod writer;

@@ -64,24 +64,30 @@ impl TestDatabase {
     fn migrate(&self, dir: &Path) {
         let yaml = "version: 1\nlisten: { unix: l.sock }\nedge_keys: edge.jwks\n\
             database: { postgres: { url: env:TEST_URL, owner_url: env:TEST_OWNER_URL } }\n";
-        let config = dir.join("postgres.yaml");
-        std::fs::write(&config, yaml).unwrap();
+        std::fs::write(dir.join("postgres.yaml"), yaml).unwrap();
+        self.command(dir, &["migrate", "--config"], &[]);
+    }
+
+    /// Runs an operator's command and returns what it says.
+    pub(crate) fn admin(&self, dir: &Path, arguments: &[&str]) -> String {
+        self.command(dir, &["admin", "--config"], arguments)
+    }
+
+    fn command(&self, dir: &Path, verb: &[&str], arguments: &[&str]) -> String {
         let url = |user: &str| {
-            self.superuser
-                .clone()
-                .username(user)
-                .password("license-test")
-                .to_url_lossy()
-                .to_string()
+            let login = self.superuser.clone().username(user).password("license-test");
+            login.to_url_lossy().to_string()
         };
         let output = Command::new(env!("CARGO_BIN_EXE_license-core"))
-            .args(["migrate", "--config"])
-            .arg(config)
+            .args(verb)
+            .arg(dir.join("postgres.yaml"))
+            .args(arguments)
             .env("TEST_URL", url("license_test_app"))
             .env("TEST_OWNER_URL", url("license_test_owner"))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Logs in as that role, or as the superuser when it is empty.
@@ -92,6 +98,13 @@ impl TestDatabase {
             self.superuser.clone().username(user).password("license-test")
         };
         options.connect().await.unwrap()
+    }
+
+    pub(crate) async fn now_millis(&self) -> i64 {
+        let mut connection = self.connect_as("").await;
+        let now = sqlx::query_scalar("SELECT now_ms()").fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        now
     }
 
     /// Lets time pass in the database. A service that `runs` meanwhile said so to the last.

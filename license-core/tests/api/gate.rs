@@ -154,3 +154,31 @@ async fn the_key_stands_nowhere_in_the_database() {
     let key = license.key.as_bytes();
     assert!(!bytes.windows(key.len()).any(|window| window == key));
 }
+
+#[tokio::test]
+async fn metrics_count_by_route_and_code_and_hold_nothing_that_a_client_wrote() {
+    let world = World::new().await;
+    let license = world.license("acme", "editor", 1).await;
+    let anna = user("acme", "anna");
+    let got = world.acquire(anna, &license.key, "hardware-7").await;
+    world.heartbeat(anna, got.text("session_id")).await;
+    world.acquire(anna, &license.key, "hardware-8").await.refused(409, "no_seats_available");
+    world
+        .client()
+        .await
+        .send(bare(Method::GET, "/secret-path", b"", &[]))
+        .await
+        .refused(401, "missing_auth");
+    let text = world.running.as_ref().unwrap().metrics();
+    for line in [
+        r#"license_requests_total{code="201",route="/api/v1/license/acquire"} 1"#,
+        r#"license_requests_total{code="200",route="/api/v1/license/sessions/{id}/heartbeat"} 1"#,
+        r#"license_requests_total{code="401",route="none"} 1"#,
+        r#"license_refusals_total{error="no_seats_available"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} not in {text}");
+    }
+    for secret in ["hardware-7", "anna", "acme", "secret-path", got.text("session_id")] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
@@ -25,21 +26,24 @@ pub(crate) const START: u64 = 1_800_000_000_000;
 
 /// A clock that stands still until the test moves it.
 #[derive(Debug)]
-pub(crate) struct ManualClock(AtomicU64);
+pub(crate) struct ManualClock {
+    wall: AtomicU64,
+    uptime: AtomicU64,
+}
 
 impl ManualClock {
     pub(crate) fn at(millis: u64) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(millis)))
-    }
-
-    fn advance_secs(&self, secs: u64) {
-        self.0.fetch_add(secs * 1000, Ordering::SeqCst);
+        Arc::new(Self { wall: AtomicU64::new(millis), uptime: AtomicU64::new(millis) })
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.uptime.load(Ordering::SeqCst))
     }
 }
 
@@ -179,6 +183,8 @@ pub(crate) struct World {
     pub(crate) edge: Edge,
     pub(crate) postgres: Option<TestDatabase>,
     pub(crate) lease: Lease,
+    /// Whether the service signs receipts.
+    pub(crate) signs: bool,
     dir: TempDir,
 }
 
@@ -208,6 +214,7 @@ impl World {
             edge,
             postgres: None,
             lease: Lease::default(),
+            signs: false,
             dir,
         }
     }
@@ -220,12 +227,19 @@ impl World {
         let mut settings =
             Settings::new(database, Listen::Unix(self.socket()), self.path("edge.jwks"));
         settings.lease = self.lease;
+        settings.wrapping_key = self.signs.then(|| self.path("wrapping.key"));
         settings
     }
 
     /// Lets time pass, for the service and for its database.
     pub(crate) async fn advance_secs(&self, secs: u64) {
-        self.clock.advance_secs(secs);
+        self.clock.wall.fetch_add(secs * 1000, Ordering::SeqCst);
+        self.advance_leases_secs(secs).await;
+    }
+
+    /// Lets the time pass by which leases live, but not that of assertions.
+    pub(crate) async fn advance_leases_secs(&self, secs: u64) {
+        self.clock.uptime.fetch_add(secs * 1000, Ordering::SeqCst);
         if let Some(postgres) = &self.postgres {
             postgres.advance_secs(secs, self.running.is_some()).await;
         }
@@ -237,6 +251,19 @@ impl World {
 
     pub(crate) async fn stop(&mut self) {
         self.running.take().unwrap().shutdown().await;
+    }
+
+    /// Returns the time by which leases live, as answers write it.
+    pub(crate) async fn database_now(&self) -> String {
+        let millis = match &self.postgres {
+            Some(postgres) => postgres.now_millis().await,
+            None => i64::try_from(self.clock.uptime().as_millis()).unwrap(),
+        };
+        format!("{:.3}", jiff::Timestamp::from_millisecond(millis).unwrap())
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

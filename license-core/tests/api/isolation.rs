@@ -7,11 +7,12 @@ use license_core::{OpenError, Service, StartError};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 const APP: &str = "license_test_app";
-const TENANT_TABLES: [(&str, &str); 4] = [
+const TENANT_TABLES: [(&str, &str); 5] = [
     ("tenant", "id"),
     ("subject", "tenant_id"),
     ("license", "tenant_id"),
     ("session", "tenant_id"),
+    ("audit_event", "tenant_id"),
 ];
 
 /// Two tenants with a row in every table.
@@ -48,7 +49,7 @@ async fn every_table_with_rows_of_tenants_forces_row_level_security() {
     let mut guarded = 0;
     for table in &tables {
         let name: String = table.get("name");
-        if ["_sqlx_migrations", "memory", "test_clock"].contains(&name.as_str()) {
+        if ["_sqlx_migrations", "memory", "signing_key", "test_clock"].contains(&name.as_str()) {
             continue;
         }
         assert!(table.get::<bool, _>("forced"), "{name}");
@@ -77,9 +78,9 @@ async fn with_no_tenant_set_there_is_nothing_to_see_or_write() {
             let touched =
                 sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET {column} = {column}")))
                     .execute(&mut app)
-                    .await
-                    .unwrap();
-            assert_eq!(touched.rows_affected(), 0);
+                    .await;
+            // No row to touch, or not even the right to.
+            assert_eq!(touched.map_or(0, |touched| touched.rows_affected()), 0);
         }
         assert!(
             sqlx::query("INSERT INTO tenant VALUES ('x', 'active', 0)")
@@ -104,16 +105,15 @@ async fn a_tenant_sees_and_touches_its_own_rows_alone() {
     let mut app = world.postgres.as_ref().unwrap().connect_as(APP).await;
     run(&mut app, "SET app.tenant_id = 'acme'").await;
     for (table, column) in TENANT_TABLES {
-        assert_eq!(count(&mut app, format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
+        assert!(count(&mut app, format!("SELECT count(*) FROM {table}")).await > 0, "{table}");
         let foreign = format!("SELECT count(*) FROM {table} WHERE {column} <> 'acme'");
         assert_eq!(count(&mut app, foreign).await, 0, "{table}");
         let touched = sqlx::query(AssertSqlSafe(format!(
             "UPDATE {table} SET {column} = {column} WHERE {column} = 'other'"
         )))
         .execute(&mut app)
-        .await
-        .unwrap();
-        assert_eq!(touched.rows_affected(), 0, "{table}");
+        .await;
+        assert_eq!(touched.map_or(0, |touched| touched.rows_affected()), 0, "{table}");
         // No row can be given to another tenant, and none deleted.
         for statement in [
             format!("UPDATE {table} SET {column} = 'other'"),

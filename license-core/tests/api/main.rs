@@ -7,10 +7,14 @@
     reason = "a harness fails the test where it stands, and says what it skips"
 )]
 
+mod audit;
 mod bad_input;
 mod cluster;
 mod gate;
 mod harness;
 mod isolation;
+mod load;
 mod process;
+mod races;
+mod receipts;
 mod seats;

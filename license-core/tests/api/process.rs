@@ -9,25 +9,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
-struct Machine {
+pub(crate) struct Machine {
     dir: TempDir,
     edge: Edge,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with("")
+    }
+
+    /// A machine whose settings say this too.
+    pub(crate) fn with(more: &str) -> Self {
         let (dir, edge) = (tempfile::tempdir().unwrap(), Edge::new());
         std::fs::write(dir.path().join("edge.jwks"), edge.jwks()).unwrap();
         let yaml = "version: 1\nlisten: { unix: l.sock }\ndatabase: { sqlite: l.db }\nedge_keys: edge.jwks\n";
-        std::fs::write(dir.path().join("license.yaml"), yaml).unwrap();
+        std::fs::write(dir.path().join("license.yaml"), format!("{yaml}{more}")).unwrap();
         Self { dir, edge }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.path("l.sock")).await
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn admin(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn admin(&self, arguments: &[&str]) -> Output {
         program()
             .arg("admin")
             .arg("--config")
@@ -37,14 +46,14 @@ impl Machine {
             .unwrap()
     }
 
-    fn said(&self, arguments: &[&str]) -> String {
+    pub(crate) fn said(&self, arguments: &[&str]) -> String {
         let output = self.admin(arguments);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts the service and waits for the line that says it serves.
-    fn serve(&self) -> Child {
+    pub(crate) fn serve(&self) -> Child {
         let mut child = program()
             .arg("serve")
             .arg("--config")
@@ -59,7 +68,7 @@ impl Machine {
         child
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         client: &mut Client,
         method: &str,
@@ -81,7 +90,7 @@ impl Machine {
         Ok((answer.status.as_u16(), answer.body))
     }
 
-    fn license(&self, seats: &str) -> String {
+    pub(crate) fn license(&self, seats: &str) -> String {
         self.said(&["tenant", "create", "acme"]);
         let said = self.said(&[
             "license",

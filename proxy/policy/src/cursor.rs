@@ -372,6 +372,9 @@ fn hit(policy: &Policy, rule: &Rule, facts: Facts<'_, '_>) -> Hit {
             });
         }
     }
+    if facts.found.gave_up {
+        event = EventKind::WafLimit;
+    }
     Hit {
         policy: Arc::clone(&policy.name),
         priority: rule.priority,

@@ -4,6 +4,7 @@ mod cursor;
 mod language;
 mod rates;
 mod request;
+mod shipped;
 mod waf;
 
 use std::collections::BTreeMap;
@@ -33,11 +34,11 @@ impl WafRules for Marker {
         Some(1)
     }
 
-    fn signatures(&self, category: &str) -> Vec<Signature> {
+    fn signatures(&self, set: &WafSet) -> Vec<Signature> {
         let of = |base: u32| {
             (1..=4).map(move |level| Signature { id: base + u32::from(level), level }).collect()
         };
-        match category {
+        match set.category {
             "sqli" => of(942_000),
             "xss" => of(941_000),
             "scannerdetection" => of(913_000),
@@ -50,7 +51,11 @@ impl WafRules for Marker {
     }
 
     fn begin(&self, head: &RequestHead<'_>) -> Box<dyn WafRun> {
-        let mut run = MarkerRun { matches: Vec::new(), bodies: 0 };
+        let mut run = MarkerRun {
+            matches: Vec::new(),
+            gave_up: memchr::memmem::find(head.uri, b"give-up").is_some(),
+            bodies: 0,
+        };
         run.look(head.uri, WafField::Uri, b"");
         for pair in head.query.split(|byte| *byte == b'&') {
             let mut parts = pair.splitn(2, |byte| *byte == b'=');
@@ -67,6 +72,7 @@ impl WafRules for Marker {
 #[derive(Debug)]
 struct MarkerRun {
     matches: Vec<WafMatch>,
+    gave_up: bool,
     bodies: usize,
 }
 
@@ -98,6 +104,10 @@ impl WafRun for MarkerRun {
 
     fn matches(&self) -> &[WafMatch] {
         &self.matches
+    }
+
+    fn gave_up(&self) -> bool {
+        self.gave_up
     }
 }
 

@@ -238,6 +238,8 @@ pub enum EventKind {
     GeoBlock,
     /// `ip_block`
     IpBlock,
+    /// `waf_limit`: more than the WAF inspects.
+    WafLimit,
     /// `policy_deny`: any other rule.
     PolicyDeny,
 }
@@ -261,6 +263,7 @@ impl EventKind {
         Self::Ban,
         Self::GeoBlock,
         Self::IpBlock,
+        Self::WafLimit,
         Self::PolicyDeny,
     ];
 
@@ -284,6 +287,7 @@ impl EventKind {
             Self::Ban => "ban",
             Self::GeoBlock => "geo_block",
             Self::IpBlock => "ip_block",
+            Self::WafLimit => "waf_limit",
             Self::PolicyDeny => "policy_deny",
         }
     }

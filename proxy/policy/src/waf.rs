@@ -3,6 +3,8 @@
 //! Inspect once, ask many: one run per rule set and request collects every match of every rule that is loaded,
 //! refusing nothing; each `evaluatePreconfiguredWaf` is a question to what was collected.
 
+mod rule_set;
+
 use std::fmt::Debug;
 
 use portcullis_config::expr::WafSet;
@@ -14,8 +16,8 @@ pub trait WafRules: Debug + Send + Sync {
     /// Says how well it serves a set: `None` not at all, else higher is closer (the same version before another).
     fn serves(&self, set: &WafSet) -> Option<u8>;
 
-    /// Returns the signatures of a category, in Cloud Armor's word, with their levels.
-    fn signatures(&self, category: &str) -> Vec<Signature>;
+    /// Returns the signatures of a preconfigured set, with their levels.
+    fn signatures(&self, set: &WafSet) -> Vec<Signature>;
 
     /// Returns the highest level that is loaded.
     fn level(&self) -> u8;
@@ -40,6 +42,10 @@ pub trait WafRun: Debug + Send + Sync {
 
     /// Returns what matched so far.
     fn matches(&self) -> &[WafMatch];
+
+    /// Whether a limit kept it from inspecting everything. Every question is answered with yes then: what could not be
+    /// inspected is not let through.
+    fn gave_up(&self) -> bool;
 }
 
 /// One rule's match of one field.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::socket::{Target, ask};
-use super::{Done, Failed, say, say_json, table};
+use super::{Done, say, say_json, table};
 use crate::admin::{AddBan, BanView};
 
 #[derive(Subcommand, Debug)]

@@ -63,7 +63,7 @@ fn load_one(reference: &CertificateRef, sources: &mut Sources) -> Option<Arc<Cer
     match build(reference, &chain?, secret?.expose()) {
         Ok(key) => Some(Arc::new(key)),
         Err(problem) => {
-            sources.problems.push(problem);
+            sources.report(problem, &reference.cert);
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_config::Config;
+use portcullis_config::{Config, Diagnostic};
 
 use super::sources::Sources;
 use crate::geo::Country;
@@ -16,7 +16,9 @@ pub(super) fn load(config: &Config, sources: &mut Sources) -> Option<Arc<Country
         Err(error) => {
             let message =
                 format!("the country database `{}` cannot be used: {error}", path.display());
-            sources.error("geo-invalid", message, "give a country or city database, uncompressed");
+            let problem = Diagnostic::error("geo-invalid", message);
+            let help = "give a country or city database, uncompressed";
+            sources.report(problem.help(help), path);
             None
         }
     }

@@ -29,14 +29,15 @@ fn load_one(name: &str, provider: &Provider, sources: &mut Sources) -> Option<Ve
                 let id = key.kid.as_deref().unwrap_or("without id");
                 let message =
                     format!("the key `{id}` in `{}` is not used: {}", path.display(), key.why);
-                sources.problems.push(Diagnostic::warning("key-skipped", message));
+                sources.report(Diagnostic::warning("key-skipped", message), path);
             }
             Some(verifier)
         }
         Err(error) => {
             let message =
                 format!("the keys of the provider `{name}` in `{}`: {error}", path.display());
-            sources.error("provider-keys-invalid", message, "give the issuer's public keys");
+            let problem = Diagnostic::error("provider-keys-invalid", message);
+            sources.report(problem.help("give the issuer's public keys"), path);
             None
         }
     }

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use portcullis_config::model::Places;
 use portcullis_config::secret::Secret;
-use portcullis_config::{Diagnostic, SecretRef};
+use portcullis_config::{Diagnostic, Loaded, SecretRef, SourceFile};
 
 /// The largest file that is read: a country database is far below it.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -15,13 +16,20 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 pub(super) struct Sources {
     digest: Context,
     files: Vec<PathBuf>,
+    /// Where the configuration names each file.
+    places: Places,
     /// Errors and warnings so far.
     pub(super) problems: Vec<Diagnostic>,
 }
 
 impl Sources {
-    pub(super) fn new(problems: Vec<Diagnostic>, files: Vec<PathBuf>) -> Self {
-        Self { digest: Context::new(&SHA256), files, problems }
+    pub(super) fn new(loaded: &Loaded) -> Self {
+        Self {
+            digest: Context::new(&SHA256),
+            files: loaded.files.clone(),
+            places: loaded.config.places.clone(),
+            problems: loaded.warnings.clone(),
+        }
     }
 
     /// Reads a file. `what` says what it is for, such as "the certificate"; a failure is reported and gives `None`.
@@ -33,7 +41,23 @@ impl Sources {
                 Some(bytes)
             }
             Err(error) => {
-                self.problems.push(unreadable(what, path, &error));
+                self.report(unreadable(what, path, &error), path);
+                None
+            }
+        }
+    }
+
+    /// Reads a text file; one that is not UTF-8 is reported like one that cannot be read.
+    pub(super) fn read_text(&mut self, what: &str, path: &Path) -> Option<SourceFile> {
+        let bytes = self.read(what, path)?;
+        let name = path.display().to_string();
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(SourceFile::new(name, text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let message = format!("{what} `{name}` is not UTF-8 (byte {at})");
+                let problem = Diagnostic::error("file-unreadable", message);
+                self.report(problem.help("save it as UTF-8"), path);
                 None
             }
         }
@@ -53,7 +77,8 @@ impl Sources {
                 let message = format!("{what}: {error}");
                 let help =
                     "give a file of mode 0600 that this user owns, or `env:` or `credential:`";
-                self.problems.push(Diagnostic::error("secret-unreadable", message).help(help));
+                let problem = Diagnostic::error("secret-unreadable", message).help(help);
+                self.report(problem, &secret.path().unwrap_or_default());
                 None
             }
         }
@@ -74,9 +99,9 @@ impl Sources {
         }
     }
 
-    /// Reports a problem that stops the load.
-    pub(super) fn error(&mut self, code: &'static str, message: String, help: &str) {
-        self.problems.push(Diagnostic::error(code, message).help(help));
+    /// Reports a problem with `path`, where the configuration names it.
+    pub(super) fn report(&mut self, problem: Diagnostic, path: &Path) {
+        self.problems.push(self.places.placed(problem, path));
     }
 
     /// Returns the fingerprint in hex, the files, and the problems.
@@ -121,14 +146,21 @@ fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
 mod tests {
     use super::*;
 
+    fn loaded() -> Loaded {
+        let mut loaded = portcullis_config::embedded_default(Path::new("data")).unwrap();
+        loaded.warnings.clear();
+        loaded
+    }
+
     #[test]
     fn a_file_that_cannot_be_read_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let mut sources = Sources::new(Vec::new(), Vec::new());
+        let mut sources = Sources::new(&loaded());
         assert!(sources.read("the list", &dir.path().join("none.txt")).is_none());
         assert!(sources.read("the list", dir.path()).is_none());
         let (_, files, problems) = sources.finish();
-        assert_eq!((files.len(), problems.len()), (2, 2));
+        assert!(files.ends_with(&[dir.path().join("none.txt"), dir.path().to_owned()]));
+        assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].message.contains("none.txt` cannot be read: entity not found"));
         assert!(problems[0].help.as_deref().unwrap().contains("create the file"));
         assert!(problems[1].message.contains("is a directory"));
@@ -137,7 +169,7 @@ mod tests {
     #[test]
     fn the_fingerprint_follows_names_and_contents() {
         let fingerprint = |parts: &[(&str, &str)]| {
-            let mut sources = Sources::new(Vec::new(), Vec::new());
+            let mut sources = Sources::new(&loaded());
             parts.iter().for_each(|(name, text)| sources.hash(name.as_bytes(), text.as_bytes()));
             sources.finish().0
         };

@@ -52,7 +52,7 @@ pub fn tour(tour: &Tour<'_>) -> String {
         ),
         (
             format!("{curl} -w '\\n%{{http_code}}\\n' -X DELETE {auth} {session}"),
-            "200: the seat is free".to_owned(),
+            "204: the seat is free".to_owned(),
         ),
         (
             format!("{curl} -w '\\n%{{http_code}}\\n' '{base}/health?id=1%27%20OR%20%271%27=%271'"),
@@ -62,7 +62,7 @@ pub fn tour(tour: &Tour<'_>) -> String {
             format!(
                 "for i in $(seq 101); do {curl} -o /dev/null -w '%{{http_code}}\\n' {base}/health; done | sort | uniq -c"
             ),
-            "200 up to the hundredth request of this minute (the ones above count too), then 429: banned for 600 s".to_owned(),
+            "200 for the first 100 of a minute without a token (the injection above is one of them), then 429: banned for 600 s".to_owned(),
         ),
         (format!("{program} ban ls --socket {socket}"), "the ban of 127.0.0.1".to_owned()),
         (

@@ -16,6 +16,7 @@ use super::permits::Permits;
 use super::{Deadlines, Running, open, redirect, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
+use crate::upstream::{Turns, probe_forever};
 
 /// A listener that holds its port and does not serve yet.
 #[derive(Debug)]
@@ -91,7 +92,8 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     tls::install_provider();
     let limits = shared.snapshot.load().config.limits.clone();
     let (stop, stopping) = watch::channel(false);
-    let proxy = gate::proxy(&shared, &limits);
+    let turns = Arc::new(Turns::default());
+    let proxy = gate::proxy(&shared, &limits, &turns);
     let https_port = bound
         .iter()
         .find(|one| matches!(one.kind, ListenerKind::Tls(_)))
@@ -109,6 +111,11 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     });
     let addresses = bound.iter().map(Bound::local_addr).collect();
     let mut listeners = JoinSet::new();
+    let probing = probe_forever(Arc::clone(&edge.shared), turns, stopping.clone());
+    listeners.spawn(async move {
+        probing.await;
+        JoinSet::new()
+    });
     for one in bound {
         let manner = Arc::new(match &one.kind {
             ListenerKind::Tls(tls) => {

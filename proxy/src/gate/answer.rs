@@ -29,7 +29,10 @@ pub(super) async fn refuse(
     refusal: &Refusal,
 ) -> pingora::Result<()> {
     let keeps = !refusal.closes && body::can_drain(session);
-    if !keeps {
+    if keeps {
+        // The rest of the body is read behind the answer, so the connection need not be closed for it.
+        session.set_close_on_response_before_downstream_finish(false);
+    } else {
         session.set_keepalive(None);
     }
     let has_body = session.req_header().method != Method::HEAD;

@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, TE, TRANSF
 use http::{HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use portcullis_config::model::Backend;
+use portcullis_identity::headers::{is_forwarding, is_reserved};
 
 use super::answer::REQUEST_ID;
 use super::client_address::Client;
@@ -125,42 +126,22 @@ fn chain(client: &Client) -> String {
     text
 }
 
-/// Headers by which a client could claim to be somebody, or to come from somewhere; ours take their place.
-const CLAIMS: &[&str] = &[
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "x-request-id",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
-];
-
 /// Takes away every header that only the edge may set, in every spelling that some server reads as the same name.
 fn strip(head: &mut RequestHeader) {
     head.remove_header(&EXPECT);
     head.remove_header(&TE);
-    let claims = |name: &HeaderName| {
-        let folded = fold(name.as_str());
-        CLAIMS.contains(&folded.as_str()) || folded.starts_with("x-edge-")
+    let is_claim = |name: &&HeaderName| {
+        let name = name.as_str().as_bytes();
+        is_reserved(name) || is_forwarding(name) || ALSO.contains(&name)
     };
-    let named: Vec<HeaderName> = head.headers.keys().filter(|name| claims(name)).cloned().collect();
+    let named: Vec<HeaderName> = head.headers.keys().filter(is_claim).cloned().collect();
     for name in named {
         head.remove_header(&name);
     }
 }
 
-/// `X_Real.IP` and `x-real-ip` are one name to a CGI-like server.
-fn fold(name: &str) -> String {
-    let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    name.chars().map(fold).collect()
-}
+/// A client's own id would be taken for ours.
+const ALSO: &[&[u8]] = &[b"x-request-id"];
 
 #[cfg(test)]
 mod tests {

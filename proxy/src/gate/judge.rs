@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pingora::proxy::Session;
-use portcullis_config::model::{BodyPlan, Oversize, RouteAction};
+use portcullis_config::model::RouteAction;
 
-use super::body::{self, Held, Reading};
+use super::body::Held;
+use super::decide::Demands;
 use super::forward::Forward;
 use super::refusal::Refusal;
 use super::work::Work;
-use super::{Gate, routing, sanity};
+use super::{Gate, decide, inward, routing, sanity};
 use crate::reason::Reason;
 
 /// How an admitted request goes on.
@@ -33,20 +34,32 @@ pub(super) async fn judge(
     let target = sanity::check(session.req_header(), raw.as_deref(), limits)?;
     let entry = routing::find(&snapshot, &work.connection, &target)?;
     work.entry = Some(Arc::clone(&entry));
-    let (backend, plan) = match &entry.route.action {
-        RouteAction::Forward { backend, body, .. } => (backend, body),
+    let (backend, identity, body) = match &entry.route.action {
+        RouteAction::Forward { backend, identity, body, policy: _ } => (backend, identity, body),
         RouteAction::Redirect { status, to } => return Err(redirect(status.code(), to)),
     };
     let upstream = gate.turns.of(&snapshot).get(backend);
-    let upstream = upstream
-        .ok_or_else(|| Refusal::because(Reason::Internal, "the route's backend is not there"))?;
-    let held = read_body(gate, session, work, plan, upstream.backend.assertion).await?;
-    let bytes = held.as_ref().map(|held| held.bytes.clone());
+    let upstream = upstream.ok_or_else(|| absent("the route's backend is not there"))?;
+    let policy = match &entry.policy {
+        Some(id) => Some(
+            snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?,
+        ),
+        None => None,
+    };
+    let demands = Demands { policy, identity, body, is_asserted: upstream.backend.assertion };
+    let admitted = decide::decide(gate, session, work, &target, &demands).await?;
+    let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
+    let bytes = admitted.held.as_ref().map(|held| held.bytes.clone());
     let forward =
-        Forward::new(work.id.clone(), target, work.client.clone(), upstream, bytes, Vec::new());
+        Forward::new(work.id.clone(), target, work.client.clone(), upstream, bytes, added);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
-    Ok(pass(session, forward, held))
+    Ok(pass(session, forward, admitted.held))
+}
+
+/// The snapshot is compiled whole, so this is a defect of ours.
+fn absent(what: &'static str) -> Refusal {
+    Refusal::because(Reason::Internal, what)
 }
 
 fn redirect(status: u16, to: &str) -> Refusal {
@@ -55,40 +68,6 @@ fn redirect(status: u16, to: &str) -> Refusal {
         location: Some(to.to_owned()),
         ..Refusal::of(Reason::RedirectedByPolicy)
     }
-}
-
-/// Reads the body as the route's plan says; `None` if it is passed on unread or there is none.
-async fn read_body(
-    gate: &Gate,
-    session: &mut Session,
-    work: &mut Work,
-    plan: &BodyPlan,
-    is_asserted: bool,
-) -> Result<Option<Held>, Refusal> {
-    if session.is_body_empty() {
-        return Ok(None);
-    }
-    let snapshot = Arc::clone(&work.snapshot);
-    let limits = &snapshot.config.limits;
-    let reading = match plan {
-        BodyPlan::Inspect { limit, inspect, oversize } => {
-            let limit = if *oversize == Oversize::Deny { (*limit).min(*inspect) } else { *limit };
-            Reading { limit, is_inspected: true, limits }
-        }
-        // The assertion is over the body's hash, so the body must be here before it.
-        BodyPlan::Skip if is_asserted => {
-            Reading { limit: limits.body_bytes, is_inspected: false, limits }
-        }
-        BodyPlan::Skip => {
-            if body::declared_length(session).is_some_and(|length| length > limits.body_bytes) {
-                return Err(Refusal::of(Reason::BodyTooLarge));
-            }
-            work.passing_max = Some(limits.body_bytes);
-            return Ok(None);
-        }
-        BodyPlan::Stream => return Ok(None),
-    };
-    body::hold(session, reading, &gate.budget).await.map(Some)
 }
 
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.

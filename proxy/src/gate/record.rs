@@ -8,9 +8,10 @@ use pingora::proxy::Session;
 use portcullis_config::Timestamp;
 
 use super::refusal::Refusal;
+use super::verdict;
 use super::work::Work;
 use crate::edge::Connection;
-use crate::log::{ClientRecord, RequestRecord, UpstreamRecord};
+use crate::log::{ClientRecord, IdentityRecord, RequestRecord, UpstreamRecord};
 use crate::shared::Shared;
 
 /// Logs and counts a finished request.
@@ -22,6 +23,14 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
     if let Some(refusal) = &refusal {
         shared.metrics.refused(refusal.reason);
     }
+    if let Some(verdict) = &work.verdict {
+        verdict::count(shared, work, verdict, status);
+    }
+    let identity = work.identity.as_ref().map(|identity| IdentityRecord {
+        provider: identity.provider.clone(),
+        subject: identity.subject.clone(),
+        tenant: identity.tenant.clone(),
+    });
     let forward = work.forward.as_ref();
     let upstream = forward.and_then(|forward| {
         Some(UpstreamRecord { backend: forward.upstream.id.to_string(), server: forward.server()? })
@@ -31,7 +40,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         request_id: work.id.clone(),
         generation: work.snapshot.generation,
         server: Some(work.connection.server),
-        client: client(work.client.address, work.connection.peer),
+        client: client(work.client.address, work.connection.peer, verdict::region(work)),
         method: work.asked.method.clone(),
         scheme: "https",
         host: work.asked.host.clone(),
@@ -47,10 +56,13 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         detail: refusal.and_then(|refusal| refusal.detail).map(Into::into),
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
         upstream,
-        identity: None,
-        enforced: None,
-        previews: Vec::new(),
-        inspected_body_bytes: 0,
+        identity,
+        enforced: work.verdict.as_deref().map(verdict::enforced),
+        previews: work.verdict.as_deref().map(verdict::previews).unwrap_or_default(),
+        inspected_body_bytes: work
+            .verdict
+            .as_ref()
+            .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
         tls: Some(work.connection.tls_version),
     });
 }
@@ -70,7 +82,7 @@ pub(super) fn malformed(
         request_id: id.to_owned(),
         generation: shared.snapshot.load().generation,
         server: Some(connection.server),
-        client: client(connection.peer.ip(), connection.peer),
+        client: client(connection.peer.ip(), connection.peer, String::new()),
         method: Bytes::new(),
         scheme: "https",
         host: Bytes::new(),
@@ -94,13 +106,6 @@ pub(super) fn malformed(
     });
 }
 
-fn client(address: std::net::IpAddr, peer: SocketAddr) -> ClientRecord {
-    ClientRecord {
-        address,
-        peer,
-        region_code: String::new(),
-        asn: 0,
-        ja3: String::new(),
-        ja4: String::new(),
-    }
+fn client(address: std::net::IpAddr, peer: SocketAddr, region_code: String) -> ClientRecord {
+    ClientRecord { address, peer, region_code, asn: 0, ja3: String::new(), ja4: String::new() }
 }

@@ -9,6 +9,8 @@ use http::{HeaderMap, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use portcullis_config::Timestamp;
+use portcullis_identity::Identity;
+use portcullis_policy::Verdict;
 
 use super::answer;
 use super::client_address::{Client, client};
@@ -51,6 +53,10 @@ pub(crate) struct Work {
     pub(super) asked: Asked,
     /// The route that was found.
     pub(super) entry: Option<Arc<RouteEntry>>,
+    /// What the policy decided.
+    pub(super) verdict: Option<Box<Verdict>>,
+    /// Who calls, where the route asks.
+    pub(super) identity: Option<Arc<Identity>>,
     /// Why it was refused.
     pub(super) refusal: Option<Refusal>,
     /// How it is forwarded.
@@ -101,6 +107,8 @@ impl Work {
             begun_monotonic: shared.clock.monotonic(),
             asked: Asked::of(head),
             entry: None,
+            verdict: None,
+            identity: None,
             refusal: None,
             forward: None,
             passing_max: None,

@@ -46,6 +46,28 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("policies: { ", "policies: { q: { file: q.yaml }, ", &["unused"]),
     ("backends: { ", "license: { embedded: true }\nbackends: { ", &["unused"]),
     ("[10.0.0.1:80]", "[embedded]", &["license-not-embedded"]),
+    ("/run/p.sock }", "/run/p.sock, metrics: 0.0.0.0:443 }", &["duplicate", "metrics-open"]),
+    (
+        "[10.0.0.1:80], policy: p, assertion: true } }\n",
+        "[embedded], policy: p } }\nlicense: { embedded: true, socket: /run/p.sock }\n",
+        &["duplicate"],
+    ),
+    (
+        "[10.0.0.1:80], policy: p, assertion: true } }\n",
+        "[embedded], policy: p } }\nlicense: { embedded: true, socket: /run/q.sock }\n",
+        &[],
+    ),
+    (
+        "tls: { certificates: [{ cert: file:a, key: file:b }] }",
+        "redirect_to_https: 308",
+        &["no-tls"],
+    ),
+    (
+        "identity: none }\n",
+        "identity: none, body: { limit: 2MiB } }\nlimits: { body_buffer: 1MiB }\n",
+        &["out-of-range"],
+    ),
+    ("identity: none }\n", "identity: none, body: { limit: 1MiB } }\n", &[]),
 ];
 
 /// The codes of every problem that the cases bring.

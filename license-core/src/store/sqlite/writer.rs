@@ -110,16 +110,17 @@ async fn batch(
 ) -> Result<Vec<Acknowledge>, sqlx::Error> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let now = clock.now();
+    // First: the audit trail reads its time from here.
+    sqlx::query("UPDATE memory SET value = max(value, ?1) WHERE name = 'alive_at'")
+        .bind(now.to_column())
+        .execute(&mut *connection)
+        .await?;
     let mut acknowledgements = vec![first(connection, now).await?];
     while acknowledgements.len() < BATCH_JOBS_MAX
         && let Ok(job) = jobs.try_recv()
     {
         acknowledgements.push(job(connection, now).await?);
     }
-    sqlx::query("UPDATE memory SET value = max(value, ?1) WHERE name = 'alive_at'")
-        .bind(now.to_column())
-        .execute(&mut *connection)
-        .await?;
     sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok(acknowledgements)
 }

@@ -37,7 +37,7 @@ impl Compiler<'_> {
     pub(super) fn question(&mut self, call: &WafCall, at: Context<'_>) -> Option<usize> {
         let waf = self.waf(call, at)?;
         let signatures =
-            self.wafs.get(waf).map(|waf| waf.signatures(call.set.category)).unwrap_or_default();
+            self.wafs.get(waf).map(|waf| waf.signatures(&call.set)).unwrap_or_default();
         if signatures.is_empty() {
             self.nothing_served(call, at);
         }
@@ -63,7 +63,7 @@ impl Compiler<'_> {
                 SetVersion::Crs30 | SetVersion::Crs33 | SetVersion::Crs422 => {
                     format!("owasp-crs-{}-id", call.set.version.in_signature()).into()
                 }
-                SetVersion::Core => "core-id".into(),
+                SetVersion::Core => "portcullis-core-id".into(),
             },
             id_suffix: call.set.category,
             event: EventKind::of_category(call.set.category),

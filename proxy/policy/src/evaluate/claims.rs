@@ -15,8 +15,6 @@ pub(crate) fn claim<'c>(claims: &'c Map<String, Value>, path: &[String]) -> Opti
 /// Returns `license_key` of a JSON object. The body is under the inspection limit, which bounds the work.
 pub(crate) fn license_key(body: &[u8]) -> Option<String> {
     let mut parsed: Map<String, Value> = serde_json::from_slice(body).ok()?;
-    match parsed.remove("license_key")? {
-        Value::String(key) if !key.is_empty() => Some(key),
-        _ => None, // a foreign enum: only a text is a key
-    }
+    let found = parsed.remove("license_key")?;
+    found.as_str().filter(|key| !key.is_empty()).map(str::to_owned)
 }

@@ -54,6 +54,8 @@ pub(crate) struct Run {
 /// What a rule's evaluation found, for its log entry.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    /// Whether a question was answered with yes because its run gave up.
+    pub(crate) gave_up: bool,
     /// The questions that were answered with yes.
     pub(crate) questions: Vec<usize>,
     pub(crate) address_groups: Vec<Arc<str>>,
@@ -81,7 +83,9 @@ impl<'f> Facts<'f, '_> {
         let head = self.head;
         let Some(run) = self.run(question.waf) else { return Truth::Error };
         let saw_body = run.saw_body;
-        if !is_match(question, run.run.matches(), head) {
+        if run.run.gave_up() {
+            self.found.gave_up = true;
+        } else if !is_match(question, run.run.matches(), head) {
             return if saw_body { Truth::False } else { Truth::Needs(Need::Body) };
         }
         if !self.found.questions.contains(&number) {
@@ -244,7 +248,7 @@ fn apply(function: Function, value: Value<'_>) -> Result<Value<'_>, Stop> {
         Function::Size => value.size().map(Value::Int),
         Function::Int => value.to_int().map(Value::Int),
         Function::Double => value.to_double().map(Value::Double),
-        Function::String => value.to_text(),
+        Function::String => value.write(),
         // The compiler makes conditions of these.
         Function::Contains | Function::StartsWith | Function::EndsWith => Err(Stop::Error),
     }

@@ -86,7 +86,7 @@ fn text<'f>(
         key.push_address(address);
         return Ok(true);
     }
-    match value.to_text().and_then(Value::into_text) {
+    match value.write().and_then(Value::into_text) {
         Ok(text) if empty_counts || !text.is_empty() => {
             key.push_text(&text);
             Ok(true)

@@ -181,7 +181,7 @@ impl<'v> Value<'v> {
     }
 
     /// `string(…)`.
-    pub(crate) fn to_text(self) -> Result<Self, Stop> {
+    pub(crate) fn write(self) -> Result<Self, Stop> {
         let written = match &self {
             Self::Int(value) => value.to_string(),
             Self::Bool(value) => value.to_string(),

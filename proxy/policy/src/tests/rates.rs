@@ -64,7 +64,7 @@ fn a_ban_holds_for_its_time_and_one_address() {
     assert!(
         request.through(&policy, &state, NOON.plus(Duration::from_secs(600))).0.decision.passes()
     );
-    assert!(request.clone().from("192.0.2.2").through(&policy, &state, NOON).0.decision.passes());
+    assert!(request.from("192.0.2.2").through(&policy, &state, NOON).0.decision.passes());
 }
 
 #[test]

@@ -116,3 +116,14 @@ fn the_log_names_every_signature_and_the_first_field() {
         (&b"attack-942001"[..], 3, 13)
     );
 }
+
+#[test]
+fn what_could_not_be_inspected_is_refused() {
+    let waf = rule(1, "deny(403)", "evaluatePreconfiguredWaf('sqli-v33-stable')");
+    let found = verdict(&waf, &Request::get("/?give-up"));
+    assert_eq!(
+        (found.decision, found.security_event),
+        (Decision::Deny { status: 403 }, Some(EventKind::WafLimit))
+    );
+    assert_eq!(verdict(&waf, &Request::get("/?go-on")).decision, Decision::Allow);
+}
