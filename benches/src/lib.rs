@@ -1,1 +1,13 @@
 //! Benches, each with its peer in the same run.
+//!
+//! A bench states its question and its input, prints a table, and with `--record` writes it to `benches/record/`.
+//! Without `--bench` (as under `cargo test`) every bench makes one short pass, so that CI knows that it runs.
+
+pub mod machine;
+pub mod mode;
+pub mod nginx;
+pub mod process;
+pub mod record;
+pub mod request_file;
+pub mod rule_files;
+pub mod wrk;

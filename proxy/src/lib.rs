@@ -1,1 +1,28 @@
 //! The shell around the pure crates: sockets, TLS, files, signals, the clock, the admin socket.
+//!
+//! One function, `compile`, turns what the operator wrote into a [`Snapshot`](snapshot::Snapshot);
+//! start-up, `check` and reload all call it. One [`Shared`](shared::Shared) per process holds the published snapshot
+//! and everything that outlives it: counters and bans, the clock, metrics, logs.
+
+pub mod admin;
+mod atomic_file;
+pub mod audit;
+pub mod bans;
+pub mod cli;
+pub mod clock;
+pub mod compile;
+pub mod dev;
+pub mod edge;
+pub mod exposition;
+mod gate;
+pub mod geo;
+pub mod log;
+pub mod metrics;
+pub mod origin;
+pub mod reason;
+pub mod reload;
+pub mod router;
+pub mod run;
+pub mod shared;
+pub mod snapshot;
+mod upstream;

@@ -1,1 +1,53 @@
-//! The end-to-end harness.
+//! The end-to-end harness: an edge in process, an origin that records, raw clients.
+//!
+//! One edge per test, on a port that the system chooses, with a clock that the test moves. Nothing sleeps: a wait is
+//! always for an event, under a bound that fails the test.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use portcullis_tests::{Edge, Origin};
+//!
+//! let origin = Origin::start().await;
+//! let edge = Edge::builder(&origin).start().await;
+//! let answer = edge.get("/").await;
+//! assert_eq!(answer.status, 200);
+//! assert_eq!(origin.seen().len(), 1);
+//! # }
+//! ```
+
+mod answer;
+mod builder;
+mod certificate;
+mod client;
+mod edge;
+mod h2_client;
+mod license;
+mod origin;
+mod token;
+
+use std::time::Duration;
+
+pub use answer::Answer;
+pub use builder::{BuildError, Builder};
+pub use certificate::Authority;
+pub use client::{Client, Manner};
+pub use edge::Edge;
+pub use h2_client::H2Client;
+pub use license::{License, LicenseHome, Way, binary};
+pub use origin::{Origin, Seen};
+pub use token::{Claims, Issuer};
+
+/// The bound on every wait of a test. Far above what a loaded machine needs; reaching it is a failure.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Waits for `step`, or fails the test.
+///
+/// # Panics
+///
+/// After [`WAIT_MAX`].
+pub async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(WAIT_MAX, step).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not happen within {WAIT_MAX:?}"),
+    }
+}

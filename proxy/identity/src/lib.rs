@@ -1,1 +1,41 @@
-//! Pure: verifies a token against a key set at a time, normalises headers, mints the edge assertion.
+//! Pure: verifies a token against a key set at a time, normalises headers, mints the edge assertion. It knows no
+//! network, no file and no clock: keys are bytes that are handed in, `now` is an argument.
+//!
+//! ```
+//! use portcullis_identity::{Refusal, credential};
+//!
+//! let headers: [(&[u8], &[u8]); 1] = [(b"authorization", b"Basic YTpi")];
+//! let refusal = credential(headers).unwrap_err();
+//! assert_eq!((refusal.status(), refusal.code()), (401, "invalid_token"));
+//! ```
+
+mod algorithm;
+pub mod assertion;
+#[cfg(test)]
+mod attacks;
+mod base64url;
+mod cache;
+mod credential;
+#[cfg(test)]
+mod forge;
+pub mod headers;
+mod identity;
+mod json;
+mod jws;
+pub mod keys;
+mod platform;
+mod refusal;
+pub mod revocation;
+#[cfg(test)]
+mod vectors;
+mod verifier;
+
+pub use algorithm::Algorithm;
+pub use cache::{CacheFigures, TokenCache};
+pub use credential::{credential, is_in_query};
+pub use identity::Identity;
+pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
+pub use keys::{KeyError, KeySet};
+pub use platform::Platform;
+pub use refusal::{Refusal, Why};
+pub use verifier::{LEEWAY_MAX, Verifier, verify_any};

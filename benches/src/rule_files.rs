@@ -1,0 +1,41 @@
+//! Rule files as a bench names them: any path, relative to the file that names it.
+
+use std::fs;
+use std::path::Path;
+
+use seclang::{Resolve, ResolveError, Source};
+
+/// Reads whatever the rules name. A bench runs the operator's own files, so nothing is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleFiles;
+
+impl Resolve for RuleFiles {
+    fn read(&self, path: &str, from: &str) -> Result<Source, ResolveError> {
+        let place = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
+        let name = place.display().to_string();
+        match fs::read(&place) {
+            Ok(bytes) => Ok(Source { name, bytes }),
+            Err(error) => Err(ResolveError::Unreadable { path: name, reason: error.to_string() }),
+        }
+    }
+
+    /// Expands one `*` in the last part of the pattern, in the order of the names.
+    fn expand(&self, pattern: &str, from: &str) -> Result<Vec<String>, ResolveError> {
+        let place = Path::new(from).parent().unwrap_or(Path::new("")).join(pattern);
+        let last = place.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some((before, after)) = last.split_once('*') else {
+            return Ok(place.exists().then(|| place.display().to_string()).into_iter().collect());
+        };
+        let folder = place.parent().unwrap_or(Path::new(""));
+        let fits = |name: &str| {
+            name.len() >= before.len() + after.len()
+                && name.starts_with(before)
+                && name.ends_with(after)
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut found: Vec<String> = names.filter(|name| fits(name)).collect();
+        found.sort_unstable();
+        Ok(found.into_iter().map(|name| folder.join(name).display().to_string()).collect())
+    }
+}

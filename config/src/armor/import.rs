@@ -1,0 +1,110 @@
+//! Policies of Cloud Armor as they are kept elsewhere: `gcloud` exports, the API's JSON, Terraform. Beside the policies
+//! stands what their authors should know, and, if asked for, the policy that was meant.
+
+mod findings;
+mod fix;
+mod hcl;
+mod terraform;
+#[cfg(test)]
+mod tests;
+
+use super::document::{self, Value, ValueKind};
+use super::reader::Reader;
+use super::{SecurityPolicy, options};
+use crate::{Diagnostic, Severity, SourceFile};
+pub use findings::{Finding, Grade};
+pub use fix::{Fixed, Reach, fix};
+
+/// A policy that was found.
+#[derive(Debug)]
+pub struct ImportedPolicy {
+    /// How its source names it: a Terraform address, or the policy's name.
+    pub address: String,
+    /// The policy, without the rules that do not load.
+    pub policy: SecurityPolicy,
+    /// Rules that do not load, by priority, with the expression where they have one.
+    pub broken: Vec<BrokenRule>,
+}
+
+/// A rule that does not load.
+#[derive(Clone, Debug)]
+pub struct BrokenRule {
+    /// Its priority, where that can be read.
+    pub priority: Option<u32>,
+    /// Its expression, where it has one.
+    pub expression: Option<String>,
+    /// Its description.
+    pub description: String,
+    /// Why, each with its place.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// What an import found.
+#[derive(Debug, Default)]
+pub struct Import {
+    /// The policies, in the order of the files.
+    pub policies: Vec<ImportedPolicy>,
+    /// What is to be said of them, the gravest first.
+    pub findings: Vec<Finding>,
+    /// Files that could not be read at all, and fields of policies that are wrong.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Reads the files. The name of a Terraform file ends with `.tf`; all others are YAML or JSON.
+#[must_use]
+pub fn import(sources: &[SourceFile]) -> Import {
+    let mut import = Import::default();
+    let mut attachments = Vec::new();
+    for source in sources {
+        if source.name().ends_with(".tf") {
+            terraform_file(source, &mut import, &mut attachments);
+        } else {
+            yaml_file(source, &mut import);
+        }
+    }
+    import.findings = findings::all(&import.policies, &attachments);
+    import
+}
+
+fn terraform_file(
+    source: &SourceFile,
+    import: &mut Import,
+    attachments: &mut Vec<terraform::Attachment>,
+) {
+    let items = match hcl::parse(source) {
+        Ok(items) => items,
+        Err(problem) => {
+            import.problems.push(problem);
+            return;
+        }
+    };
+    let (resources, attached) = terraform::read(&items);
+    attachments.extend(attached);
+    for resource in resources {
+        policy(source, &resource.tree, Some(resource.address), import);
+    }
+}
+
+fn yaml_file(source: &SourceFile, import: &mut Import) {
+    match document::parse(source) {
+        Ok(Value { kind: ValueKind::List(items), .. }) => {
+            for item in &items {
+                policy(source, item, None, import);
+            }
+        }
+        Ok(root) => policy(source, &root, None, import),
+        Err(problem) => import.problems.push(problem),
+    }
+}
+
+fn policy(source: &SourceFile, tree: &Value, address: Option<String>, import: &mut Import) {
+    let mut reader = Reader::new(source);
+    let found = options::lenient_policy(&mut reader, tree);
+    import.problems.extend(
+        reader.into_problems().into_iter().filter(|problem| problem.severity == Severity::Error),
+    );
+    if let (Some(policy), broken) = found {
+        let address = address.unwrap_or_else(|| policy.name.clone());
+        import.policies.push(ImportedPolicy { address, policy, broken });
+    }
+}

@@ -1,0 +1,169 @@
+//! Terraform's resources as the tree of a security policy: the same fields, other names for what repeats.
+
+use super::super::document::{Value, ValueKind};
+use super::hcl::Item;
+
+/// A security policy of a Terraform file.
+#[derive(Debug)]
+pub(super) struct Resource {
+    /// `google_compute_security_policy.license_api_policy`.
+    pub(super) address: String,
+    /// The policy as a tree.
+    pub(super) tree: Value,
+}
+
+/// Something that a policy is attached to.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    /// The backend service's name.
+    pub(super) backend: String,
+    /// The reference to the policy, as written.
+    pub(super) policy: String,
+}
+
+const POLICIES: &[&str] = &[
+    "google_compute_security_policy",
+    "google_compute_region_security_policy",
+    "google_compute_organization_security_policy",
+];
+
+/// What Terraform names in the singular and repeats is a list: parent, block, the list's key.
+const REPEATED: &[(&str, &str, &str)] = &[
+    ("", "rule", "rules"),
+    ("", "rules", "rules"),
+    ("preconfigured_waf_config", "exclusion", "exclusions"),
+    ("exclusion", "request_header", "requestHeadersToExclude"),
+    ("exclusion", "request_cookie", "requestCookiesToExclude"),
+    ("exclusion", "request_query_param", "requestQueryParamsToExclude"),
+    ("exclusion", "request_uri", "requestUrisToExclude"),
+    ("header_action", "request_headers_to_adds", "requestHeadersToAdds"),
+    ("rate_limit_options", "enforce_on_key_configs", "enforceOnKeyConfigs"),
+    ("layer_7_ddos_defense_config", "threshold_configs", "thresholdConfigs"),
+];
+
+/// What Terraform keeps for itself.
+const META: &[&str] = &[
+    "project",
+    "provider",
+    "count",
+    "for_each",
+    "depends_on",
+    "lifecycle",
+    "timeouts",
+    "region",
+    "labels",
+];
+
+/// Returns the policies of a file and what they are attached to. Rules in resources of their own go to their policy.
+pub(super) fn read(items: &[Item]) -> (Vec<Resource>, Vec<Attachment>) {
+    let mut policies = Vec::new();
+    let mut attachments = Vec::new();
+    let mut rules = Vec::new();
+    for item in items {
+        let Item::Block { name, labels, span, items } = item else { continue };
+        let [kind, label] = labels.as_slice() else { continue };
+        if name != "resource" {
+            continue;
+        }
+        if POLICIES.contains(&kind.as_str()) {
+            let tree = Value { kind: map("", items), span: span.clone() };
+            policies.push(Resource { address: format!("{kind}.{label}"), tree });
+        } else if let Some(policy) =
+            kind.strip_suffix("_rule").filter(|policy| POLICIES.contains(policy))
+        {
+            rules.push((policy.to_owned(), Value { kind: map("rule", items), span: span.clone() }));
+        } else if kind.ends_with("backend_service") {
+            attachments.extend(attachment(label, items));
+        }
+    }
+    for (policy, rule) in rules {
+        adopt(&mut policies, &policy, rule);
+    }
+    (policies, attachments)
+}
+
+fn attachment(label: &str, items: &[Item]) -> Option<Attachment> {
+    items.iter().find_map(|item| match item {
+        Item::Attribute { name, value, .. } if name == "security_policy" => match &value.kind {
+            ValueKind::Text(policy) => {
+                Some(Attachment { backend: label.to_owned(), policy: policy.clone() })
+            }
+            ValueKind::Null
+            | ValueKind::Bool(_)
+            | ValueKind::Int(_)
+            | ValueKind::Float
+            | ValueKind::List(_)
+            | ValueKind::Map(_) => None,
+        },
+        Item::Attribute { .. } | Item::Block { .. } => None,
+    })
+}
+
+/// Puts a rule into the policy that its `security_policy` names, or into the only one there is.
+fn adopt(policies: &mut [Resource], kind: &str, mut rule: Value) {
+    let ValueKind::Map(entries) = &mut rule.kind else { return };
+    let named =
+        |key: &Value| matches!(&key.kind, ValueKind::Text(name) if name == "security_policy");
+    let reference = entries.iter().find(|(key, _)| named(key)).map(|(_, value)| value.clone());
+    entries.retain(|(key, _)| !named(key));
+    let reference = match reference.map(|value| value.kind) {
+        Some(ValueKind::Text(text)) => text,
+        Some(_) | None => String::new(),
+    };
+    let single = policies.len() == 1;
+    let owner = policies.iter_mut().find(|policy| {
+        policy.address.starts_with(kind) && (reference.starts_with(&policy.address) || single)
+    });
+    if let Some(Resource { tree: Value { kind: ValueKind::Map(entries), .. }, .. }) = owner {
+        push(entries, "rules", rule);
+    }
+}
+
+fn map(parent: &str, items: &[Item]) -> ValueKind {
+    let mut entries: Vec<(Value, Value)> = Vec::new();
+    for item in items {
+        match item {
+            Item::Attribute { name, .. } if parent.is_empty() && META.contains(&name.as_str()) => {}
+            Item::Attribute { name, span, value } => {
+                let renamed = renamed(parent, name);
+                let key = Value { kind: ValueKind::Text(renamed.to_owned()), span: span.clone() };
+                entries.push((key, value.clone()));
+            }
+            Item::Block { name, .. } if parent.is_empty() && META.contains(&name.as_str()) => {}
+            Item::Block { name, span, items, .. } => {
+                let value = Value { kind: map(name, items), span: span.clone() };
+                match REPEATED.iter().find(|(of, block, _)| of == &parent && block == name) {
+                    Some((_, _, list)) => push(&mut entries, list, value),
+                    None => {
+                        let key = Value { kind: ValueKind::Text(name.clone()), span: span.clone() };
+                        entries.push((key, value));
+                    }
+                }
+            }
+        }
+    }
+    ValueKind::Map(entries)
+}
+
+/// Terraform's `layer_7_ddos_defense_config` is the API's `layer7DdosDefenseConfig`; an exclusion's `operator` and
+/// `value` are read as they are.
+fn renamed<'n>(parent: &str, name: &'n str) -> &'n str {
+    match (parent, name) {
+        ("exclusion", "target_rule_set") => "targetRuleSet",
+        ("exclusion", "target_rule_ids") => "targetRuleIds",
+        (_, name) => name,
+    }
+}
+
+fn push(entries: &mut Vec<(Value, Value)>, list: &str, value: Value) {
+    let known = entries
+        .iter_mut()
+        .find(|(key, _)| matches!(&key.kind, ValueKind::Text(name) if name == list));
+    if let Some((_, Value { kind: ValueKind::List(items), .. })) = known {
+        items.push(value);
+        return;
+    }
+    let key = Value { kind: ValueKind::Text(list.to_owned()), span: value.span.clone() };
+    let span = value.span.clone();
+    entries.push((key, Value { kind: ValueKind::List(vec![value]), span }));
+}

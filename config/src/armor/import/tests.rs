@@ -1,0 +1,212 @@
+//! Terraform's language, and the seeds' own files where they can be found.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::armor;
+
+/// Returns a seed's text; the folder `shared` stands beside the repository, or where `PORTCULLIS_SHARED` says.
+fn seed(name: &str) -> Option<SourceFile> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let given = std::env::var_os("PORTCULLIS_SHARED").map(PathBuf::from);
+    let beside = root
+        .ancestors()
+        .map(|folder| folder.join("shared"))
+        .find(|folder| folder.join("seeds").is_dir());
+    let text = given
+        .or(beside)
+        .and_then(|shared| std::fs::read_to_string(shared.join("seeds").join(name)).ok());
+    if text.is_none() {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "the seed {name} is required");
+        println!("skipped: the seed {name} is not beside the repository");
+    }
+    text.map(|text| SourceFile::new(name, text))
+}
+
+fn ids(import: &Import) -> Vec<&'static str> {
+    import.findings.iter().map(|finding| finding.diagnostic.code).collect()
+}
+
+#[test]
+fn terraform_is_read_with_its_heredocs_comments_and_references() {
+    let text = r#"
+# A comment
+resource "google_compute_security_policy" "p" {
+  name = "p" // another
+  /* and a third */
+  rule {
+    action   = "deny(403)"
+    priority = "1000"
+    match {
+      expr {
+        expression = <<-EOT
+          request.path == '/a' ||
+            request.hots == 'b'
+        EOT
+      }
+    }
+  }
+  dynamic_thing = [for x in var.y : upper(x)]
+}
+"#;
+    let import = import(&[SourceFile::new("a.tf", text)]);
+    let broken = &import.policies[0].broken[0];
+    assert_eq!(broken.priority, Some(1000));
+    assert_eq!(broken.problems[0].at.as_ref().unwrap().text(), "request.hots");
+    assert!(
+        import.problems.iter().any(|problem| problem.code == "unknown-key"),
+        "{:?}",
+        import.problems
+    );
+    for broken in [
+        "resource \"a\" \"b\" {",
+        "a = ",
+        "a = \"b",
+        "a = <<E\nb\n",
+        "a = [\"b\" \"c\"]",
+        "= 1",
+        "a b c",
+        "a = {b}",
+    ] {
+        let found = super::import(&[SourceFile::new("a.tf", broken)]);
+        assert_eq!(found.problems.iter().map(|p| p.code).collect::<Vec<_>>(), ["hcl"], "{broken}");
+    }
+}
+
+#[test]
+fn rules_of_their_own_join_their_policy() {
+    let text = r#"
+resource "google_compute_security_policy" "p" {
+  name = "p"
+  rule {
+    action = "allow"
+    priority = 2147483647
+    match {
+      versioned_expr = "SRC_IPS_V1"
+      config { src_ip_ranges = ["*"] }
+    }
+  }
+}
+resource "google_compute_security_policy_rule" "r" {
+  security_policy = google_compute_security_policy.p.name
+  action = "throttle"
+  priority = 5
+  match {
+    versioned_expr = "SRC_IPS_V1"
+    config {
+      src_ip_ranges = ["192.0.2.0/24"]
+    }
+  }
+  rate_limit_options {
+    conform_action = "allow"
+    exceed_action  = "deny(429)"
+    enforce_on_key = ""
+    enforce_on_key_configs { enforce_on_key_type = "IP" }
+    enforce_on_key_configs {
+      enforce_on_key_type = "HTTP_HEADER"
+      enforce_on_key_name = "x-key"
+    }
+    rate_limit_threshold {
+      count = 5
+      interval_sec = 60
+    }
+  }
+}
+"#;
+    let import = import(&[SourceFile::new("a.tf", text)]);
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    let policy = &import.policies[0].policy;
+    assert_eq!(
+        policy.rules.iter().map(|rule| rule.priority).collect::<Vec<_>>(),
+        [5, 2_147_483_647]
+    );
+    assert!(
+        matches!(&policy.rules[0].action, armor::Action::Throttle(limit) if limit.keys.len() == 2)
+    );
+}
+
+#[test]
+fn the_first_seed_is_told_what_it_does_not_do() {
+    let Some(source) = seed("policy-a.tf") else { return };
+    let import = import(&[source]);
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    let ids = ids(&import);
+    for wanted in [
+        "unknown-waf-set",
+        "listed-countries-bypass",
+        "countries-not-denied",
+        "countries-not-the-union",
+        "shadowed-by-match-all",
+        "no-waf-reached",
+        "in-not-on-google",
+        "deprecated-expr",
+        "old-rule-set",
+        "opt-outs-leave-noise",
+        "opt-outs-are-level-one",
+        "opt-out-gone",
+        "adaptive-alerts-only",
+        "json-parsing-off",
+        "never-previewed",
+        "one-limit-for-all",
+        "ban-outlasts-lease",
+        "attachment",
+        "moving-volumetric",
+    ] {
+        assert!(ids.contains(&wanted), "{wanted}: {ids:?}");
+    }
+    assert_eq!(import.policies[0].broken[0].priority, Some(5000));
+}
+
+#[test]
+fn the_second_seed_is_told_that_its_rate_rule_shadows_everything() {
+    let (Some(one), Some(two)) = (seed("policy-a.tf"), seed("policy-b.tf")) else { return };
+    let import = import(&[two.clone()]);
+    let shadow =
+        import.findings.iter().find(|f| f.diagnostic.code == "shadowed-by-match-all").unwrap();
+    assert!(
+        shadow.diagnostic.message.contains("2000, 3000, 4000"),
+        "{}",
+        shadow.diagnostic.message
+    );
+    assert_eq!(shadow.grade, Grade::Critical);
+    assert!(ids(&import).contains(&"no-waf-reached"));
+    assert!(!ids(&import).contains(&"listed-countries-bypass"));
+    assert!(ids(&super::import(&[one, two])).contains(&"policy-defined-twice"));
+}
+
+#[test]
+fn a_fixed_seed_loads_and_has_no_finding_of_order_left() {
+    for name in ["policy-a.tf", "policy-b.tf"] {
+        let Some(source) = seed(name) else { return };
+        let import = import(&[source]);
+        for reach in [Reach::Enforce, Reach::Preview] {
+            let fixed = fix(&import.policies[0], reach);
+            let source = SourceFile::new("fixed.yaml", fixed.yaml.clone());
+            let (policy, warnings) = armor::parse(&source)
+                .unwrap_or_else(|problems| panic!("{}\n{problems:?}", fixed.yaml));
+            assert!(warnings.is_empty(), "{warnings:?}");
+            let again = super::import(&[source]);
+            for gone in [
+                "shadowed-by-match-all",
+                "no-waf-reached",
+                "listed-countries-bypass",
+                "countries-not-denied",
+            ] {
+                assert!(!ids(&again).contains(&gone), "{name} {gone}\n{}", fixed.yaml);
+            }
+            let previews = policy.rules.iter().filter(|rule| rule.preview).count();
+            assert_eq!(previews > 0, reach == Reach::Preview, "{}", fixed.yaml);
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_alike() {
+    let source = armor::builtin("license-api").unwrap();
+    let (policy, _) = armor::parse(&source).unwrap();
+    let written = armor::write(&policy);
+    let (again, _) = armor::parse(&SourceFile::new("again", written.clone()))
+        .unwrap_or_else(|p| panic!("{written}\n{p:?}"));
+    assert_eq!(armor::write(&again), written);
+    assert_eq!(again.rules.len(), policy.rules.len());
+}

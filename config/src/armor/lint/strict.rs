@@ -1,0 +1,197 @@
+//! `--strict-gcp`: what Google takes, and no more.
+
+use super::order::rate;
+use super::{Findings, named};
+use crate::armor::{
+    Action, Condition, Conform, Expression, Rate, RateKeyKind, Rule, SecurityPolicy,
+};
+use crate::expr::{Kind, MapAttribute, Node, SetVersion};
+
+const INTERVALS: &[u32] = &[10, 30, 60, 120, 180, 240, 300, 600, 900, 1200, 1800, 2700, 3600];
+const BAN_SECS_MIN: u32 = 60;
+const THROTTLE_COUNT_MAX: u32 = 1_000_000;
+const BAN_COUNT_MAX: u32 = 10_000;
+const RANGES_MAX: usize = 10;
+const SUBEXPRESSIONS_MAX: usize = 5;
+const EXPRESSION_CHARS_MAX: usize = 2048;
+const MATCHES_MAX: usize = 1;
+const KEYS_MAX: usize = 3;
+const DESCRIPTION_CHARS_MAX: usize = 64;
+
+pub(super) fn lint(policy: &SecurityPolicy, found: &mut Findings) {
+    for rule in &policy.rules {
+        schema(rule, found);
+        limit(rule, found);
+        match &rule.condition {
+            Condition::Any => {}
+            Condition::SourceRanges(nets) if nets.len() > RANGES_MAX => {
+                over(rule, found, format!("{} ranges of {RANGES_MAX}", nets.len()));
+            }
+            Condition::SourceRanges(_) => {}
+            Condition::Expression(expression) => language(rule, expression, found),
+        }
+    }
+}
+
+fn over(rule: &Rule, found: &mut Findings, what: String) {
+    found.report("gcp-limit", format!("{}: {what}", named(rule)), rule.at.clone());
+}
+
+fn extension(rule: &Rule, found: &mut Findings, what: &str) {
+    found.report("gcp-extension", format!("{}: {what}", named(rule)), rule.at.clone());
+}
+
+fn schema(rule: &Rule, found: &mut Findings) {
+    if matches!(rule.action, Action::Log) {
+        extension(rule, found, "`action: log`");
+    }
+    if let Action::Deny(status) = &rule.action
+        && status.as_u16() == 429
+    {
+        extension(rule, found, "`deny(429)` as a rule's action");
+    }
+    let length = rule.description.chars().count();
+    if length > DESCRIPTION_CHARS_MAX {
+        over(
+            rule,
+            found,
+            format!("a description of {length} characters of {DESCRIPTION_CHARS_MAX}"),
+        );
+    }
+}
+
+fn limit(rule: &Rule, found: &mut Findings) {
+    let Some(limit) = rate(rule) else { return };
+    let count_max = if limit.ban.is_some() { BAN_COUNT_MAX } else { THROTTLE_COUNT_MAX };
+    let thresholds: Vec<Rate> = [Some(limit.threshold), limit.ban.and_then(|ban| ban.threshold)]
+        .into_iter()
+        .flatten()
+        .collect();
+    for threshold in thresholds {
+        if !INTERVALS.contains(&threshold.interval_secs) {
+            let message = format!("{}: an interval of {} s", named(rule), threshold.interval_secs);
+            found.report("gcp-interval", message, rule.at.clone());
+        }
+        if threshold.count > count_max {
+            found.report(
+                "gcp-count",
+                format!("{}: a count of {}", named(rule), threshold.count),
+                rule.at.clone(),
+            );
+        }
+    }
+    if let Some(ban) = limit.ban
+        && (!INTERVALS.contains(&ban.duration_secs) || ban.duration_secs < BAN_SECS_MIN)
+    {
+        found.report(
+            "gcp-interval",
+            format!("{}: a ban of {} s", named(rule), ban.duration_secs),
+            rule.at.clone(),
+        );
+    }
+    if limit.conform == Conform::Continue {
+        extension(rule, found, "`conformAction: continue`");
+    }
+    if limit.keys.len() > KEYS_MAX {
+        over(rule, found, format!("{} keys of {KEYS_MAX}", limit.keys.len()));
+    }
+    for key in &limit.keys {
+        let ours = matches!(
+            key.kind,
+            RateKeyKind::Tenant
+                | RateKeyKind::User
+                | RateKeyKind::LicenseKey
+                | RateKeyKind::Expression(_)
+        );
+        if ours {
+            extension(rule, found, "a key that Google has not");
+        }
+        if key.fallback.is_some() {
+            extension(rule, found, "`fallback`");
+        }
+    }
+}
+
+fn language(rule: &Rule, expression: &Expression, found: &mut Findings) {
+    let mut subexpressions = 0;
+    let mut matches = 0;
+    expression.typed.walk(&mut |node| {
+        subexpressions += usize::from(is_subexpression(node));
+        matches += usize::from(matches!(node.kind, Kind::Matches { .. }));
+        if let Some(what) = beyond_google(node) {
+            let message = format!("{}: {what}", named(rule));
+            found.report("gcp-extension", message, expression.location(node.span));
+        }
+    });
+    if subexpressions > SUBEXPRESSIONS_MAX {
+        over(rule, found, format!("{subexpressions} subexpressions of {SUBEXPRESSIONS_MAX}"));
+    }
+    if matches > MATCHES_MAX {
+        over(rule, found, format!("{matches} matches() of {MATCHES_MAX}"));
+    }
+    let length = expression.typed.text.chars().count();
+    if length > EXPRESSION_CHARS_MAX {
+        over(
+            rule,
+            found,
+            format!("an expression of {length} characters of {EXPRESSION_CHARS_MAX}"),
+        );
+    }
+}
+
+/// Google counts comparisons and calls that yield a bool.
+pub(in crate::armor) fn is_subexpression(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Compare { .. }
+        | Kind::In { .. }
+        | Kind::Matches { .. }
+        | Kind::InIpRange { .. }
+        | Kind::Waf(_)
+        | Kind::AddressList(_)
+        | Kind::AdaptiveProtection
+        | Kind::Has(_) => true,
+        Kind::Call { .. } => node.ty == crate::expr::Type::Bool,
+        Kind::Literal(_)
+        | Kind::List(_)
+        | Kind::Attribute(_)
+        | Kind::Lookup { .. }
+        | Kind::Claim(_)
+        | Kind::Not(_)
+        | Kind::Negate(_)
+        | Kind::All(_)
+        | Kind::Any(_)
+        | Kind::Arithmetic { .. } => false,
+    }
+}
+
+fn beyond_google(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::In { .. } => Some("`in`: Google has no such operator".to_owned()),
+        Kind::Claim(_) | Kind::Lookup { map: MapAttribute::Cookies, .. } => {
+            Some("an attribute that Google has not".to_owned())
+        }
+        Kind::Attribute(attribute) if !attribute.is_google() => {
+            Some(format!("`{}`: Google has no such attribute", attribute.as_str()))
+        }
+        Kind::Waf(call) if call.set.version == SetVersion::Core => {
+            Some(format!("`{}`: a set of our own", call.set.name))
+        }
+        Kind::Literal(_)
+        | Kind::List(_)
+        | Kind::Attribute(_)
+        | Kind::Lookup { .. }
+        | Kind::Has(_)
+        | Kind::Not(_)
+        | Kind::Negate(_)
+        | Kind::All(_)
+        | Kind::Any(_)
+        | Kind::Compare { .. }
+        | Kind::Arithmetic { .. }
+        | Kind::Call { .. }
+        | Kind::Matches { .. }
+        | Kind::InIpRange { .. }
+        | Kind::Waf(_)
+        | Kind::AddressList(_)
+        | Kind::AdaptiveProtection => None,
+    }
+}

@@ -1,0 +1,166 @@
+//! The file as a whole.
+
+use super::fields::Fields;
+use super::{Context, backend, host, identity, keys, limits, lint, listener, scalar, source};
+use crate::diagnostic::Diagnostic;
+use crate::model::{Admin, Config, Environment, Geo, HeaderProfile, License, Log, LogTarget};
+use crate::yaml::Node;
+
+/// How long a seat is held without a heartbeat, unless the file says otherwise.
+const LEASE: std::time::Duration = std::time::Duration::from_secs(360);
+
+/// Decodes the whole file; `None` if anything in it is wrong.
+pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
+    let fields = Fields::open(root, &keys::ROOT, cx)?;
+    // What others lean on comes first: paths under `state_dir`, sizes under `limits.body`.
+    let version = fields.of("version", cx, version);
+    let environment = fields.of("environment", cx, environment);
+    cx.environment = environment.unwrap_or(Environment::Development);
+    let state_dir = fields.of("state_dir", cx, scalar::path);
+    cx.state_dir = state_dir.clone().unwrap_or_default();
+    let limits = match fields.get("limits") {
+        Some(node) => limits::limits(node, cx),
+        None => limits::absent(cx),
+    };
+    cx.body_bytes = limits.as_ref().map_or(0, |limits| limits.body_bytes);
+    let admin = fields.of("admin", cx, admin);
+    let listeners = fields.of("listeners", cx, listener::listeners);
+    let trusted_hops = fields.may("trusted_hops", cx, trusted_hops);
+    let geo = fields.may("geo", cx, source::geo);
+    let lists = fields.may("lists", cx, |node, cx| {
+        scalar::named(node, cx, |_, n, cx| source::address_list(n, cx))
+    });
+    let rulesets = fields
+        .may("rulesets", cx, |node, cx| scalar::named(node, cx, |_, n, cx| source::ruleset(n, cx)));
+    let policies = fields
+        .may("policies", cx, |node, cx| scalar::named(node, cx, |_, n, cx| source::policy(n, cx)));
+    let identity = match fields.get("identity") {
+        Some(node) => identity::identity(node, cx),
+        None => Some(identity::absent(cx)),
+    };
+    let backends = fields
+        .of("backends", cx, |node, cx| scalar::named(node, cx, |_, n, cx| backend::backend(n, cx)));
+    let hosts = fields.of("hosts", cx, host::hosts);
+    let headers = fields.may("headers", cx, headers);
+    let log = fields.may("log", cx, log);
+    let license = match fields.get("license") {
+        Some(node) => license(node, cx),
+        None => Some(no_license(cx)),
+    };
+    version?;
+    let config = Config {
+        environment: environment?,
+        state_dir: state_dir?,
+        admin: admin?,
+        listeners: listeners?,
+        trusted_hops: trusted_hops?.unwrap_or_default(),
+        geo: geo?.unwrap_or_else(Geo::default),
+        lists: lists?.unwrap_or_default(),
+        rulesets: rulesets?.unwrap_or_default(),
+        policies: policies?.unwrap_or_default(),
+        identity: identity?,
+        backends: backends?,
+        hosts: hosts?,
+        headers: headers?.unwrap_or(HeaderProfile::Api),
+        log: log?.unwrap_or(Log { requests: LogTarget::Stdout, events: LogTarget::Stdout }),
+        license: license?,
+        limits: limits?,
+        places: std::mem::take(&mut cx.places),
+    };
+    lint::across(&config, root, cx);
+    Some(config)
+}
+
+fn version(node: &Node, cx: &mut Context<'_>) -> Option<()> {
+    if node.as_text() == Some("1") {
+        return Some(());
+    }
+    let written = node.as_text().unwrap_or("nothing");
+    let unknown = Diagnostic::error(
+        "unknown-version",
+        format!("the version `{written}` of the format is not known"),
+    );
+    cx.report(unknown.help("this program reads version 1"), node.value_place());
+    None
+}
+
+fn environment(node: &Node, cx: &mut Context<'_>) -> Option<Environment> {
+    let all = [Environment::Development, Environment::Staging, Environment::Production];
+    scalar::choice(node, cx, &all.map(|environment| (environment.as_str(), environment)))
+}
+
+fn admin(node: &Node, cx: &mut Context<'_>) -> Option<Admin> {
+    let fields = Fields::open(node, &keys::ADMIN, cx)?;
+    let socket = fields.of("socket", cx, scalar::socket);
+    let metrics = fields.may("metrics", cx, scalar::address);
+    let admin = Admin { socket: socket?, metrics: metrics? };
+    if let Some(address) = admin.metrics
+        && !address.ip().is_loopback()
+    {
+        let said = format!(
+            "metrics are served to whoever reaches `{address}`, in plain text and without a password"
+        );
+        let place = fields.get("metrics").unwrap_or(node).value_place();
+        cx.warn("metrics-open", said, "keep it on loopback, or behind a network policy", place);
+    }
+    Some(admin)
+}
+
+fn trusted_hops(node: &Node, cx: &mut Context<'_>) -> Option<Vec<ipnet::IpNet>> {
+    scalar::items(node, cx, |node, cx| {
+        let network = scalar::network(node, cx)?;
+        if network.prefix_len() == 0 {
+            let refused = Diagnostic::error(
+                "trusts-everyone",
+                format!("`{network}` would let every client choose its address"),
+            );
+            cx.report(
+                refused.help("name the networks of your own load balancers"),
+                node.value_place(),
+            );
+            return None;
+        }
+        Some(network)
+    })
+}
+
+fn headers(node: &Node, cx: &mut Context<'_>) -> Option<HeaderProfile> {
+    let fields = Fields::open(node, &keys::HEADERS, cx)?;
+    fields.of("profile", cx, |node, cx| scalar::choice(node, cx, &[("api", HeaderProfile::Api)]))
+}
+
+fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
+    let fields = Fields::open(node, &keys::LOG, cx)?;
+    let requests = fields.of("requests", cx, source::log_target);
+    let events = fields.of("events", cx, source::log_target);
+    Some(Log { requests: requests?, events: events? })
+}
+
+fn no_license(cx: &Context<'_>) -> License {
+    License {
+        embedded: false,
+        database: cx.state_dir.join("license.db"),
+        socket: cx.state_dir.join("license.sock"),
+        lease: LEASE,
+    }
+}
+
+fn license(node: &Node, cx: &mut Context<'_>) -> Option<License> {
+    let fields = Fields::open(node, &keys::LICENSE, cx)?;
+    let embedded = fields.of("embedded", cx, scalar::switch);
+    let database = fields.may("database", cx, scalar::path);
+    let socket = fields.may("socket", cx, scalar::socket);
+    let lease = fields.may("lease", cx, scalar::duration("1m", "24h"));
+    let usual = no_license(cx);
+    let license = License {
+        embedded: embedded?,
+        database: database?.unwrap_or(usual.database),
+        socket: socket?.unwrap_or(usual.socket),
+        lease: lease?.unwrap_or(LEASE),
+    };
+    if !license.embedded {
+        fields.none_of(&["database", "socket", "lease"], "with `embedded: false`", cx);
+        return Some(license);
+    }
+    scalar::check_socket(&license.socket, node, cx).then_some(license)
+}

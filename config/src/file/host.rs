@@ -1,0 +1,218 @@
+//! `hosts` and their routes.
+
+use std::collections::BTreeMap;
+
+use super::backend::{policy_id, reference};
+use super::fields::Fields;
+use super::{Context, keys, scalar};
+use crate::diagnostic::Diagnostic;
+use crate::model::{
+    BackendId, BodyPlan, Host, HostName, IdentityRule, Oversize, ProviderId, RedirectStatus, Route,
+    RouteAction,
+};
+use crate::yaml::{Entry, Node, Value};
+
+/// Decodes `hosts`, in the order of the file.
+pub(super) fn hosts(node: &Node, cx: &mut Context<'_>) -> Option<Vec<Host>> {
+    let Value::Map(entries) = &node.value else {
+        cx.error(
+            "wrong-kind",
+            format!("a mapping by host name is expected here, not {}", node.kind()),
+            node.value_place(),
+        );
+        return None;
+    };
+    if entries.is_empty() {
+        cx.error("empty-list", "at least one host is needed here", node.place());
+    }
+    let mut seen = BTreeMap::new();
+    let hosts: Vec<_> = entries.iter().map(|entry| host(entry, &mut seen, cx)).collect();
+    hosts.into_iter().collect()
+}
+
+fn host(
+    entry: &Entry,
+    seen: &mut BTreeMap<HostName, String>,
+    cx: &mut Context<'_>,
+) -> Option<Host> {
+    let name = host_name(entry, cx);
+    if let Some(name) = &name
+        && let Some(earlier) = seen.insert(name.clone(), entry.key.clone())
+    {
+        cx.error(
+            "duplicate",
+            format!("`{}` is the same host as `{earlier}`", entry.key),
+            entry.span.clone(),
+        );
+    }
+    let fields = Fields::open(&entry.node, &keys::HOST, cx)?;
+    let routes = fields.of("routes", cx, routes);
+    Some(Host { name: name?, routes: routes? })
+}
+
+fn host_name(entry: &Entry, cx: &mut Context<'_>) -> Option<HostName> {
+    let name = HostName::parse(&entry.key);
+    if name.is_none() {
+        let wrong = Diagnostic::error("wrong-name", format!("`{}` is not a host name", entry.key));
+        let help = if entry.key.contains('*') {
+            "wildcards are not supported: name each host"
+        } else if entry.key.contains(':') {
+            "leave the port and the scheme out"
+        } else {
+            "write a DNS name, such as `licenses.example.com`, or an address"
+        };
+        cx.report(wrong.help(help), entry.span.clone());
+    }
+    name
+}
+
+fn routes(node: &Node, cx: &mut Context<'_>) -> Option<Vec<Route>> {
+    let mut seen = Vec::new();
+    let mut routes = scalar::some_items(node, cx, |node, cx| {
+        let route = route(node, cx)?;
+        if seen.contains(&route.path) {
+            cx.error("duplicate", format!("the path `{}` is here twice", route.path), node.place());
+        }
+        seen.push(route.path.clone());
+        Some(route)
+    })?;
+    // The sort is stable; paths of one length cannot both fit a request, unless they are one.
+    routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+    Some(routes)
+}
+
+fn route(node: &Node, cx: &mut Context<'_>) -> Option<Route> {
+    let fields = Fields::open(node, &keys::ROUTE, cx)?;
+    let path = fields.of("path", cx, scalar::url_path);
+    let action = match fields.one_of(&["backend", "redirect"], cx)? {
+        ("backend", node) => forward(node, &fields, path.as_deref(), cx),
+        (_, node) => {
+            fields.none_of(&["policy", "identity", "body"], "on a route with `redirect`", cx);
+            redirect(node, cx)
+        }
+    };
+    Some(Route { path: path?, action: action? })
+}
+
+fn forward(
+    node: &Node,
+    fields: &Fields<'_>,
+    path: Option<&str>,
+    cx: &mut Context<'_>,
+) -> Option<RouteAction> {
+    let known = std::mem::take(&mut cx.names.backends);
+    let backend = reference(node, cx, "backend", &known).map(BackendId::new);
+    cx.names.backends = known;
+    let policy = fields.may("policy", cx, policy_id);
+    let identity = match fields.get("identity") {
+        Some(node) => identity(node, cx),
+        None => {
+            let place = node.place();
+            let missing =
+                Diagnostic::error("missing-key", "the route does not say whose token it asks for")
+                    .help("add `identity: none`, or `identity: { any: [..] }` with the providers");
+            cx.report(missing, place);
+            None
+        }
+    };
+    let body = match fields.get("body") {
+        Some(node) => body(node, path.unwrap_or("/"), cx),
+        None => Some(whole(cx.body_bytes)),
+    };
+    Some(RouteAction::Forward {
+        backend: backend?,
+        policy: policy?,
+        identity: identity?,
+        body: body?,
+    })
+}
+
+fn whole(bytes: u64) -> BodyPlan {
+    BodyPlan::Inspect { limit: bytes, inspect: bytes, oversize: Oversize::Deny }
+}
+
+fn identity(node: &Node, cx: &mut Context<'_>) -> Option<IdentityRule> {
+    if let Value::Scalar { .. } = node.value {
+        return scalar::choice(node, cx, &[("none", IdentityRule::None)]);
+    }
+    let fields = Fields::open(node, &keys::REQUIRED_IDENTITY, cx)?;
+    match fields.one_of(&["any", "all"], cx)? {
+        ("any", node) => providers(node, cx).map(IdentityRule::Any),
+        (_, node) => providers(node, cx).map(IdentityRule::All),
+    }
+}
+
+fn providers(node: &Node, cx: &mut Context<'_>) -> Option<Vec<ProviderId>> {
+    let known = std::mem::take(&mut cx.names.providers);
+    let ids = scalar::some_items(node, cx, |node, cx| {
+        reference(node, cx, "provider", &known).map(ProviderId::new)
+    });
+    cx.names.providers = known;
+    ids
+}
+
+fn body(node: &Node, path: &str, cx: &mut Context<'_>) -> Option<BodyPlan> {
+    if let Value::Scalar { .. } = node.value {
+        let plan =
+            scalar::choice(node, cx, &[("skip", BodyPlan::Skip), ("stream", BodyPlan::Stream)])?;
+        if plan == BodyPlan::Stream {
+            let said = format!("the origin sees bodies under `{path}` before any verdict on them");
+            cx.warn(
+                "body-streamed",
+                said,
+                "use a mapping with `limit` unless the bodies are too large to hold",
+                node.value_place(),
+            );
+        }
+        return Some(plan);
+    }
+    let fields = Fields::open(node, &keys::BODY, cx)?;
+    let limit = fields.may("limit", cx, scalar::size("0B", "64MiB"))?.unwrap_or(cx.body_bytes);
+    let inspect = fields.may("inspect", cx, scalar::size("0B", "64MiB"))?.unwrap_or(limit);
+    let choices = [("deny", Oversize::Deny), ("pass", Oversize::Pass), ("log", Oversize::Log)];
+    let oversize = fields.of("oversize", cx, |node, cx| scalar::choice(node, cx, &choices))?;
+    if inspect > limit {
+        let message = format!("`inspect` is {inspect} bytes, more than the `limit` of {limit}");
+        cx.error("out-of-range", message, fields.get("inspect").unwrap_or(node).value_place());
+        return None;
+    }
+    if inspect < limit && oversize != Oversize::Deny {
+        let said = format!(
+            "under `{path}`, what follows the first {inspect} bytes of a body is not judged"
+        );
+        cx.warn(
+            "body-not-judged",
+            said,
+            "raise `inspect`, or use `oversize: deny`",
+            fields.get("oversize").unwrap_or(node).value_place(),
+        );
+    }
+    Some(BodyPlan::Inspect { limit, inspect, oversize })
+}
+
+fn redirect(node: &Node, cx: &mut Context<'_>) -> Option<RouteAction> {
+    let fields = Fields::open(node, &keys::REDIRECT, cx)?;
+    let to = fields.of("to", cx, location);
+    let statuses =
+        [("301", RedirectStatus::MovedPermanently), ("308", RedirectStatus::PermanentRedirect)];
+    let status = fields.of("status", cx, |node, cx| scalar::choice(node, cx, &statuses));
+    Some(RouteAction::Redirect { status: status?, to: to? })
+}
+
+fn location(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+    let written = scalar::text(node, cx)?;
+    let host = ["https://", "http://"].iter().find_map(|scheme| written.strip_prefix(scheme));
+    let absolute = host.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    // Two slashes would send the client to another host.
+    let local = written.starts_with('/') && !written.starts_with("//");
+    if (absolute || local) && written.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return Some(written.to_owned());
+    }
+    let wrong =
+        Diagnostic::error("wrong-value", format!("`{written}` is not a place to redirect to"));
+    cx.report(
+        wrong.help("write a URL with `https://`, or a path that begins with one `/`"),
+        node.value_place(),
+    );
+    None
+}

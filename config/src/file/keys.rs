@@ -1,0 +1,637 @@
+//! The table of every key: what decoding accepts, what its default is, and what the documentation says.
+
+/// One kind of mapping in the file.
+#[derive(Debug)]
+pub struct Section {
+    /// Where it stands, such as `backends.<id>`; empty for the whole file.
+    pub path: &'static str,
+    /// What it decides.
+    pub doc: &'static str,
+    /// Its keys, in the order of the documentation.
+    pub keys: &'static [Key],
+}
+
+/// One key of a mapping.
+#[derive(Debug)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// What is written there, in words.
+    pub kind: &'static str,
+    /// What holds when the key is not there.
+    pub absent: Absent,
+    /// What it decides.
+    pub doc: &'static str,
+}
+
+/// What holds when a key is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absent {
+    /// The file is refused.
+    Refused,
+    /// As if this text were written there.
+    Default(&'static str),
+    /// What the text says in words.
+    Means(&'static str),
+    /// The key is part of the format, and what it asks for is not built yet: a file that has it is refused.
+    NotBuilt,
+}
+
+impl Section {
+    /// Returns the row of `name`.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+const fn must(name: &'static str, kind: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, absent: Absent::Refused, doc }
+}
+
+const fn or(
+    name: &'static str,
+    kind: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, kind, absent: Absent::Default(default), doc }
+}
+
+const fn may(
+    name: &'static str,
+    kind: &'static str,
+    absent: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, kind, absent: Absent::Means(absent), doc }
+}
+
+const fn later(name: &'static str, kind: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, absent: Absent::NotBuilt, doc }
+}
+
+/// Every section, in the order of the documentation.
+pub const SECTIONS: &[&Section] = &[
+    &ROOT,
+    &ADMIN,
+    &LISTENER,
+    &TLS,
+    &CERTIFICATE,
+    &GEO,
+    &LIST,
+    &RULESET,
+    &POLICY,
+    &IDENTITY,
+    &ASSERTION,
+    &PROVIDER,
+    &BACKEND,
+    &HEALTH,
+    &HOST,
+    &ROUTE,
+    &REQUIRED_IDENTITY,
+    &BODY,
+    &REDIRECT,
+    &HEADERS,
+    &LOG,
+    &LICENSE,
+    &LIMITS,
+];
+
+/// The whole file.
+pub const ROOT: Section = Section {
+    path: "",
+    doc: "The whole file.",
+    keys: &[
+        must("version", "`1`", "The version of the format."),
+        must(
+            "environment",
+            "`development`, `staging` or `production`",
+            "What the deployment is for.",
+        ),
+        must(
+            "state_dir",
+            "path",
+            "The directory for bans, keys made here and the embedded license service's database.",
+        ),
+        must("admin", "mapping", "How operators reach the process."),
+        must("listeners", "list of mappings", "Where clients connect."),
+        may(
+            "trusted_hops",
+            "list of networks",
+            "none: the peer is the client",
+            "Networks whose `X-Forwarded-For` is believed, read from the right.",
+        ),
+        may("geo", "mapping", "no database", "The geo database."),
+        may("lists", "mapping by name", "none", "Lists of addresses that policies name."),
+        may("rulesets", "mapping by name", "none", "WAF rule sets."),
+        may("policies", "mapping by id", "none", "Security policies."),
+        may("identity", "mapping", "no providers", "Who vouches for callers."),
+        must("backends", "mapping by id", "Origins."),
+        must(
+            "hosts",
+            "mapping by host name",
+            "Hosts that are served; requests for any other are refused.",
+        ),
+        may("headers", "mapping", "`{ profile: api }`", "Response headers set on every answer."),
+        may("log", "mapping", "everything to standard output", "Where the logs go."),
+        may("license", "mapping", "`{ embedded: false }`", "The license service in this process."),
+        may(
+            "limits",
+            "mapping",
+            "the defaults below",
+            "Caps on everything that a client can grow.",
+        ),
+    ],
+};
+
+/// `admin`
+pub const ADMIN: Section = Section {
+    path: "admin",
+    doc: "How operators reach the process.",
+    keys: &[
+        must(
+            "socket",
+            "path",
+            "The Unix socket of the command line, made with mode 0600; at most 107 bytes.",
+        ),
+        may(
+            "metrics",
+            "address:port",
+            "no metrics listener",
+            "The plain, read-only listener of `/metrics`.",
+        ),
+    ],
+};
+
+/// `listeners[]`
+pub const LISTENER: Section = Section {
+    path: "listeners[]",
+    doc: "One listening address: either `tls` or `redirect_to_https`.",
+    keys: &[
+        must("address", "address:port", "Where to listen, such as `0.0.0.0:443` or `[::]:443`."),
+        may("tls", "mapping", "not a TLS listener", "HTTP/2 and HTTP/1.1 over TLS."),
+        may(
+            "redirect_to_https",
+            "`308`",
+            "not a redirecting listener",
+            "Plain HTTP that answers nothing but this redirect to the same host and target under `https`.",
+        ),
+    ],
+};
+
+/// `listeners[].tls`
+pub const TLS: Section = Section {
+    path: "listeners[].tls",
+    doc: "TLS of one listener.",
+    keys: &[
+        may(
+            "versions",
+            "list of `\"1.2\"`, `\"1.3\"`",
+            "`[\"1.3\"]`",
+            "The protocol versions that are offered: 1.3, or both.",
+        ),
+        must(
+            "certificates",
+            "list of mappings",
+            "Certificates, chosen by the name the client asks for; the first serves a client that names none.",
+        ),
+    ],
+};
+
+/// `listeners[].tls.certificates[]`
+pub const CERTIFICATE: Section = Section {
+    path: "listeners[].tls.certificates[]",
+    doc: "A certificate with its key.",
+    keys: &[
+        must(
+            "cert",
+            "`file:PATH` or `credential:NAME`",
+            "The certificate chain in PEM, leaf first.",
+        ),
+        must("key", "secret", "The private key in PEM."),
+    ],
+};
+
+/// `geo`
+pub const GEO: Section = Section {
+    path: "geo",
+    doc: "The geo database.",
+    keys: &[
+        may(
+            "country",
+            "path",
+            "no database: rules that ask for a region are inactive",
+            "A country database in MaxMind's format.",
+        ),
+        or(
+            "required",
+            "`true` or `false`",
+            "false",
+            "Whether a policy that asks for a region is refused without the database.",
+        ),
+    ],
+};
+
+/// `lists.<name>`
+pub const LIST: Section = Section {
+    path: "lists.<name>",
+    doc: "A list of addresses and networks.",
+    keys: &[must(
+        "file",
+        "path",
+        "A text file: one address or network per line; `#` starts a comment.",
+    )],
+};
+
+/// `rulesets.<name>`
+pub const RULESET: Section = Section {
+    path: "rulesets.<name>",
+    doc: "A WAF rule set: either `crs` or `builtin`.",
+    keys: &[
+        may("crs", "path", "not a CRS", "The directory of an OWASP CRS, 3.3 or 4."),
+        may("builtin", "`core`", "not built in", "A rule set that is part of the binary."),
+    ],
+};
+
+/// `policies.<id>`
+pub const POLICY: Section = Section {
+    path: "policies.<id>",
+    doc: "A security policy: either `file` or `builtin`.",
+    keys: &[
+        may("file", "path", "not a file", "A policy in Cloud Armor's format, YAML or JSON."),
+        may("builtin", "`license-api`", "not built in", "A policy that is part of the binary."),
+    ],
+};
+
+/// `identity`
+pub const IDENTITY: Section = Section {
+    path: "identity",
+    doc: "Who vouches for callers, and how the edge vouches for them inward.",
+    keys: &[
+        may("providers", "mapping by id", "none", "Issuers of tokens."),
+        may(
+            "assertion",
+            "mapping",
+            "a key made on the first start",
+            "The edge's own signed assertion to backends with `assertion: true`.",
+        ),
+    ],
+};
+
+/// `identity.assertion`
+pub const ASSERTION: Section = Section {
+    path: "identity.assertion",
+    doc: "The edge's own signed assertion of who calls.",
+    keys: &[
+        may(
+            "key",
+            "secret",
+            "made on the first start and kept as `edge-assertion.key` in `state_dir`",
+            "The Ed25519 key in PKCS#8 PEM.",
+        ),
+        may(
+            "jwks",
+            "path",
+            "`edge-keys.json` in `state_dir`",
+            "The JWKS file that the edge writes its public keys to, for the backends to read.",
+        ),
+    ],
+};
+
+/// `identity.providers.<id>`
+pub const PROVIDER: Section = Section {
+    path: "identity.providers.<id>",
+    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is not built yet and is refused.",
+    keys: &[
+        must("kind", "`static`", "How its keys are found."),
+        must("issuer", "text", "The exact `iss` of its tokens."),
+        must("audience", "text", "The `aud` that its tokens must hold."),
+        must(
+            "algorithms",
+            "list of `RS256` `RS384` `RS512` `PS256` `PS384` `PS512` `ES256` `ES384` `EdDSA`",
+            "The signature algorithms that are accepted.",
+        ),
+        may("jwks", "path", "not a JWKS", "A file with its public keys as a JWK set."),
+        may("pem", "path", "not PEM", "A file with its one public key in PEM."),
+        may(
+            "tenant_claim",
+            "list of claim paths",
+            "`[tenant_id]`",
+            "Where the tenant is in the claims: the first path that is there, such as `firebase.tenant`; a dot inside of a name is written `\\.`.",
+        ),
+        may("roles_claim", "claim path", "no roles", "Where the roles are in the claims."),
+        or(
+            "leeway",
+            "duration, 0s to 60s",
+            "30s",
+            "How far the clocks of issuer and edge may be apart.",
+        ),
+        or(
+            "max_lifetime",
+            "duration, 1m to 30d",
+            "24h",
+            "The longest time from `iat` to `exp` that is accepted.",
+        ),
+        later("project", "text", "The project of an `identity_platform` provider."),
+    ],
+};
+
+/// `backends.<id>`
+pub const BACKEND: Section = Section {
+    path: "backends.<id>",
+    doc: "An origin with its servers.",
+    keys: &[
+        must(
+            "servers",
+            "list of `address:port`, `name:port`, `unix:PATH` or `embedded`",
+            "Its servers, asked in turn over plain HTTP/1.1; `embedded` is the license service in this process.",
+        ),
+        may(
+            "policy",
+            "policy id",
+            "no policy, and a warning",
+            "The security policy of its routes, unless a route names another.",
+        ),
+        or("timeout", "duration, 1s to 24h", "30s", "How long an answer may take."),
+        or(
+            "connect_timeout",
+            "duration, 10ms to 5m",
+            "5s",
+            "How long a connection to a server may take to stand.",
+        ),
+        or(
+            "drain",
+            "duration, 0s to 1h",
+            "60s",
+            "How long running requests get when a server is taken out or the process stops.",
+        ),
+        may(
+            "health",
+            "mapping",
+            "no probes: every server counts as healthy",
+            "How its servers are probed.",
+        ),
+        may(
+            "assertion",
+            "`true` or `false`",
+            "`true` with the `embedded` server, else `false`",
+            "Whether each request carries the edge's signed assertion of who calls.",
+        ),
+        may(
+            "no_store",
+            "`true` or `false`",
+            "`true` with the `embedded` server, else `false`",
+            "Whether its answers are sent with `Cache-Control: no-store`.",
+        ),
+        later("affinity", "`client_ip`", "Which requests stay with one server."),
+        later("websocket", "mapping", "Upgrades to WebSocket, with their own timeout."),
+    ],
+};
+
+/// `backends.<id>.health`
+pub const HEALTH: Section = Section {
+    path: "backends.<id>.health",
+    doc: "How the servers of a backend are probed.",
+    keys: &[
+        must("path", "path of a URL", "What is asked for with `GET`; 200 is healthy."),
+        or("every", "duration, 1s to 1h", "10s", "The time between two probes of one server."),
+        or(
+            "timeout",
+            "duration, 100ms to 5m",
+            "5s",
+            "How long a probe may take; less than `every`.",
+        ),
+        or(
+            "healthy",
+            "number, 1 to 100",
+            "2",
+            "Good probes in a row until a server is used again.",
+        ),
+        or(
+            "unhealthy",
+            "number, 1 to 100",
+            "3",
+            "Failed probes in a row until a server is left out.",
+        ),
+    ],
+};
+
+/// `hosts.<name>`
+pub const HOST: Section = Section {
+    path: "hosts.<name>",
+    doc: "A host that clients ask for, by its DNS name or its address, without a port. Wildcards are not supported.",
+    keys: &[must(
+        "routes",
+        "list of mappings",
+        "Its routes; the longest path that fits is taken, whatever the order.",
+    )],
+};
+
+/// `hosts.<name>.routes[]`
+pub const ROUTE: Section = Section {
+    path: "hosts.<name>.routes[]",
+    doc: "Requests under one path: either `backend` with `identity`, or `redirect`.",
+    keys: &[
+        must(
+            "path",
+            "path of a URL",
+            "The prefix, in whole segments: `/health` is for `/health` and `/health/live`, not for `/healthy`.",
+        ),
+        may("backend", "backend id", "not forwarded", "Where requests go."),
+        may(
+            "policy",
+            "policy id",
+            "the backend's",
+            "The security policy in place of the backend's.",
+        ),
+        may(
+            "identity",
+            "`none`, `{ any: [..] }` or `{ all: [..] }`",
+            "refused on a route with `backend`",
+            "Whose token is asked for; there is no default.",
+        ),
+        may(
+            "body",
+            "`skip`, `stream` or a mapping",
+            "read whole, up to `limits.body`",
+            "What is done with the body: `skip` forwards it unread up to `limits.body`; `stream` passes it as it comes, so that the origin may see it before any verdict; a mapping reads it first.",
+        ),
+        may("redirect", "mapping", "not redirected", "An answer that sends the client elsewhere."),
+    ],
+};
+
+/// `hosts.<name>.routes[].identity`
+pub const REQUIRED_IDENTITY: Section = Section {
+    path: "hosts.<name>.routes[].identity",
+    doc: "Whose token is asked for: either `any` or `all`.",
+    keys: &[
+        may("any", "list of provider ids", "not this way", "A valid token of one of these."),
+        may("all", "list of provider ids", "not this way", "A valid token of each of these."),
+    ],
+};
+
+/// `hosts.<name>.routes[].body`
+pub const BODY: Section = Section {
+    path: "hosts.<name>.routes[].body",
+    doc: "A body that is read and judged before the origin sees a byte.",
+    keys: &[
+        may(
+            "limit",
+            "size, up to 64MiB",
+            "`limits.body`",
+            "The whole body; one byte more is answered with 413.",
+        ),
+        may("inspect", "size, up to `limit`", "`limit`", "How much of its start the policy reads."),
+        or(
+            "oversize",
+            "`deny`, `pass` or `log`",
+            "deny",
+            "What happens to a body longer than `inspect`: 413, its start judged and the rest passed, or that with a line in the log.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.routes[].redirect`
+pub const REDIRECT: Section = Section {
+    path: "hosts.<name>.routes[].redirect",
+    doc: "An answer that sends the client elsewhere.",
+    keys: &[
+        must("to", "URL or path", "The `Location`: a URL with `https://` or `http://`, or a path."),
+        or(
+            "status",
+            "`301` or `308`",
+            "308",
+            "301 lets the client change the method to GET, 308 does not.",
+        ),
+    ],
+};
+
+/// `headers`
+pub const HEADERS: Section = Section {
+    path: "headers",
+    doc: "Response headers set on every answer, refusals included.",
+    keys: &[or(
+        "profile",
+        "`api`",
+        "api",
+        "HSTS, CSP, `nosniff`, `DENY`, Permissions-Policy, COOP and CORP.",
+    )],
+};
+
+/// `log`
+pub const LOG: Section = Section {
+    path: "log",
+    doc: "Where the logs go, one JSON object per line.",
+    keys: &[
+        or(
+            "requests",
+            "`stdout`, `stderr`, `off` or `file:PATH`",
+            "stdout",
+            "One line per request. A file is opened anew on SIGUSR1.",
+        ),
+        or(
+            "events",
+            "`stdout`, `stderr`, `off` or `file:PATH`",
+            "stdout",
+            "One line per security event.",
+        ),
+    ],
+};
+
+/// `license`
+pub const LICENSE: Section = Section {
+    path: "license",
+    doc: "The license service in this process. The other keys are for `embedded: true` only.",
+    keys: &[
+        must(
+            "embedded",
+            "`true` or `false`",
+            "Whether it runs here, for backends with the server `embedded`.",
+        ),
+        may("database", "path", "`license.db` in `state_dir`", "Its SQLite database."),
+        may(
+            "socket",
+            "path",
+            "`license.sock` in `state_dir`",
+            "Its Unix socket, made with mode 0600; at most 107 bytes.",
+        ),
+        may(
+            "lease",
+            "duration, 1m to 24h",
+            "`360s`",
+            "How long a seat is held without a heartbeat.",
+        ),
+    ],
+};
+
+/// `limits`
+pub const LIMITS: Section = Section {
+    path: "limits",
+    doc: "Caps on everything that a client can grow.",
+    keys: &[
+        or(
+            "connections",
+            "number, 1 to 1000000",
+            "20000",
+            "Open client connections; a further one is closed before TLS.",
+        ),
+        or(
+            "connections_per_address",
+            "number, 1 to 1000000",
+            "1000",
+            "Open connections of one address; a further one is closed before TLS.",
+        ),
+        or(
+            "client_hello_timeout",
+            "duration, 100ms to 1m",
+            "3s",
+            "From accept to a whole ClientHello.",
+        ),
+        or(
+            "handshake_timeout",
+            "duration, 100ms to 1m",
+            "5s",
+            "From the ClientHello to the end of the handshake.",
+        ),
+        or("idle_timeout", "duration, 1s to 1h", "60s", "A connection without a request in work."),
+        or("target", "size, 256B to 64KiB", "8KiB", "The request target; more is 414."),
+        or(
+            "header_bytes",
+            "size, 1KiB to 256KiB",
+            "32KiB",
+            "All request headers together, names and values; more is 431.",
+        ),
+        or("headers", "number, 8 to 256", "100", "Request headers; more is 431."),
+        or(
+            "body",
+            "size, 0B to 64MiB",
+            "1MiB",
+            "A body on routes that say nothing else; more is 413.",
+        ),
+        or(
+            "body_timeout",
+            "duration, 100ms to 10m",
+            "30s",
+            "From the first byte of a body that is read to its last; then 408.",
+        ),
+        or(
+            "body_buffer",
+            "size, 1MiB to 64GiB",
+            "256MiB",
+            "All bodies that are held for a verdict at one time; beyond it 503.",
+        ),
+        or(
+            "rate_keys",
+            "number, 1000 to 10000000",
+            "100000",
+            "Keys of all rate limits together; beyond it the oldest are forgotten and counted.",
+        ),
+        or(
+            "bans",
+            "number, 1000 to 10000000",
+            "100000",
+            "Bans; beyond it the one that ends first is forgotten and counted.",
+        ),
+    ],
+};

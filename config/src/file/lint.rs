@@ -1,0 +1,202 @@
+//! What is seen only across the whole file: what refers to nothing, guards nothing, or is guarded by nothing.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::Context;
+use crate::model::{
+    Backend, BodyPlan, Config, Environment, IdentityRule, ListenerKind, Route, RouteAction, Server,
+};
+use crate::yaml::Node;
+
+/// Looks across a configuration whose parts are all sound.
+pub(super) fn across(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    embedded_license(config, root, cx);
+    addresses(config, root, cx);
+    for (id, backend) in &config.backends {
+        let place = place(root, &["backends", id]);
+        backend_alone(id, backend, &place, cx);
+    }
+    unused(config, root, cx);
+    for host in &config.hosts {
+        for route in &host.routes {
+            check_route(config, host.name.as_str(), route, root, cx);
+        }
+    }
+    if config.environment == Environment::Production {
+        let said = "rate limits and bans are counted by each node for itself";
+        cx.warn(
+            "per-node-limits",
+            said,
+            "with several nodes, divide the limits by their number",
+            place(root, &["environment"]),
+        );
+    }
+}
+
+fn embedded_license(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    let user = config
+        .backends
+        .iter()
+        .find(|(_, backend)| backend.servers.contains(&Server::EmbeddedLicense));
+    match user {
+        Some((id, _)) if !config.license.embedded => {
+            let message =
+                format!("the backend `{id}` needs the embedded license service, which is off");
+            let off = crate::Diagnostic::error("license-not-embedded", message)
+                .help("add `license: { embedded: true }`");
+            cx.report(off, place(root, &["backends", id, "servers"]));
+        }
+        None if config.license.embedded => {
+            let said = "the embedded license service runs, and no backend uses it";
+            cx.warn(
+                "unused",
+                said,
+                "add a backend with `servers: [embedded]`",
+                place(root, &["license"]),
+            );
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// What listens on what: nothing twice, and somewhere for the hosts.
+fn addresses(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    let taken = |address| config.listeners.iter().any(|listener| listener.address == address);
+    if let Some(address) =
+        config.admin.metrics.filter(|address| address.port() != 0 && taken(*address))
+    {
+        let message = format!("`{address}` is a listener of clients too");
+        cx.error("duplicate", message, place(root, &["admin", "metrics"]));
+    }
+    if config.license.embedded && config.license.socket == config.admin.socket {
+        let message =
+            format!("`{}` is the socket of the license service too", config.admin.socket.display());
+        cx.error("duplicate", message, place(root, &["admin", "socket"]));
+    }
+    if !config.listeners.iter().any(|listener| matches!(listener.kind, ListenerKind::Tls(_))) {
+        let said = "no listener serves the hosts: each one only redirects";
+        cx.warn("no-tls", said, "add a listener with `tls`", place(root, &["listeners"]));
+    }
+}
+
+fn backend_alone(id: &str, backend: &Backend, place: &Range<usize>, cx: &mut Context<'_>) {
+    if backend.servers.len() > 1 && backend.health.is_none() {
+        let said = format!(
+            "the servers of `{id}` are not probed: one that is down gets its share of requests"
+        );
+        cx.warn("no-health", said, "add `health: { path: /health }`", place.clone());
+    }
+    if let Some(server) = backend.servers.iter().find(|server| is_public(server)) {
+        let said = format!("requests to `{id}` cross a public network in plain text");
+        let shown =
+            if let Server::Tcp(address) = server { address.to_string() } else { String::new() };
+        cx.warn(
+            "plain-upstream",
+            said,
+            &format!("`{shown}` is not a private address: put a tunnel between"),
+            place.clone(),
+        );
+    }
+}
+
+fn is_public(server: &Server) -> bool {
+    match server {
+        Server::Tcp(address) => match address.ip() {
+            std::net::IpAddr::V4(ip) => {
+                !(ip.is_loopback() || ip.is_private() || ip.is_link_local())
+            }
+            std::net::IpAddr::V6(ip) => {
+                !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
+            }
+        },
+        Server::Name { .. } | Server::Unix(_) | Server::EmbeddedLicense => false,
+    }
+}
+
+fn unused(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    let (mut backends, mut policies, mut providers) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for action in config.hosts.iter().flat_map(|host| &host.routes).map(|route| &route.action) {
+        let RouteAction::Forward { backend, identity, .. } = action else { continue };
+        backends.insert(backend.as_str());
+        policies.extend(config.policy_of(action).map(|policy| policy.as_str()));
+        match identity {
+            IdentityRule::None => {}
+            IdentityRule::Any(ids) | IdentityRule::All(ids) => {
+                providers.extend(ids.iter().map(|id| id.as_str()))
+            }
+        }
+    }
+    let defined = [
+        ("backend", config.backends.keys().collect::<Vec<_>>(), backends, vec!["backends"]),
+        ("policy", config.policies.keys().collect(), policies, vec!["policies"]),
+        (
+            "provider",
+            config.identity.providers.keys().collect(),
+            providers,
+            vec!["identity", "providers"],
+        ),
+    ];
+    for (what, ids, used, path) in defined {
+        for id in ids.into_iter().filter(|id| !used.contains(id.as_str())) {
+            let path: Vec<_> = path.iter().copied().chain([id.as_str()]).collect();
+            cx.warn(
+                "unused",
+                format!("no route uses the {what} `{id}`"),
+                "take it out, or name it in a route",
+                place(root, &path),
+            );
+        }
+    }
+}
+
+/// Where license requests go: a route that takes these without a token leaves every seat to anyone.
+const LICENSE_PATHS: [&str; 2] = ["/api/v1/license/acquire", "/api/v1/licenses/acquire"];
+
+fn check_route(config: &Config, host: &str, route: &Route, root: &Node, cx: &mut Context<'_>) {
+    let RouteAction::Forward { backend, identity, body, .. } = &route.action else { return };
+    let place = route_place(root, host, &route.path);
+    if let BodyPlan::Inspect { limit, .. } = body
+        && *limit > config.limits.body_buffer_bytes
+    {
+        let message = format!("one body of {limit} bytes does not fit into `limits.body_buffer`");
+        cx.error("out-of-range", message, place.clone());
+    }
+    if config.policy_of(&route.action).is_none() {
+        let said = format!("no security policy guards `{host}{}`", route.path);
+        cx.warn("no-policy", said, "name a `policy` at the backend or the route", place.clone());
+    }
+    let asserted = config.backends.get(backend.as_str()).is_some_and(|backend| backend.assertion);
+    let licensed = LICENSE_PATHS
+        .iter()
+        .any(|path| taken_by(config, host, path).is_some_and(|taken| taken == route));
+    if asserted && licensed && *identity == IdentityRule::None {
+        let said = format!("license requests to `{host}{}` are asked for no token", route.path);
+        cx.warn("license-without-identity", said, "use `identity: { any: [..] }`", place);
+    }
+}
+
+/// The route that a request takes: the longest prefix that fits.
+fn taken_by<'c>(config: &'c Config, host: &str, path: &str) -> Option<&'c Route> {
+    config.host(host)?.routes.iter().find(|route| route.matches(path.as_bytes()))
+}
+
+fn place(root: &Node, path: &[&str]) -> Range<usize> {
+    path.iter().try_fold(root, |node, key| node.get(key)).unwrap_or(root).place()
+}
+
+fn route_place(root: &Node, host: &str, path: &str) -> Range<usize> {
+    let hosts = root.get("hosts").and_then(Node::as_map).unwrap_or_default();
+    let named = hosts.iter().find(|entry| {
+        crate::model::HostName::parse(&entry.key).is_some_and(|name| name.as_str() == host)
+    });
+    let routes = named
+        .and_then(|entry| entry.node.get("routes"))
+        .and_then(Node::as_list)
+        .unwrap_or_default();
+    let route = routes.iter().find(|route| route.get("path").and_then(Node::as_text) == Some(path));
+    route
+        .and_then(|route| route.get("path"))
+        .map_or_else(|| place(root, &["hosts"]), Node::value_place)
+}

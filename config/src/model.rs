@@ -1,0 +1,150 @@
+//! The resolved configuration: defaults applied, references checked, units converted. What the rest of the house reads.
+//!
+//! A value of these types has passed every check: a route's backend is in [`Config::backends`], a policy named anywhere is
+//! in [`Config::policies`], paths are absolute or relative to where the process runs, never to the file.
+
+mod backend;
+mod host;
+mod identity;
+mod limits;
+mod listener;
+mod log;
+mod names;
+mod places;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use backend::{Backend, Health, Server};
+pub use host::{BodyPlan, Host, IdentityRule, Oversize, RedirectStatus, Route, RouteAction};
+pub use identity::{
+    Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,
+};
+pub use limits::Limits;
+pub use listener::{CertificateRef, Listener, ListenerKind, Tls, TlsVersions};
+pub use log::{Log, LogTarget};
+pub use names::{BackendId, HostName, PolicyId, ProviderId};
+pub use places::Places;
+pub use sources::{Geo, ListSource, PolicySource, RuleSetSource};
+
+/// Everything that the operator decided, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// What the deployment is for; some lints are errors in production.
+    pub environment: Environment,
+    /// The directory for bans, keys made here and the embedded license service's database.
+    pub state_dir: PathBuf,
+    /// How operators reach the process.
+    pub admin: Admin,
+    /// Where clients connect; never empty.
+    pub listeners: Vec<Listener>,
+    /// Networks whose word about a client's address is believed.
+    pub trusted_hops: Vec<IpNet>,
+    /// The geo database.
+    pub geo: Geo,
+    /// Lists of addresses, by the name that policies use.
+    pub lists: BTreeMap<String, ListSource>,
+    /// WAF rule sets, by name.
+    pub rulesets: BTreeMap<String, RuleSetSource>,
+    /// Security policies, by id.
+    pub policies: BTreeMap<String, PolicySource>,
+    /// Who vouches for callers, and how the edge vouches for them inward.
+    pub identity: Identity,
+    /// Origins, by id.
+    pub backends: BTreeMap<String, Backend>,
+    /// Host names with their routes, in the order of the file; a host that is not here is refused.
+    pub hosts: Vec<Host>,
+    /// The response headers set on every answer.
+    pub headers: HeaderProfile,
+    /// Where the logs go.
+    pub log: Log,
+    /// The license service in this process.
+    pub license: License,
+    /// Caps on everything a client can grow.
+    pub limits: Limits,
+    /// Where each file is named, for the carets of problems that are found when it is read.
+    pub places: Places,
+}
+
+impl Config {
+    /// Returns the host that answers to `name`, compared without case and without a port.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// Returns the policy that a route with this action is under: its own, or else its backend's.
+    #[must_use]
+    pub fn policy_of<'a>(&'a self, action: &'a RouteAction) -> Option<&'a PolicyId> {
+        match action {
+            RouteAction::Forward { backend, policy, .. } => {
+                policy.as_ref().or_else(|| self.backends.get(backend.as_str())?.policy.as_ref())
+            }
+            RouteAction::Redirect { .. } => None,
+        }
+    }
+}
+
+/// What a deployment is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Environment {
+    /// A developer's machine.
+    Development,
+    /// A rehearsal of production.
+    Staging,
+    /// Real clients.
+    Production,
+}
+
+impl Environment {
+    /// Returns the word of the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How operators reach the process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// The Unix socket of the command line; made with mode 0600.
+    pub socket: PathBuf,
+    /// The plain, read-only listener of `/metrics`; none means none.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// The set of response headers that every answer carries, refusals included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeaderProfile {
+    /// HSTS, CSP, `nosniff`, `DENY`, Permissions-Policy, COOP and CORP.
+    Api,
+}
+
+/// The license service in this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct License {
+    /// Whether the service runs in this process; a backend whose server is `embedded` needs it.
+    pub embedded: bool,
+    /// The SQLite database of the embedded service.
+    pub database: PathBuf,
+    /// The Unix socket of the embedded service; made with mode 0600.
+    pub socket: PathBuf,
+    /// How long a seat is held without a heartbeat.
+    pub lease: Duration,
+}

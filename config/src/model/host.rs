@@ -1,0 +1,140 @@
+//! Hosts, their routes, and what a route does.
+
+use super::{BackendId, HostName, PolicyId, ProviderId};
+
+/// A host name with its routes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host {
+    /// The name clients ask for.
+    pub name: HostName,
+    /// Its routes, longest path first, so that the first that matches is the right one; never empty.
+    pub routes: Vec<Route>,
+}
+
+/// Requests under one path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The prefix, in whole segments: `/health` is for `/health` and `/health/live`, not for `/healthy`.
+    pub path: String,
+    /// What is done with them.
+    pub action: RouteAction,
+}
+
+impl Route {
+    /// Says whether `path` (without the query) is under this route's prefix, segment by segment.
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let prefix = self.path.as_bytes();
+        match path.strip_prefix(prefix) {
+            Some(rest) => rest.is_empty() || prefix.ends_with(b"/") || rest.first() == Some(&b'/'),
+            None => false,
+        }
+    }
+}
+
+/// What a route does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RouteAction {
+    /// Forwards to a backend.
+    Forward {
+        /// The backend.
+        backend: BackendId,
+        /// The security policy in place of the backend's.
+        policy: Option<PolicyId>,
+        /// Whose token is asked for.
+        identity: IdentityRule,
+        /// What is done with the request's body.
+        body: BodyPlan,
+    },
+    /// Answers with a redirect.
+    Redirect {
+        /// The status.
+        status: RedirectStatus,
+        /// The value of `Location`.
+        to: String,
+    },
+}
+
+/// The status of a redirect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RedirectStatus {
+    /// 301: the client may change the method to GET.
+    MovedPermanently,
+    /// 308: the client keeps the method.
+    PermanentRedirect,
+}
+
+impl RedirectStatus {
+    /// Returns the number.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::MovedPermanently => 301,
+            Self::PermanentRedirect => 308,
+        }
+    }
+}
+
+/// Whose token a route asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum IdentityRule {
+    /// Nobody's; what a client sends is not looked at, unless the policy asks.
+    None,
+    /// A valid token of one of these providers; never empty.
+    Any(Vec<ProviderId>),
+    /// A valid token of each of these providers; never empty.
+    All(Vec<ProviderId>),
+}
+
+/// What is done with a request's body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BodyPlan {
+    /// It is forwarded unread, up to [`super::Limits::body_bytes`].
+    Skip,
+    /// It is read and judged before the origin sees a byte.
+    Inspect {
+        /// Bytes of the whole body; one more is answered with 413.
+        limit: u64,
+        /// Bytes from its start that the policy reads; at most `limit`.
+        inspect: u64,
+        /// What happens to a body that is longer than `inspect`.
+        oversize: Oversize,
+    },
+    /// It is passed through as it comes: the origin may see it before any verdict on it.
+    Stream,
+}
+
+/// What happens to a body that is longer than what the policy reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Oversize {
+    /// It is refused with 413.
+    Deny,
+    /// Its start is judged, the rest passes.
+    Pass,
+    /// Like `Pass`, and the log says so.
+    Log,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_matches_whole_segments_only() {
+        for (prefix, path, expected) in [
+            ("/", "/", true),
+            ("/", "/anything", true),
+            ("/health", "/health", true),
+            ("/health", "/health/live", true),
+            ("/health", "/healthy", false),
+            ("/health", "/heal", false),
+            ("/api/v1/auth/", "/api/v1/auth/login", true),
+            ("/api/v1/auth/", "/api/v1/auth", false),
+        ] {
+            let to =
+                RouteAction::Redirect { status: RedirectStatus::PermanentRedirect, to: "/".into() };
+            let route = Route { path: prefix.into(), action: to };
+            assert_eq!(route.matches(path.as_bytes()), expected, "{prefix} {path}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Where clients connect.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::secret::SecretRef;
+
+/// One listening address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// The address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub kind: ListenerKind,
+}
+
+/// What a listener speaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ListenerKind {
+    /// TLS with HTTP/2 and HTTP/1.1.
+    Tls(Tls),
+    /// Plain HTTP that answers nothing but a redirect of the same host and target to `https`.
+    RedirectToHttps {
+        /// The status of the answer: 308.
+        status: u16,
+    },
+}
+
+/// TLS of one listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tls {
+    /// The protocol versions that are offered.
+    pub versions: TlsVersions,
+    /// Certificates, chosen by the name the client asks for; the first serves a client that names none. Never empty.
+    pub certificates: Vec<CertificateRef>,
+}
+
+/// The protocol versions of a listener. Older ones are not offered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TlsVersions {
+    /// TLS 1.3 only.
+    Tls13,
+    /// TLS 1.2 and 1.3.
+    Tls12And13,
+}
+
+/// A certificate with its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateRef {
+    /// The file with the certificate chain in PEM, leaf first.
+    pub cert: PathBuf,
+    /// The private key in PEM.
+    pub key: SecretRef,
+}

@@ -1,0 +1,441 @@
+//! The command line: `serve`, and what operators do to a store, beside a running service or without one.
+
+use crate::clock::{SystemClock, Timestamp};
+use crate::domain::audit::Head;
+use crate::domain::key::KeyPrefix;
+use crate::domain::license::{Leasing, NewLicense, Standing};
+use crate::domain::names::{LicenseName, SubjectId, TenantId};
+use crate::service::{LocalAddress, Operator, Service, migrate};
+use crate::settings::Settings;
+use crate::store::Change;
+use clap::{Args, Subcommand};
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+/// What the program is asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the license API.
+    Serve(ServeArguments),
+    /// Bring a PostgreSQL database's schema to this program's version, as its owner.
+    Migrate(ServeArguments),
+    /// Look at and change tenants, licenses, users and sessions.
+    Admin(AdminArguments),
+}
+
+/// What `serve` and `migrate` take.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// The settings file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// What `admin` takes.
+#[derive(Debug, Args)]
+pub struct AdminArguments {
+    /// The settings file of the service.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What operators do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Tenants.
+    #[command(subcommand)]
+    Tenant(TenantAction),
+    /// Licenses of a tenant.
+    #[command(subcommand)]
+    License(LicenseAction),
+    /// Users of a tenant.
+    #[command(subcommand)]
+    Subject(SubjectAction),
+    /// Sessions that hold seats.
+    #[command(subcommand)]
+    Session(SessionAction),
+    /// Signing keys.
+    #[command(subcommand)]
+    Key(KeyAction),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(AuditAction),
+}
+
+/// What operators do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum AuditAction {
+    /// Walk a tenant's chain and print its head, to be noted down elsewhere. Exit 1 where the chain is broken.
+    Verify {
+        /// Whose trail.
+        #[arg(long)]
+        tenant: TenantId,
+        /// A head that was noted down before: the chain must pass through it.
+        #[arg(long, value_name = "POSITION:HASH")]
+        head: Option<String>,
+    },
+    /// Print a tenant's events as JSON lines, each with its position and hash.
+    Export {
+        /// Whose trail.
+        #[arg(long)]
+        tenant: TenantId,
+    },
+}
+
+/// What operators do to signing keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// List them with their states.
+    Ls {
+        /// Print one JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End one for good: no receipt that it signed is believed any more. The service makes the next one at once.
+    Revoke {
+        /// The key's id, which may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
+        kid: String,
+    },
+}
+
+/// What operators do to a tenant.
+#[derive(Debug, Subcommand)]
+pub enum TenantAction {
+    /// Create it; one that is there stays as it is.
+    Create {
+        /// The id that tokens carry.
+        tenant: TenantId,
+    },
+    /// Deny all its requests.
+    Suspend {
+        /// The id that tokens carry.
+        tenant: TenantId,
+    },
+    /// Let it work again.
+    Activate {
+        /// The id that tokens carry.
+        tenant: TenantId,
+    },
+}
+
+/// What operators do to a license.
+#[derive(Debug, Subcommand)]
+pub enum LicenseAction {
+    /// Create it and print its key, this once.
+    Create(CreateArguments),
+    /// List the tenant's licenses and their seats.
+    Ls {
+        /// Whose licenses.
+        #[arg(long)]
+        tenant: TenantId,
+        /// Print one JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change the number of seats. Fewer than are leased end no lease.
+    Seats {
+        /// Which license.
+        #[command(flatten)]
+        which: Which,
+        /// The new number.
+        seats: u32,
+    },
+    /// Deny its use until it is activated.
+    Suspend(Which),
+    /// Let it be used again.
+    Activate(Which),
+    /// Deny its use for good.
+    Revoke(Which),
+}
+
+/// What a new license is.
+#[derive(Debug, Args)]
+pub struct CreateArguments {
+    #[command(flatten)]
+    which: Which,
+    /// The product it is for.
+    #[arg(long)]
+    product: LicenseName,
+    /// How many seats may be leased at once.
+    #[arg(long)]
+    seats: u32,
+    /// Lease seats to users instead of machines.
+    #[arg(long)]
+    per_user: bool,
+    /// The word in front of the key.
+    #[arg(long, default_value = "LIC")]
+    prefix: KeyPrefix,
+    /// When its term is over, as RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    expires: Option<jiff::Timestamp>,
+}
+
+/// One license of a tenant.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Whose license.
+    #[arg(long)]
+    tenant: TenantId,
+    /// The license's name.
+    #[arg(long)]
+    name: LicenseName,
+}
+
+/// What operators do to a user.
+#[derive(Debug, Subcommand)]
+pub enum SubjectAction {
+    /// Deny the user's requests for seats.
+    Suspend(Who),
+    /// Let the user work again.
+    Activate(Who),
+}
+
+/// One user of a tenant.
+#[derive(Debug, Args)]
+pub struct Who {
+    /// Whose user.
+    #[arg(long)]
+    tenant: TenantId,
+    /// The subject that tokens carry.
+    subject: String,
+}
+
+/// What operators do to sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionAction {
+    /// List who holds the seats of a license.
+    Ls {
+        /// Which license.
+        #[command(flatten)]
+        which: Which,
+        /// Print one JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a seat back.
+    Revoke {
+        /// Whose session.
+        #[arg(long)]
+        tenant: TenantId,
+        /// The session.
+        id: Uuid,
+    },
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+impl Command {
+    /// Does it, and prints to `out` what it has to say.
+    ///
+    /// # Errors
+    /// When it cannot be done; the error's text says why.
+    pub async fn run(self, out: &mut dyn Write) -> Outcome {
+        match self {
+            Self::Serve(arguments) => serve(Settings::load(&arguments.config)?, out).await,
+            Self::Migrate(arguments) => Ok(migrate(&Settings::load(&arguments.config)?).await?),
+            Self::Admin(arguments) => {
+                let settings = Settings::load(&arguments.config)?;
+                arguments
+                    .action
+                    .run(&Operator::open(&settings, Arc::new(SystemClock::new())).await?, out)
+                    .await
+            }
+        }
+    }
+}
+
+/// Serves until the process is told to end.
+async fn serve(settings: Settings, out: &mut dyn Write) -> Outcome {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let running = Service::start(settings, Arc::new(SystemClock::new())).await?;
+    match running.address() {
+        LocalAddress::Unix(path) => writeln!(out, "serving on unix:{}", path.display())?,
+        LocalAddress::Tcp(address) => writeln!(out, "serving on http://{address}")?,
+    }
+    out.flush()?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    running.shutdown().await;
+    Ok(())
+}
+
+impl Action {
+    /// Carries the action out through `operator` and prints to `out`.
+    ///
+    /// # Errors
+    /// When it cannot be done; the error's text says why.
+    pub async fn run(self, operator: &Operator, out: &mut dyn Write) -> Outcome {
+        match self {
+            Self::Tenant(action) => tenant(action, operator, out).await,
+            Self::License(action) => license(action, operator, out).await,
+            Self::Subject(action) => subject(action, operator).await,
+            Self::Session(action) => session(action, operator, out).await,
+            Self::Key(action) => key(action, operator, out).await,
+            Self::Audit(action) => audit(action, operator, out).await,
+        }
+    }
+}
+
+async fn tenant(action: TenantAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    match action {
+        TenantAction::Create { tenant } => {
+            let word =
+                if operator.create_tenant(&tenant).await? { "created" } else { "is there already" };
+            writeln!(out, "tenant {tenant} {word}")?;
+        }
+        TenantAction::Suspend { tenant } => {
+            operator.set_tenant(tenant, Standing::Suspended).await?
+        }
+        TenantAction::Activate { tenant } => operator.set_tenant(tenant, Standing::Active).await?,
+    }
+    Ok(())
+}
+
+async fn license(action: LicenseAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    let (which, change) = match action {
+        LicenseAction::Create(arguments) => return create_license(arguments, operator, out).await,
+        LicenseAction::Ls { tenant, json } => {
+            return list_licenses(tenant, json, operator, out).await;
+        }
+        LicenseAction::Seats { which, seats } => (which, Change::Seats(seats)),
+        LicenseAction::Suspend(which) => (which, Change::Standing(Standing::Suspended)),
+        LicenseAction::Activate(which) => (which, Change::Standing(Standing::Active)),
+        LicenseAction::Revoke(which) => (which, Change::Standing(Standing::Revoked)),
+    };
+    Ok(operator.change_license(which.tenant, which.name, change).await?)
+}
+
+async fn create_license(
+    arguments: CreateArguments,
+    operator: &Operator,
+    out: &mut dyn Write,
+) -> Outcome {
+    let millis = arguments.expires.map(|time| u64::try_from(time.as_millisecond())).transpose()?;
+    let created = operator
+        .create_license(NewLicense {
+            tenant: arguments.which.tenant,
+            name: arguments.which.name,
+            product: arguments.product,
+            seats: arguments.seats,
+            leasing: if arguments.per_user { Leasing::PerUser } else { Leasing::PerMachine },
+            key_prefix: arguments.prefix,
+            expires_at: millis.map(Timestamp::from_millis),
+        })
+        .await?;
+    writeln!(out, "license {}", created.id)?;
+    writeln!(out, "key     {}   (shown this once: only its hash is kept)", created.key.as_str())?;
+    Ok(())
+}
+
+async fn list_licenses(
+    tenant: TenantId,
+    json: bool,
+    operator: &Operator,
+    out: &mut dyn Write,
+) -> Outcome {
+    for line in operator.licenses(tenant).await? {
+        let expires = line.expires_at.map(Timestamp::to_rfc3339);
+        if json {
+            let object = serde_json::json!({"id": line.id, "name": line.name, "product": line.product,
+                "status": line.status, "leasing": line.leasing, "seats_used": line.seats_used,
+                "seats_total": line.seats_total, "expires_at": expires});
+            writeln!(out, "{object}")?;
+        } else {
+            let term = expires.as_deref().unwrap_or("never");
+            let (used, total) = (line.seats_used, line.seats_total);
+            writeln!(
+                out,
+                "{}  {used}/{total} seats  {}  expires {term}  {}",
+                line.id, line.status, line.name
+            )?;
+        }
+    }
+    Ok(())
+}
+
+async fn subject(action: SubjectAction, operator: &Operator) -> Outcome {
+    let (who, standing) = match action {
+        SubjectAction::Suspend(who) => (who, Standing::Suspended),
+        SubjectAction::Activate(who) => (who, Standing::Active),
+    };
+    let subject: SubjectId = who.subject.parse()?;
+    Ok(operator.set_subject(who.tenant, subject, standing).await?)
+}
+
+async fn session(action: SessionAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    match action {
+        SessionAction::Ls { which, json } => {
+            for line in operator.sessions(which.tenant, which.name).await? {
+                let (started, beat) =
+                    (line.started_at.to_rfc3339(), line.last_heartbeat_at.to_rfc3339());
+                let expires = line.expires_at.to_rfc3339();
+                if json {
+                    let object = serde_json::json!({"id": line.id, "user_id": line.subject,
+                        "hardware_id": line.hardware, "started_at": started, "last_heartbeat_at": beat,
+                        "expires_at": expires});
+                    writeln!(out, "{object}")?;
+                } else {
+                    writeln!(
+                        out,
+                        "{}  {}  {}  until {expires}",
+                        line.id, line.subject, line.hardware
+                    )?;
+                }
+            }
+        }
+        SessionAction::Revoke { tenant, id } => operator.revoke_session(tenant, id).await?,
+    }
+    Ok(())
+}
+
+async fn key(action: KeyAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    match action {
+        KeyAction::Ls { json } => {
+            for line in operator.signing_keys().await? {
+                let (state, created) = (line.state.as_str(), line.created_at.to_rfc3339());
+                let active = line.active_at.to_rfc3339();
+                if json {
+                    let object = serde_json::json!({"kid": line.kid, "state": state, "created_at": created,
+                        "active_at": active});
+                    writeln!(out, "{object}")?;
+                } else {
+                    writeln!(out, "{}  {state}  signs from {active}", line.kid)?;
+                }
+            }
+        }
+        KeyAction::Revoke { kid } => operator.revoke_signing_key(&kid).await?,
+    }
+    Ok(())
+}
+
+async fn audit(action: AuditAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    match action {
+        AuditAction::Verify { tenant, head } => {
+            let noted = head.map(|head| head.parse::<Head>()).transpose()?;
+            let head = operator.walk_audit(tenant, noted, &mut |_| Ok(())).await?;
+            writeln!(out, "{} events, head {head}", head.position)?;
+        }
+        AuditAction::Export { tenant } => {
+            operator
+                .walk_audit(tenant, None, &mut |linked| {
+                    let (event, head) = (&linked.event, linked.head.to_string());
+                    let line = serde_json::json!({"head": head, "at": event.at, "kind": event.kind,
+                        "actor": event.actor, "license_id": event.license, "session_id": event.session,
+                        "detail": event.detail});
+                    writeln!(out, "{line}")
+                })
+                .await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! What the license service may say no to. A denial is an answer, not an error.
+
+use crate::clock::Timestamp;
+
+/// Why a request about a seat was denied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Denial {
+    /// The thing asked for is another tenant's, or is nobody's: the two are one answer on purpose.
+    TenantAccess,
+    /// The tenant is suspended.
+    TenantSuspended,
+    /// The user is suspended.
+    SubjectSuspended,
+    /// The license is suspended.
+    LicenseSuspended,
+    /// The license was revoked.
+    LicenseRevoked,
+    /// The license's own term is over.
+    LicenseExpired,
+    /// Every seat is leased.
+    NoSeats(NoSeats),
+    /// The session ended; it never comes back.
+    SessionEnded(Ending),
+}
+
+/// How full the license is, and when a seat may come free at the latest if nobody heartbeats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NoSeats {
+    pub(crate) max_seats: u32,
+    pub(crate) active_seats: u32,
+    pub(crate) next_available: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// Its lease ran out.
+    Expired,
+    /// Its holder gave the seat back.
+    Released,
+    /// An operator took the seat back.
+    Revoked,
+}
+
+impl Ending {
+    /// Returns the word that the store and the API use.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Released => "released",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// Reads the store's word.
+    pub(crate) fn from_column(word: &str) -> Option<Self> {
+        [Self::Expired, Self::Released, Self::Revoked]
+            .into_iter()
+            .find(|ending| ending.as_str() == word)
+    }
+}

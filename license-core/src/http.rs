@@ -1,0 +1,99 @@
+//! The HTTP service: the gate (assertion), the API behind it, and the one error shape.
+
+mod acquire;
+mod answer;
+mod gate;
+mod keys;
+mod licenses;
+pub(crate) mod listener;
+mod sessions;
+
+use crate::assertion::KeySource;
+use crate::clock::Clock;
+use crate::domain::lease::Session;
+use crate::domain::names::TenantId;
+use crate::metrics::Metrics;
+use crate::reason::Reason;
+use crate::settings::Lease;
+use crate::signing::Signer;
+use crate::store::Store;
+use answer::refuse;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodRouter, delete, get, patch, post};
+use sessions::SessionView;
+use std::sync::Arc;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Arc<KeySource>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lease: Lease,
+    /// Signs receipts, where the settings have a wrapping key.
+    pub(crate) signer: Option<Arc<Signer>>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Builds the service: everything but health stands behind the gate, what does not exist included.
+pub(crate) fn router(api: Api) -> Router {
+    let mut guarded = Router::new();
+    guarded = in_every_spelling(guarded, "/acquire", &post(acquire::acquire));
+    guarded = in_every_spelling(guarded, "/sessions/{id}/heartbeat", &patch(sessions::heartbeat));
+    guarded = in_every_spelling(guarded, "/sessions/{id}", &delete(sessions::release));
+    guarded = in_every_spelling(guarded, "/{id}", &get(licenses::show));
+    let guarded = guarded
+        .fallback(async || refuse(Reason::NotFound))
+        .method_not_allowed_fallback(async || refuse(Reason::MethodNotAllowed))
+        .layer(from_fn_with_state(api.clone(), gate::admit))
+        .with_state(api.clone());
+    let open = Router::new()
+        .route("/.well-known/jwks.json", get(keys::jwks))
+        .route("/health", get(health))
+        .route("/health/", get(health))
+        .route("/ready", get(ready))
+        .with_state(api.clone())
+        .method_not_allowed_fallback(async || refuse(Reason::MethodNotAllowed));
+    // The envelope goes around both, so that every answer has its shape.
+    open.fallback_service(guarded).layer(from_fn_with_state(api, answer::envelope))
+}
+
+/// Mounts a path under its canonical name, the plural alias, and each with a trailing slash.
+fn in_every_spelling(router: Router<Api>, path: &str, method: &MethodRouter<Api>) -> Router<Api> {
+    ["license", "licenses"].iter().fold(router, |router, root| {
+        let path = format!("/api/v1/{root}{path}");
+        router.route(&format!("{path}/"), method.clone()).route(&path, method.clone())
+    })
+}
+
+impl Api {
+    /// Shows a session that was just granted or renewed, with its receipt.
+    fn view(&self, tenant: &TenantId, session: Session) -> SessionView {
+        let receipt = self.signer.as_ref().and_then(|signer| signer.receipt(tenant, &session));
+        SessionView::new(session, self.lease, receipt)
+    }
+}
+
+/// Says that the process lives.
+async fn health() -> Response {
+    answer::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+}
+
+/// Says that the store serves.
+async fn ready(State(api): State<Api>) -> Response {
+    match api.store.ready().await {
+        Ok(()) => answer::json(StatusCode::OK, &serde_json::json!({ "status": "ready" })),
+        Err(error) => refuse(error),
+    }
+}
+
+/// Builds the service that Prometheus reads.
+pub(crate) fn metrics_router(metrics: Arc<Metrics>) -> Router {
+    let page = get(async move || ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()));
+    Router::new().route("/metrics", page)
+}

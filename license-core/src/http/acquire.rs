@@ -1,0 +1,175 @@
+//! `POST /api/v1/license/acquire`: a seat for a machine.
+
+use super::gate::Member;
+use super::sessions::SessionView;
+use super::{Api, answer};
+use crate::domain::key::LicenseKey;
+use crate::domain::names::{HardwareId, NameError, UserEmail};
+use crate::reason::{Reason, Refusal};
+use crate::store::{Acquire, Fresh, Seats};
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+const METADATA_ENTRIES_MAX: usize = 16;
+const METADATA_NAME_BYTES_MAX: usize = 64;
+const METADATA_VALUE_BYTES_MAX: usize = 256;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    license_key: String,
+    hardware_id: Option<String>,
+    machine_id: Option<String>,
+    user_email: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+    /// Clients of the sibling system send these two; a client's own word on them is never believed nor kept.
+    #[serde(rename = "ip_address")]
+    _ip_address: Option<IgnoredAny>,
+    #[serde(rename = "user_agent")]
+    _user_agent: Option<IgnoredAny>,
+}
+
+#[derive(Serialize)]
+struct View {
+    #[serde(flatten)]
+    session: SessionView,
+    seats_used: u32,
+    seats_total: u32,
+}
+
+/// Answers 201 with a new session, or 200 with the one that the caller holds on this machine already.
+pub(super) async fn acquire(
+    State(api): State<Api>,
+    Extension(member): Extension<Member>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match try_acquire(&api, member, &headers, &body).await {
+        Ok(response) => response,
+        Err(refusal) => answer::refuse(refusal),
+    }
+}
+
+async fn try_acquire(
+    api: &Api,
+    member: Member,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Refusal> {
+    let tenant = member.tenant.clone();
+    let granted = api.store.acquire(read(member, headers, body)?).await??;
+    let status = match granted.fresh {
+        Fresh::New => StatusCode::CREATED,
+        Fresh::Renewed => StatusCode::OK,
+    };
+    let Seats { used, total } = granted.seats;
+    let session = api.view(&tenant, granted.session);
+    Ok(answer::json(status, &View { session, seats_used: used, seats_total: total }))
+}
+
+/// Reads the body. The key's form is looked at first: what is no key is refused as such, whatever else is wrong.
+fn read(member: Member, headers: &HeaderMap, body: &[u8]) -> Result<Acquire, Refusal> {
+    if !is_json(headers) {
+        return Err(Reason::UnsupportedMediaType.into());
+    }
+    let body: Body = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    let key = LicenseKey::parse(&body.license_key).map_err(|_| Reason::InvalidLicenseKey)?;
+    let hardware = hardware(body.hardware_id, body.machine_id)?;
+    let user_email = body
+        .user_email
+        .map(|email| email.parse::<UserEmail>())
+        .transpose()
+        .map_err(wrong("user_email"))?;
+    Ok(Acquire {
+        tenant: member.tenant,
+        subject: member.subject,
+        key: key.hash(),
+        hardware,
+        user_email,
+        metadata: body.metadata.0,
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let essence = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// Says where the body is wrong, and nothing of what stands there.
+pub(super) fn malformed(error: &serde_json::Error) -> Refusal {
+    let what = if error.is_data() {
+        "it has a missing, unknown, repeated or mistyped field"
+    } else {
+        "it is not JSON"
+    };
+    Refusal::field("body", &format!("{what} (line {}, column {})", error.line(), error.column()))
+}
+
+fn hardware(
+    hardware_id: Option<String>,
+    machine_id: Option<String>,
+) -> Result<HardwareId, Refusal> {
+    let given = match (hardware_id, machine_id) {
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(one), Some(other)) if one == other => one,
+        (Some(_), Some(_)) => {
+            return Err(Refusal::field("machine_id", "it differs from `hardware_id`"));
+        }
+        (None, None) => return Err(Refusal::field("hardware_id", "it is missing")),
+    };
+    given.parse().map_err(wrong("hardware_id"))
+}
+
+fn wrong(field: &'static str) -> impl Fn(NameError) -> Refusal {
+    move |error| Refusal::field(field, &error.to_string())
+}
+
+/// A few short texts about the client, kept with the session for people who look at holders.
+#[derive(Default)]
+struct Metadata(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MetadataVisitor)
+    }
+}
+
+struct MetadataVisitor;
+
+impl<'de> Visitor<'de> for MetadataVisitor {
+    type Value = Metadata;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("at most 16 short texts by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry::<String, String>()? {
+            let fits =
+                name.len() <= METADATA_NAME_BYTES_MAX && value.len() <= METADATA_VALUE_BYTES_MAX;
+            // A database text holds no NUL.
+            let plain = !name.contains('\0') && !value.contains('\0');
+            if !fits
+                || !plain
+                || entries.len() == METADATA_ENTRIES_MAX
+                || entries.insert(name, value).is_some()
+            {
+                return Err(A::Error::custom("too many, too long or repeated entries"));
+            }
+        }
+        Ok(Metadata(entries))
+    }
+}

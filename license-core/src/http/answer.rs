@@ -1,0 +1,126 @@
+//! How answers look: JSON, never stored by anyone, every refusal in the one shape.
+
+use super::Api;
+use crate::reason::Refusal;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+const REQUEST_ID: &str = "x-edge-request-id";
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Answers with a JSON body.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let text = serde_json::to_vec(body).expect("answers are plain structs of texts and numbers");
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Answers without a body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Refuses; [`envelope`] writes the body, since it knows the request's id.
+pub(super) fn refuse(refusal: impl Into<Refusal>) -> Response {
+    let refusal = refusal.into();
+    let mut response = empty(
+        StatusCode::from_u16(refusal.reason.row().status).expect("the table holds HTTP statuses"),
+    );
+    response.extensions_mut().insert(refusal);
+    response
+}
+
+/// The template of the route that answered, which a handler behind the gate leaves in its response.
+#[derive(Clone)]
+pub(super) struct Route(pub(super) String);
+
+/// Reads the template of the route that a request was matched to.
+pub(super) fn route_of(request: &Request) -> Option<Route> {
+    let matched = request.extensions().get::<MatchedPath>()?;
+    Some(Route(matched.as_str().trim_end_matches('/').to_owned()))
+}
+
+/// Gives every answer its shape, the log its line and the metrics their count.
+pub(super) async fn envelope(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let began = api.clock.uptime();
+    let request_id = request_id(request.headers());
+    let method = request.method().clone();
+    let open_route = route_of(&request);
+    let response = next.run(request).await;
+    // The route's template, not the path: paths hold ids and whatever else a client wrote.
+    let route = response.extensions().get::<Route>().cloned().or(open_route);
+    let route = route.as_ref().map_or("none", |route| route.0.as_str());
+    let refusal = response.extensions().get::<Refusal>().cloned();
+    let took = api.clock.uptime().saturating_sub(began);
+    let code = refusal.as_ref().map(|refusal| refusal.reason.row().code);
+    api.metrics.answered(route, response.status().as_u16(), code, took);
+    let mut response = match refusal {
+        None => {
+            let status = response.status().as_u16();
+            tracing::info!(%request_id, %method, route, status, "answered");
+            response
+        }
+        Some(refusal) => {
+            log_refusal(&refusal, &request_id, method.as_str(), route);
+            refused(&refusal, &request_id, &response)
+        }
+    };
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The edge's request id when it is one, or a new one. It is for logs; nothing is decided by it.
+fn request_id(headers: &HeaderMap) -> String {
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match sent {
+        Some(id)
+            if (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            id.to_owned()
+        }
+        Some(_) | None => Uuid::new_v4().to_string(),
+    }
+}
+
+fn log_refusal(refusal: &Refusal, request_id: &str, method: &str, route: &str) {
+    let row = refusal.reason.row();
+    let (status, code) = (row.status, row.code);
+    if row.level == tracing::Level::ERROR {
+        tracing::error!(request_id, method, route, status, code, "refused");
+    } else if row.level == tracing::Level::WARN {
+        tracing::warn!(request_id, method, route, status, code, "refused");
+    } else {
+        tracing::info!(request_id, method, route, status, code, "refused");
+    }
+}
+
+/// Writes the one error shape over the handler's bodiless refusal, keeping its headers (`Allow` of a 405).
+fn refused(refusal: &Refusal, request_id: &str, response: &Response) -> Response {
+    let row = refusal.reason.row();
+    let body = json!({
+        "error": row.code, "message": row.message, "detail": row.message, "request_id": request_id,
+        "source": "license", "retryable": row.retryable, "conclusive": row.conclusive, "details": refusal.details,
+    });
+    let mut answer = json(response.status(), &body);
+    for (name, value) in response.headers() {
+        if name != CONTENT_LENGTH {
+            answer.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    if let Some(secs) = refusal.retry_after_secs {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    answer
+}

@@ -1,0 +1,66 @@
+//! The gate: no request reaches the API without the edge's word on who is asking.
+
+use super::Api;
+use super::answer::{refuse, route_of};
+use crate::assertion::{self, Caller, Received};
+use crate::domain::names::{SubjectId, TenantId};
+use crate::reason::Reason;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+/// The largest body that is read: the same as the edge lets through.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A caller with a tenant, put into the request's extensions for the handlers.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) subject: SubjectId,
+    pub(super) tenant: TenantId,
+}
+
+/// Verifies the assertion, reads the body it binds, and lets the request in.
+pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let route = route_of(&request);
+    let mut response = match check(&api, request).await {
+        Ok(request) => next.run(request).await,
+        Err(reason) => refuse(reason),
+    };
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+async fn check(api: &Api, request: Request) -> Result<Request, Reason> {
+    let (mut parts, body) = request.into_parts();
+    let mut assertions = parts.headers.get_all(assertion::HEADER).iter();
+    let (Some(assertion), None) = (assertions.next(), assertions.next()) else {
+        return Err(Reason::MissingAssertion);
+    };
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let received = Received { method: parts.method.as_str(), target };
+    let pending =
+        assertion::verify(assertion.as_bytes(), &api.keys.current(), received, api.clock.now())
+            .map_err(unbelieved)?;
+    let body = read(body).await?;
+    let Caller { subject, tenant } = pending.with_body(&body).map_err(unbelieved)?;
+    let tenant = tenant.ok_or(Reason::MissingTenant)?;
+    parts.extensions.insert(Member { subject, tenant });
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+fn unbelieved(why: assertion::Unbelieved) -> Reason {
+    tracing::warn!(%why, "an assertion was not believed");
+    Reason::InvalidAssertion
+}
+
+async fn read(body: Body) -> Result<Bytes, Reason> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Reason::BodyTooLarge),
+        Err(_) => Err(Reason::InvalidRequest),
+    }
+}

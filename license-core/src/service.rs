@@ -1,0 +1,290 @@
+//! The service as a whole: start, run, end; and the operator's port to it.
+
+mod operator;
+
+pub use operator::{CreatedLicense, Operator, OperatorError};
+
+use crate::assertion::{KeySetError, KeySource};
+use crate::clock::Clock;
+use crate::domain::license::LeaseTerms;
+use crate::http::listener::Listener;
+use crate::http::{Api, metrics_router, router};
+use crate::metrics::Metrics;
+use crate::settings::{Database, Listen, Settings};
+use crate::signing::{Signer, SigningError};
+use crate::store::postgres::{self, Postgres};
+use crate::store::sqlite::Sqlite;
+use crate::store::{OpenError, Role, Store};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often leases that ran out are ended when nobody asks for their seats. Seats never wait for it.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often the service says that it runs; much more often than an absence is long.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// The most audit events that are linked in one transaction.
+const AUDIT_EVENTS_MAX: u32 = 5_000;
+const SWEEP_SESSIONS_MAX: u32 = 10_000;
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The edge's keys cannot be used.
+    #[error("the edge's keys cannot be used")]
+    EdgeKeys(#[from] KeySetError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] OpenError),
+    /// The signing keys cannot be used.
+    #[error("the signing keys cannot be used")]
+    Signing(#[from] SigningError),
+    /// The address cannot be bound.
+    #[error("`{address}` cannot be bound")]
+    Bind {
+        /// The address or the socket's path.
+        address: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Where a running service listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LocalAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A TCP address with its port as bound.
+    Tcp(SocketAddr),
+}
+
+/// The license service.
+#[derive(Debug)]
+pub struct Service;
+
+/// A service that runs until [`Running::shutdown`]. Dropping it leaves its tasks running.
+#[derive(Debug)]
+pub struct Running {
+    address: LocalAddress,
+    metrics_address: Option<LocalAddress>,
+    metrics: Arc<Metrics>,
+    operator: Operator,
+    end: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Opens the store and the socket and serves. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When the keys, the store or the address cannot be used; then nothing is left running.
+    pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+        let keys = Arc::new(KeySource::open(&settings.edge_keys)?);
+        let store = open(&settings, Role::Server, clock.clone()).await?;
+        let signer = match signer(&settings, store.clone()).await {
+            Ok(signer) => signer,
+            Err(error) => {
+                store.close().await;
+                return Err(error.into());
+            }
+        };
+        let bound = async {
+            let listener = bind(&settings.listen).await?;
+            let metrics = match settings.metrics {
+                None => None,
+                Some(address) => Some(bind(&Listen::Tcp(address)).await?),
+            };
+            Ok::<_, StartError>((listener, metrics))
+        };
+        let (listener, metrics_listener) = match bound.await {
+            Ok(bound) => bound,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
+        let (end, ended) = watch::channel(false);
+        let metrics = Arc::new(Metrics::new());
+        let (address, metrics_address) =
+            (listener.address(), metrics_listener.as_ref().map(Listener::address));
+        let api = Api {
+            store: store.clone(),
+            keys,
+            clock,
+            lease: settings.lease,
+            signer: signer.clone(),
+            metrics: metrics.clone(),
+        };
+        let mut tasks = vec![
+            tokio::spawn(listener.serve(router(api), ended.clone())),
+            tokio::spawn(sweep(store.clone(), metrics.clone(), ended.clone())),
+            tokio::spawn(stay_alive(store.clone(), signer, metrics.clone(), ended.clone())),
+        ];
+        if let Some(listener) = metrics_listener {
+            tasks.push(tokio::spawn(listener.serve(metrics_router(metrics.clone()), ended)));
+        }
+        Ok(Running {
+            address,
+            metrics_address,
+            metrics,
+            operator: Operator::over(store),
+            end,
+            tasks,
+        })
+    }
+}
+
+async fn bind(listen: &Listen) -> Result<Listener, StartError> {
+    Listener::bind(listen)
+        .await
+        .map_err(|source| StartError::Bind { address: written(listen), source })
+}
+
+/// Brings the database's schema to this program's version. SQLite needs no such call.
+pub(crate) async fn migrate(settings: &Settings) -> Result<(), MigrateError> {
+    match &settings.database {
+        Database::Sqlite(_) => Err(MigrateError::Sqlite),
+        Database::Postgres(database) => {
+            Ok(postgres::migrate(database.owner_url.as_ref().ok_or(MigrateError::NoOwner)?).await?)
+        }
+    }
+}
+
+/// Why a schema was not migrated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MigrateError {
+    #[error("a SQLite database is migrated by whoever opens it")]
+    Sqlite,
+    #[error("the settings have no `owner_url` to migrate with")]
+    NoOwner,
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+impl Running {
+    /// Returns where the service listens.
+    #[must_use]
+    pub const fn address(&self) -> &LocalAddress {
+        &self.address
+    }
+
+    /// Returns where Prometheus reads the metrics, when the settings say that it does.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<&LocalAddress> {
+        self.metrics_address.as_ref()
+    }
+
+    /// Renders the metrics in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// Returns the operator's port to this service's store.
+    #[must_use]
+    pub const fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
+    /// Takes no more requests, finishes those in hand (at most 10 s) and closes the store.
+    pub async fn shutdown(self) {
+        self.end.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the service did not end well");
+            }
+        }
+        self.operator.close().await;
+    }
+}
+
+/// Opens the store that the settings name.
+async fn open(
+    settings: &Settings,
+    role: Role,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, OpenError> {
+    let terms = LeaseTerms { ttl: settings.lease.ttl, age_max: settings.lease.age_max };
+    Ok(match &settings.database {
+        Database::Sqlite(path) => Arc::new(Sqlite::open(path, role, terms, clock).await?),
+        Database::Postgres(postgres) => Arc::new(Postgres::open(postgres, role, terms).await?),
+    })
+}
+
+async fn signer(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+) -> Result<Option<Arc<Signer>>, SigningError> {
+    let Some(path) = &settings.wrapping_key else { return Ok(None) };
+    Ok(Some(Arc::new(Signer::open(path, store).await?)))
+}
+
+fn written(listen: &Listen) -> String {
+    match listen {
+        Listen::Unix(path) => path.display().to_string(),
+        Listen::Tcp(address) => address.to_string(),
+    }
+}
+
+/// Remembers in the store, every few seconds, that the service runs: what it was away for is made good by this. Links
+/// the audit trail too, reads the signing keys again and makes the next one in time.
+async fn stay_alive(
+    store: Arc<dyn Store>,
+    signer: Option<Arc<Signer>>,
+    metrics: Arc<Metrics>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut ticks = tokio::time::interval(ALIVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => round(store.as_ref(), signer.as_deref(), &metrics).await,
+            () = told_to_end(&mut ended) => return,
+        }
+    }
+}
+
+async fn round(store: &dyn Store, signer: Option<&Signer>, metrics: &Metrics) {
+    if let Err(error) = store.ready().await {
+        metrics.store_up.set(0);
+        tracing::warn!(%error, "the store does not answer");
+        return;
+    }
+    metrics.store_up.set(1);
+    match store.link(AUDIT_EVENTS_MAX).await {
+        Ok(linked) => metrics.linked.inc_by(linked),
+        Err(error) => {
+            tracing::warn!(%error, "audit events were not linked, the next round will do it")
+        }
+    }
+    if let Some(signer) = signer
+        && let Err(error) = signer.refresh().await
+    {
+        tracing::error!(%error, "the signing keys were not read, leases go on with the last ones");
+    }
+}
+
+/// Waits until the service is told to end, or nobody is left to tell it.
+pub(crate) async fn told_to_end(ended: &mut watch::Receiver<bool>) {
+    drop(ended.wait_for(|ended| *ended).await);
+}
+
+async fn sweep(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut ended: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => match store.sweep(SWEEP_SESSIONS_MAX).await {
+                Ok(0) => {}
+                Ok(sessions) => {
+                    metrics.swept.inc_by(sessions);
+                    tracing::info!(sessions, "sessions ended whose leases ran out");
+                }
+                Err(error) => tracing::warn!(%error, "the sweep failed, the next one will do its work"),
+            },
+            () = told_to_end(&mut ended) => return,
+        }
+    }
+}

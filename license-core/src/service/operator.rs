@@ -1,0 +1,318 @@
+//! What operators do to tenants, licenses and sessions, whoever stands in front: the command line, the edge's first
+//! run, a test.
+
+use crate::clock::{Clock, Timestamp};
+use crate::domain::audit::{Broken, Head, Linked, Walk};
+use crate::domain::key::LicenseKey;
+use crate::domain::license::{NewLicense, Standing};
+use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
+use crate::settings::Settings;
+use crate::signing::{KeyState, Ring};
+use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError};
+use std::fmt;
+use std::sync::Arc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Why an operator's command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// There is no such tenant.
+    #[error("there is no such tenant")]
+    NoTenant,
+    /// There is no such license in the tenant.
+    #[error("the tenant has no such license")]
+    NoLicense,
+    /// There is no such live session in the tenant.
+    #[error("the tenant has no such live session")]
+    NoSession,
+    /// There is no such signing key, or it was revoked before.
+    #[error("there is no such signing key to revoke")]
+    NoKey,
+    /// The tenant has a license of that name.
+    #[error("the tenant has a license of that name")]
+    NameTaken,
+    /// A name is not in its form.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The store does not serve; the cause is in the log.
+    #[error("the store is unavailable")]
+    Unavailable,
+    /// The system gave no randomness for a key.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+}
+
+impl From<StoreError> for OperatorError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<Conflict> for OperatorError {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::NoTenant => Self::NoTenant,
+            Conflict::NoLicense => Self::NoLicense,
+            Conflict::NameTaken => Self::NameTaken,
+        }
+    }
+}
+
+/// A license that was just created, with its key: the only time the key can be read.
+pub struct CreatedLicense {
+    /// The license's id, as `GET /api/v1/licenses/{id}/` takes it.
+    pub id: String,
+    /// The license key, a secret.
+    pub key: Zeroizing<String>,
+}
+
+impl fmt::Debug for CreatedLicense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedLicense").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A license as operators see it.
+#[derive(Clone, Debug)]
+pub(crate) struct LicenseLine {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) product: String,
+    pub(crate) status: &'static str,
+    pub(crate) leasing: &'static str,
+    pub(crate) seats_used: u32,
+    pub(crate) seats_total: u32,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// A live session as operators see it.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionLine {
+    pub(crate) id: Uuid,
+    pub(crate) subject: String,
+    pub(crate) hardware: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) last_heartbeat_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Why an audit trail was not walked to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    /// The chain does not hold.
+    #[error("the audit chain is broken: {0}")]
+    Broken(#[from] Broken),
+    /// The store has no answer.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// The events cannot be written out.
+    #[error("the events cannot be written out")]
+    Output(#[from] std::io::Error),
+}
+
+const AUDIT_PAGE: u32 = 1000;
+
+/// A signing key as operators see it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyLine {
+    pub(crate) kid: String,
+    pub(crate) state: KeyState,
+    pub(crate) created_at: Timestamp,
+    pub(crate) active_at: Timestamp,
+}
+
+/// The operator's port to a store.
+#[derive(Clone)]
+pub struct Operator {
+    store: Arc<dyn Store>,
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator").finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    pub(super) fn over(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// Opens the store for commands, beside a running service or without one.
+    pub(crate) async fn open(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        Ok(Self::over(super::open(settings, Role::Command, clock).await?))
+    }
+
+    /// Lets go of the store.
+    pub(super) async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// Creates a tenant; one that is there stays as it is. Returns whether it was created.
+    ///
+    /// # Errors
+    /// When the store does not serve.
+    pub async fn create_tenant(&self, tenant: &TenantId) -> Result<bool, OperatorError> {
+        Ok(self.store.create_tenant(tenant.clone()).await?)
+    }
+
+    /// Creates a license and returns its key, this once.
+    ///
+    /// # Errors
+    /// When the tenant is missing, the name is taken, or the store does not serve.
+    pub async fn create_license(&self, new: NewLicense) -> Result<CreatedLicense, OperatorError> {
+        let key = LicenseKey::generate(&new.key_prefix).map_err(|_| OperatorError::NoRandomness)?;
+        let id = self.store.create_license(new, key.hash()).await??;
+        Ok(CreatedLicense { id: id.to_string(), key: key.into_text() })
+    }
+
+    /// Returns the id of the tenant's license of that name.
+    ///
+    /// # Errors
+    /// When the store does not serve.
+    pub async fn find_license(
+        &self,
+        tenant: &TenantId,
+        name: &LicenseName,
+    ) -> Result<Option<String>, OperatorError> {
+        let found = self.store.find_license(tenant.clone(), name.clone()).await?;
+        Ok(found.map(|license| license.id.to_string()))
+    }
+
+    /// Suspends a tenant, or lets it work again.
+    pub(crate) async fn set_tenant(
+        &self,
+        tenant: TenantId,
+        standing: Standing,
+    ) -> Result<(), OperatorError> {
+        Ok(self.store.set_tenant(tenant, standing).await??)
+    }
+
+    /// Suspends a user, or lets them work again.
+    pub(crate) async fn set_subject(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        standing: Standing,
+    ) -> Result<(), OperatorError> {
+        Ok(self.store.set_subject(tenant, subject, standing).await??)
+    }
+
+    /// Changes the license of that name.
+    pub(crate) async fn change_license(
+        &self,
+        tenant: TenantId,
+        name: LicenseName,
+        change: Change,
+    ) -> Result<(), OperatorError> {
+        let license =
+            self.store.find_license(tenant.clone(), name).await?.ok_or(OperatorError::NoLicense)?;
+        Ok(self.store.change_license(tenant, license.id, change).await??)
+    }
+
+    /// Lists the tenant's licenses.
+    pub(crate) async fn licenses(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<LicenseLine>, OperatorError> {
+        let found = self.store.licenses(tenant).await?;
+        let lines = found.into_iter().map(|(license, seats)| LicenseLine {
+            id: license.id,
+            name: license.name,
+            product: license.product,
+            status: license.standing.as_str(),
+            leasing: license.leasing.as_str(),
+            seats_used: seats.used,
+            seats_total: seats.total,
+            expires_at: license.expires_at,
+        });
+        Ok(lines.collect())
+    }
+
+    /// Lists who holds seats of the license of that name.
+    pub(crate) async fn sessions(
+        &self,
+        tenant: TenantId,
+        name: LicenseName,
+    ) -> Result<Vec<SessionLine>, OperatorError> {
+        let license =
+            self.store.find_license(tenant.clone(), name).await?.ok_or(OperatorError::NoLicense)?;
+        let found = self.store.sessions(tenant, license.id).await?;
+        let lines = found.into_iter().map(|session| SessionLine {
+            id: session.id,
+            subject: session.subject,
+            hardware: session.hardware,
+            started_at: session.started_at,
+            last_heartbeat_at: session.last_heartbeat_at,
+            expires_at: session.expires_at,
+        });
+        Ok(lines.collect())
+    }
+
+    /// Links what happened so far, and hands each event of the tenant's chain to `each` while the chain holds. Returns
+    /// the chain's head.
+    pub(crate) async fn walk_audit(
+        &self,
+        tenant: TenantId,
+        noted: Option<Head>,
+        each: &mut dyn FnMut(&Linked) -> std::io::Result<()>,
+    ) -> Result<Head, AuditError> {
+        while self.store.link(AUDIT_PAGE).await.map_err(OperatorError::from)? > 0 {}
+        let mut walk = Walk::through(noted);
+        let mut after = 0;
+        loop {
+            let page = self
+                .store
+                .linked(tenant.clone(), after, AUDIT_PAGE)
+                .await
+                .map_err(OperatorError::from)?;
+            let Some(last) = page.last() else { return Ok(walk.end()?) };
+            after = last.head.position;
+            for linked in &page {
+                walk.step(tenant.as_str(), linked)?;
+                each(linked)?;
+            }
+        }
+    }
+
+    /// Lists the signing keys.
+    pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyLine>, OperatorError> {
+        let (keys, now) = self.store.signing_keys().await?;
+        let ring = Ring::new(keys);
+        let lines = ring.states(now).map(|(key, state)| KeyLine {
+            kid: key.kid.clone(),
+            state,
+            created_at: key.created_at,
+            active_at: key.active_at,
+        });
+        Ok(lines.collect())
+    }
+
+    /// Ends a signing key for good: no receipt that it signed is believed any more.
+    pub(crate) async fn revoke_signing_key(&self, kid: &str) -> Result<(), OperatorError> {
+        if self.store.revoke_signing_key(kid.to_owned()).await? {
+            Ok(())
+        } else {
+            Err(OperatorError::NoKey)
+        }
+    }
+
+    /// Takes a seat back.
+    pub(crate) async fn revoke_session(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+    ) -> Result<(), OperatorError> {
+        if self.store.revoke_session(tenant, id).await? {
+            Ok(())
+        } else {
+            Err(OperatorError::NoSession)
+        }
+    }
+}

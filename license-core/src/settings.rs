@@ -1,0 +1,185 @@
+//! What the operator writes for `license-core serve`, and what the edge fills in when it embeds the service.
+//!
+//! ```yaml
+//! version: 1
+//! listen: { unix: /run/license-core/license.sock }      # or { tcp: 127.0.0.1:8000 }
+//! database: { sqlite: /var/lib/license-core/license.db }
+//! # database: { postgres: { url: file:/etc/license-core/url, owner_url: env:OWNER_URL, connections: 16 } }
+//! edge_keys: /etc/license-core/edge.jwks
+//! signing: { wrapping_key: /etc/license-core/wrapping.key }   # optional: signed lease receipts
+//! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
+//! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d }
+//! ```
+
+mod source;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The service's settings, resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the leases are kept.
+    pub database: Database,
+    /// Where requests come in.
+    pub listen: Listen,
+    /// JWKS file with the edge's public Ed25519 keys; read again when it changes.
+    pub edge_keys: PathBuf,
+    /// How long leases last.
+    pub lease: Lease,
+    /// File of the key that seals the signing keys in the store; made with mode 0600 at the first start. Without it
+    /// the service gives no receipts and has no key set.
+    pub wrapping_key: Option<PathBuf>,
+    /// Where Prometheus reads the service's metrics, apart from the API.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Where the leases are kept.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// One file, written by this process only. Made with mode 0600 when absent.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database, for any number of services.
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// Connection URL of a plain member of the role `license_core_app`.
+    pub url: Secret,
+    /// Connection URL of the schema's owner, which only `license-core migrate` uses.
+    pub owner_url: Option<Secret>,
+    /// The most connections of this process.
+    pub connections: u32,
+}
+
+/// A text that is shown nowhere and wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Arc::new(Zeroizing::new(text)))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where requests come in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Listen {
+    /// A Unix socket of mode 0600. A socket that nobody listens on any more is replaced.
+    Unix(PathBuf),
+    /// A TCP address; port 0 lets the system choose.
+    Tcp(SocketAddr),
+}
+
+/// How long leases last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// How long a seat stays leased without a heartbeat.
+    pub ttl: Duration,
+    /// How often clients are told to heartbeat.
+    pub heartbeat: Duration,
+    /// How long a session lasts at most; then the client acquires anew.
+    pub age_max: Duration,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(360),
+            heartbeat: Duration::from_secs(180),
+            age_max: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+/// Why settings cannot be used. The text shows the place with a caret.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The file is not what it should be.
+    #[error("{0}")]
+    Source(String),
+}
+
+/// A file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system says no.
+    #[error("`{path}` cannot be read")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is larger than such a file can be.
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+impl Settings {
+    /// Settings with the default lease.
+    #[must_use]
+    pub fn new(database: Database, listen: Listen, edge_keys: PathBuf) -> Self {
+        Self {
+            database,
+            listen,
+            edge_keys,
+            lease: Lease::default(),
+            wrapping_key: None,
+            metrics: None,
+        }
+    }
+
+    /// Reads a YAML file. Relative paths in it are relative to the file's directory.
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something this version does not know.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = read_limited(path, FILE_BYTES_MAX)?;
+        let base = path.parent().unwrap_or_else(|| Path::new("."));
+        source::parse(&text, &path.display().to_string(), base)
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let io = |source| ReadError::Io { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+        Ok(bytes)
+    } else {
+        Err(ReadError::TooLarge { path: path.to_owned(), limit })
+    }
+}

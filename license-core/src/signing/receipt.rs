@@ -1,0 +1,171 @@
+//! Lease receipts: a compact JWS that says which session holds a seat until when, to be verified without the service.
+
+use crate::clock::Timestamp;
+use crate::domain::lease::Session;
+use crate::domain::names::TenantId;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::json;
+
+const RECEIPT_BYTES_MAX: usize = 8 * 1024;
+const KEYS_MAX: usize = 100;
+const LEEWAY_SECS: u64 = 60;
+
+/// Signs the receipt of a live session. It is over when the lease is.
+pub(super) fn mint(
+    tenant: &TenantId,
+    session: &Session,
+    kid: &str,
+    pair: &Ed25519KeyPair,
+) -> String {
+    let header = json!({"alg": "EdDSA", "typ": "lease+jwt", "kid": kid});
+    let issued = session.last_heartbeat_at.as_secs();
+    let claims = json!({
+        "iss": "license-core", "sub": session.subject, "tenant": tenant.as_str(), "lid": session.license,
+        "sid": session.id, "epoch": session.epoch, "hwh": hardware_hash(&session.hardware),
+        "iat": issued, "nbf": issued, "exp": session.expires_at.as_secs(),
+    });
+    let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", encode(header), encode(claims));
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+    format!("{signed}.{signature}")
+}
+
+fn hardware_hash(hardware: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, hardware.as_bytes()))
+}
+
+/// What a verified receipt says.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Receipt {
+    iss: String,
+    /// The user that holds the session.
+    #[serde(rename = "sub")]
+    pub subject: String,
+    /// The tenant whose license it is.
+    pub tenant: String,
+    /// The license's id.
+    #[serde(rename = "lid")]
+    pub license_id: String,
+    /// The session's id.
+    #[serde(rename = "sid")]
+    pub session_id: String,
+    /// The lease's fencing epoch: of two receipts for one license, the greater was granted later.
+    pub epoch: i64,
+    /// SHA-256 of the machine's id, base64url.
+    #[serde(rename = "hwh")]
+    pub hardware_hash: String,
+    /// When it was signed, in seconds since the Unix epoch.
+    #[serde(rename = "iat")]
+    pub issued_at: u64,
+    nbf: u64,
+    /// When the lease ends, in seconds since the Unix epoch.
+    #[serde(rename = "exp")]
+    pub expires_at: u64,
+}
+
+impl Receipt {
+    /// Says whether the receipt was given for this machine.
+    #[must_use]
+    pub fn is_for(&self, hardware_id: &str) -> bool {
+        self.hardware_hash == hardware_hash(hardware_id)
+    }
+}
+
+/// Why a receipt proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unverified {
+    /// It, or the key set, is not of the form that the service makes.
+    #[error("it is not a lease receipt")]
+    Malformed,
+    /// Its key is not in the key set: unknown, retired or revoked.
+    #[error("its key is not in the key set")]
+    UnknownKey,
+    /// Its signature is wrong.
+    #[error("its signature is wrong")]
+    Signature,
+    /// The lease is over, or not begun.
+    #[error("it is not valid at this time")]
+    Time,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Protected {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// The service's public keys, as `GET /.well-known/jwks.json` gives them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KeySet {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Jwk {
+    kty: String,
+    crv: Option<String>,
+    kid: String,
+    x: Option<String>,
+}
+
+impl KeySet {
+    /// Reads a JWKS document.
+    ///
+    /// # Errors
+    /// [`Unverified::Malformed`] when it is none or holds more than 100 keys.
+    pub fn parse(text: &[u8]) -> Result<Self, Unverified> {
+        let set: Self = serde_json::from_slice(text).map_err(|_| Unverified::Malformed)?;
+        if set.keys.len() > KEYS_MAX { Err(Unverified::Malformed) } else { Ok(set) }
+    }
+
+    /// The algorithm follows from the key, never from the receipt.
+    fn find(&self, kid: &str) -> Option<UnparsedPublicKey<Vec<u8>>> {
+        let key = self.keys.iter().find(|key| key.kid == kid && key.kty == "OKP")?;
+        if key.crv.as_deref() != Some("Ed25519") {
+            return None;
+        }
+        let point = URL_SAFE_NO_PAD.decode(key.x.as_ref()?).ok()?;
+        Some(UnparsedPublicKey::new(&ED25519, point))
+    }
+}
+
+/// Verifies a receipt against a key set at a time, without the service. A clock may be off by a minute.
+///
+/// # Errors
+/// Says why the receipt proves nothing.
+pub fn verify(receipt: &str, keys: &KeySet, now: Timestamp) -> Result<Receipt, Unverified> {
+    if receipt.len() > RECEIPT_BYTES_MAX {
+        return Err(Unverified::Malformed);
+    }
+    let (signed, signature) = receipt.rsplit_once('.').ok_or(Unverified::Malformed)?;
+    let (header, claims) = signed.split_once('.').ok_or(Unverified::Malformed)?;
+    let protected: Protected = decode(header)?;
+    if protected.alg != "EdDSA" || protected.typ != "lease+jwt" {
+        return Err(Unverified::Malformed);
+    }
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unverified::Malformed)?;
+    let key = keys.find(&protected.kid).ok_or(Unverified::UnknownKey)?;
+    key.verify(signed.as_bytes(), &signature).map_err(|_| Unverified::Signature)?;
+    let receipt: Receipt = decode(claims)?;
+    if receipt.iss != "license-core" {
+        return Err(Unverified::Malformed);
+    }
+    let now = now.as_secs();
+    let begun = receipt.nbf <= now.saturating_add(LEEWAY_SECS);
+    let not_over = now < receipt.expires_at.saturating_add(LEEWAY_SECS);
+    if begun && not_over { Ok(receipt) } else { Err(Unverified::Time) }
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Unverified> {
+    let text = URL_SAFE_NO_PAD.decode(part).map_err(|_| Unverified::Malformed)?;
+    serde_json::from_slice(&text).map_err(|_| Unverified::Malformed)
+}
+
+#[cfg(test)]
+mod tests;

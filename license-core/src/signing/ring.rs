@@ -1,0 +1,193 @@
+//! The signing keys in the order of their generations, and what each is at a moment. Pure.
+
+use crate::clock::Timestamp;
+use crate::store::SealedKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long a key signs.
+const SIGNS: Duration = Duration::from_secs(90 * 86_400);
+/// How long a key is published before it signs: longer than anyone caches the key set.
+const PUBLISHED_AHEAD: Duration = DAY;
+/// How long a key verifies after its successor took over: longer than a session may last.
+const VERIFIES_ON: Duration = Duration::from_secs(8 * 86_400);
+
+/// What a key is at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum KeyState {
+    /// Published, not signing yet.
+    Pending,
+    /// Signs.
+    Active,
+    /// Signed before; verifies still.
+    VerifyOnly,
+    /// Is over.
+    Retired,
+    /// Was ended before its time; nothing that it signed is believed.
+    Revoked,
+}
+
+impl KeyState {
+    /// Returns the word that operators read.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::VerifyOnly => "verify_only",
+            Self::Retired => "retired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// All signing keys.
+#[derive(Default, Debug)]
+pub(crate) struct Ring {
+    keys: Vec<SealedKey>,
+}
+
+impl Ring {
+    /// Takes the store's keys.
+    pub(crate) fn new(mut keys: Vec<SealedKey>) -> Self {
+        keys.sort_by_key(|key| (key.active_at, key.generation));
+        Self { keys }
+    }
+
+    /// Returns the keys with their states, oldest first.
+    pub(crate) fn states(&self, now: Timestamp) -> impl Iterator<Item = (&SealedKey, KeyState)> {
+        self.keys.iter().map(move |key| (key, self.state(key, now)))
+    }
+
+    fn state(&self, key: &SealedKey, now: Timestamp) -> KeyState {
+        if key.revoked_at.is_some() {
+            return KeyState::Revoked;
+        }
+        if now < key.active_at {
+            return KeyState::Pending;
+        }
+        let later = |other: &&SealedKey| {
+            (other.active_at, other.generation) > (key.active_at, key.generation)
+        };
+        let successor = self
+            .keys
+            .iter()
+            .filter(|other| other.revoked_at.is_none() && now >= other.active_at)
+            .find(later);
+        match successor {
+            None => KeyState::Active,
+            Some(successor) if now.since(successor.active_at) < VERIFIES_ON => KeyState::VerifyOnly,
+            Some(_) => KeyState::Retired,
+        }
+    }
+
+    /// Returns the key that signs.
+    pub(crate) fn active(&self, now: Timestamp) -> Option<&SealedKey> {
+        self.states(now).find(|(_, state)| *state == KeyState::Active).map(|(key, _)| key)
+    }
+
+    /// Says whether a key must be made now, and when it is to sign: at once when none signs, or a day ahead of the end
+    /// of the present one.
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.states(now).any(|(_, state)| state == KeyState::Pending)
+            && self.active(now).is_some()
+        {
+            return None;
+        }
+        match self.active(now) {
+            None => Some(now),
+            Some(key) if now.plus(PUBLISHED_AHEAD) >= key.active_at.plus(SIGNS) => {
+                Some(now.plus(PUBLISHED_AHEAD))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Returns the public keys that anyone should know at `now`.
+    pub(crate) fn jwks(&self, now: Timestamp) -> Value {
+        let shown = self.states(now).filter(|(_, state)| match state {
+            KeyState::Pending | KeyState::Active | KeyState::VerifyOnly => true,
+            KeyState::Retired | KeyState::Revoked => false,
+        });
+        let keys: Vec<Value> = shown
+            .map(|(key, _)| {
+                json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.kid,
+                    "x": URL_SAFE_NO_PAD.encode(&key.public)})
+            })
+            .collect();
+        json!({ "keys": keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, KeyState, PUBLISHED_AHEAD, Ring, SIGNS, VERIFIES_ON};
+    use crate::clock::Timestamp;
+    use crate::store::SealedKey;
+
+    fn key(generation: i64, active_at: Timestamp) -> SealedKey {
+        SealedKey {
+            generation,
+            kid: format!("k{generation}"),
+            public: vec![],
+            sealed: vec![],
+            created_at: active_at,
+            active_at,
+            revoked_at: None,
+        }
+    }
+
+    fn states(ring: &Ring, now: Timestamp) -> Vec<KeyState> {
+        ring.states(now).map(|(_, state)| state).collect()
+    }
+
+    #[test]
+    fn keys_follow_one_another_for_a_year_without_a_gap() {
+        let mut keys = vec![];
+        let mut now = Timestamp::from_millis(1_800_000_000_000);
+        for _ in 0..365 * 24 {
+            if let Some(active_at) = Ring::new(keys.clone()).next_due(now) {
+                assert!(keys.is_empty() || active_at == now.plus(PUBLISHED_AHEAD));
+                keys.push(key(i64::try_from(keys.len()).unwrap(), active_at));
+            }
+            let ring = Ring::new(keys.clone());
+            let active =
+                states(&ring, now).iter().filter(|state| **state == KeyState::Active).count();
+            assert_eq!(active, 1);
+            assert!(now.since(ring.active(now).unwrap().active_at) <= SIGNS);
+            now = now.plus(DAY / 24);
+        }
+        assert_eq!(keys.len(), 5);
+    }
+
+    #[test]
+    fn a_key_verifies_for_eight_days_after_its_successor_took_over() {
+        let start = Timestamp::from_millis(0);
+        let takeover = start.plus(SIGNS);
+        let ring = Ring::new(vec![key(1, start), key(2, takeover)]);
+        let before = Timestamp::from_millis(takeover.as_millis() - 1);
+        assert_eq!(states(&ring, before), [KeyState::Active, KeyState::Pending]);
+        assert_eq!(states(&ring, takeover), [KeyState::VerifyOnly, KeyState::Active]);
+        let last = Timestamp::from_millis(takeover.plus(VERIFIES_ON).as_millis() - 1);
+        assert_eq!(states(&ring, last), [KeyState::VerifyOnly, KeyState::Active]);
+        assert_eq!(
+            states(&ring, takeover.plus(VERIFIES_ON)),
+            [KeyState::Retired, KeyState::Active]
+        );
+    }
+
+    #[test]
+    fn a_revoked_key_is_replaced_at_once_and_leaves_the_key_set() {
+        let now = Timestamp::from_millis(1_000);
+        let mut revoked = key(1, Timestamp::from_millis(0));
+        revoked.revoked_at = Some(now);
+        let ring = Ring::new(vec![revoked.clone()]);
+        assert_eq!(ring.next_due(now), Some(now));
+        assert_eq!(ring.jwks(now)["keys"].as_array().unwrap().len(), 0);
+        let ring = Ring::new(vec![revoked, key(2, now)]);
+        assert_eq!(states(&ring, now), [KeyState::Revoked, KeyState::Active]);
+        assert_eq!(ring.next_due(now), None);
+    }
+}

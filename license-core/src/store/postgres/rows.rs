@@ -1,0 +1,3 @@
+//! The readers for PostgreSQL's rows.
+
+crate::store::rows::readers!(sqlx::postgres::PgRow);

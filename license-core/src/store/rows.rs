@@ -1,0 +1,167 @@
+//! From rows to the domain, for either database. What this program never writes is refused, not guessed.
+
+use sqlx::Error;
+
+/// The columns that `license` reads.
+macro_rules! license_columns {
+    () => {
+        "l.tenant_id, l.id, l.name, l.product, l.seats, l.leasing, l.standing, l.expires_at, l.created_at"
+    };
+}
+/// The columns that `session` reads.
+macro_rules! session_columns {
+    () => {
+        "s.id, s.license_id, s.subject, s.hardware, s.user_email, s.metadata, s.epoch, s.started_at, \
+         s.last_heartbeat_at, s.expires_at, s.ending"
+    };
+}
+/// The columns that `footing` reads: of tenant `t`, license `l` and, when there is one, subject `u`.
+macro_rules! footing_columns {
+    () => {
+        "t.standing AS tenant_standing, l.standing AS license_standing, l.expires_at AS license_expires_at, \
+         coalesce(u.standing, 'active') AS subject_standing"
+    };
+}
+/// The columns that `event` reads.
+macro_rules! audit_columns {
+    () => {
+        "id, at, kind, actor, license_id, session_id, detail"
+    };
+}
+/// Defines the readers for one database's kind of row.
+macro_rules! readers {
+    ($Row:ty) => {
+        use crate::clock::Timestamp;
+        use crate::domain::audit::{Event, Head, Linked};
+        use crate::domain::denial::Ending;
+        use crate::domain::lease::Session;
+        use crate::domain::license::{Footing, Leasing, License, Standing};
+        use crate::store::SealedKey;
+        use crate::store::rows::{count, foreign};
+        use sqlx::Row as _;
+        use uuid::Uuid;
+
+        /// Reads the columns of `footing_columns`.
+        pub(in crate::store) fn footing(row: &$Row) -> Result<Footing, sqlx::Error> {
+            Ok(Footing {
+                tenant: standing(row, "tenant_standing")?,
+                license: standing(row, "license_standing")?,
+                license_expires_at: row
+                    .try_get::<Option<i64>, _>("license_expires_at")?
+                    .map(Timestamp::from_column),
+                subject: standing(row, "subject_standing")?,
+            })
+        }
+
+        /// Reads the columns of `license_columns`.
+        pub(in crate::store) fn license(row: &$Row) -> Result<License, sqlx::Error> {
+            Ok(License {
+                id: uuid(row, "id")?,
+                tenant: row
+                    .try_get::<&str, _>("tenant_id")?
+                    .parse()
+                    .map_err(|_| foreign("tenant_id"))?,
+                name: row.try_get("name")?,
+                product: row.try_get("product")?,
+                seats: count(row.try_get("seats")?)?,
+                leasing: Leasing::from_column(row.try_get("leasing")?)
+                    .ok_or_else(|| foreign("leasing"))?,
+                standing: standing(row, "standing")?,
+                expires_at: row
+                    .try_get::<Option<i64>, _>("expires_at")?
+                    .map(Timestamp::from_column),
+                created_at: time(row, "created_at")?,
+            })
+        }
+
+        /// Reads the columns of `session_columns`.
+        pub(in crate::store) fn session(row: &$Row) -> Result<Session, sqlx::Error> {
+            let ending: Option<&str> = row.try_get("ending")?;
+            Ok(Session {
+                id: uuid(row, "id")?,
+                license: uuid(row, "license_id")?,
+                subject: row.try_get("subject")?,
+                hardware: row.try_get("hardware")?,
+                user_email: row.try_get("user_email")?,
+                metadata: serde_json::from_str(row.try_get("metadata")?)
+                    .map_err(|_| foreign("metadata"))?,
+                epoch: row.try_get("epoch")?,
+                started_at: time(row, "started_at")?,
+                last_heartbeat_at: time(row, "last_heartbeat_at")?,
+                expires_at: time(row, "expires_at")?,
+                ended: ending
+                    .map(|word| Ending::from_column(word).ok_or_else(|| foreign("ending")))
+                    .transpose()?,
+            })
+        }
+
+        /// Reads a row of `signing_key`.
+        pub(in crate::store) fn signing_key(row: &$Row) -> Result<SealedKey, sqlx::Error> {
+            Ok(SealedKey {
+                generation: row.try_get("generation")?,
+                kid: row.try_get("kid")?,
+                public: row.try_get("public")?,
+                sealed: row.try_get("sealed")?,
+                created_at: time(row, "created_at")?,
+                active_at: time(row, "active_at")?,
+                revoked_at: row
+                    .try_get::<Option<i64>, _>("revoked_at")?
+                    .map(Timestamp::from_column),
+            })
+        }
+
+        /// Reads the columns of `audit_columns`.
+        pub(in crate::store) fn event(row: &$Row) -> Result<Event, sqlx::Error> {
+            Ok(Event {
+                id: row.try_get("id")?,
+                at: row.try_get("at")?,
+                kind: row.try_get("kind")?,
+                actor: row.try_get("actor")?,
+                license: row.try_get("license_id")?,
+                session: row.try_get("session_id")?,
+                detail: row.try_get("detail")?,
+            })
+        }
+
+        /// Reads an event's place.
+        pub(in crate::store) fn head(row: &$Row) -> Result<Head, sqlx::Error> {
+            let hash: Vec<u8> = row.try_get("hash")?;
+            Ok(Head {
+                position: row.try_get("position")?,
+                hash: hash.try_into().map_err(|_| foreign("hash"))?,
+            })
+        }
+
+        /// Reads the columns of `audit_columns` and the event's place.
+        pub(in crate::store) fn linked(row: &$Row) -> Result<Linked, sqlx::Error> {
+            Ok(Linked { event: event(row)?, head: head(row)? })
+        }
+
+        fn standing(row: &$Row, column: &'static str) -> Result<Standing, sqlx::Error> {
+            Standing::from_column(row.try_get(column)?).ok_or_else(|| foreign(column))
+        }
+
+        fn uuid(row: &$Row, column: &'static str) -> Result<Uuid, sqlx::Error> {
+            row.try_get::<&str, _>(column)?.parse().map_err(|_| foreign(column))
+        }
+
+        fn time(row: &$Row, column: &'static str) -> Result<Timestamp, sqlx::Error> {
+            row.try_get(column).map(Timestamp::from_column)
+        }
+    };
+}
+
+pub(super) use {audit_columns, footing_columns, license_columns, readers, session_columns};
+
+/// Reads a count from a column.
+pub(super) fn count(column: i64) -> Result<u32, Error> {
+    u32::try_from(column).map_err(|_| foreign("count"))
+}
+
+/// A column holds what this program never writes.
+pub(super) fn foreign(column: &'static str) -> Error {
+    Error::ColumnDecode {
+        index: column.to_owned(),
+        source: "not a value that this program writes".into(),
+    }
+}

@@ -1,0 +1,365 @@
+//! Seats on SQLite: the transactions behind acquire, heartbeat and release.
+
+use super::Sqlite;
+use super::rows;
+use crate::clock::Timestamp;
+use crate::domain::denial::{Denial, Ending, NoSeats};
+use crate::domain::lease::{self, Session};
+use crate::domain::license::{LeaseTerms, License};
+use crate::domain::names::TenantId;
+use crate::store::rows::{count, footing_columns, license_columns, session_columns};
+use crate::store::{
+    Acquire, Answer, Fresh, Granted, Leases, Seats, SessionRef, StoreError, fresh_id,
+    metadata_column, unavailable,
+};
+use async_trait::async_trait;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+use uuid::Uuid;
+
+#[async_trait]
+impl Leases for Sqlite {
+    async fn acquire(&self, wanted: Acquire) -> Answer<Granted> {
+        let terms = self.terms;
+        self.writer
+            .write(move |connection, now| Box::pin(acquire(connection, wanted, terms, now)))
+            .await
+    }
+
+    async fn heartbeat(&self, session: SessionRef) -> Answer<Session> {
+        let terms = self.terms;
+        self.writer
+            .write(move |connection, now| Box::pin(heartbeat(connection, session, terms, now)))
+            .await
+    }
+
+    async fn release(&self, session: SessionRef) -> Answer<()> {
+        self.writer.write(move |connection, now| Box::pin(release(connection, session, now))).await
+    }
+
+    async fn license(&self, tenant: TenantId, id: Uuid) -> Answer<(License, Seats)> {
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            license_columns!(),
+            " FROM license l WHERE l.tenant_id = ?1 AND l.id = ?2"
+        ))
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(unavailable)?;
+        let Some(row) = found else {
+            return Ok(Err(Denial::TenantAccess));
+        };
+        let license = rows::license(&row).map_err(unavailable)?;
+        let used =
+            seats_used(&self.readers, &license, self.clock.now()).await.map_err(unavailable)?;
+        let total = license.seats;
+        Ok(Ok((license, Seats { used, total })))
+    }
+
+    async fn sweep(&self, limit: u32) -> Result<u64, StoreError> {
+        self.writer.write(move |connection, now| Box::pin(sweep(connection, limit, now))).await
+    }
+
+    async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close().await;
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.writer.write(|_, _| Box::pin(async { Ok(()) })).await
+    }
+}
+
+async fn acquire(
+    connection: &mut SqliteConnection,
+    wanted: Acquire,
+    terms: LeaseTerms,
+    now: Timestamp,
+) -> Result<Result<Granted, Denial>, sqlx::Error> {
+    let found = sqlx::query(concat!(
+        "SELECT ",
+        license_columns!(),
+        ", ",
+        footing_columns!(),
+        " FROM license l JOIN tenant t ON t.id = l.tenant_id \
+         LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = ?3 \
+         WHERE l.key_hash = ?1 AND l.tenant_id = ?2"
+    ))
+    .bind(wanted.key.as_bytes().as_slice())
+    .bind(wanted.tenant.as_str())
+    .bind(wanted.subject.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = found else {
+        return Ok(Err(Denial::TenantAccess));
+    };
+    let license = rows::license(&row)?;
+    if let Err(denial) = rows::footing(&row)?.admits(now) {
+        return Ok(Err(denial));
+    }
+    expire(connection, &license, now).await?;
+    if let Some(session) = own_session(connection, &license, &wanted).await? {
+        return renew(connection, &license, session, &wanted, terms, now).await;
+    }
+    let holder = lease::holder(license.leasing, &wanted.hardware, &wanted.subject);
+    if let Some(full) = without_seat_for(connection, &license, &holder, now).await? {
+        return Ok(Err(Denial::NoSeats(full)));
+    }
+    let session = insert(connection, &license, wanted, &holder, terms, now).await?;
+    let seats = Seats { used: seats_used(connection, &license, now).await?, total: license.seats };
+    Ok(Ok(Granted { session, fresh: Fresh::New, seats }))
+}
+
+/// Ends the license's sessions whose leases ran out, so that the count and the unique index see live ones only.
+async fn expire(
+    connection: &mut SqliteConnection,
+    license: &License,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE session SET ended_at = expires_at, ending = 'expired' \
+         WHERE tenant_id = ?1 AND license_id = ?2 AND ended_at IS NULL AND expires_at <= ?3",
+    )
+    .bind(license.tenant.as_str())
+    .bind(license.id.to_string())
+    .bind(now.to_column())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn own_session(
+    connection: &mut SqliteConnection,
+    license: &License,
+    wanted: &Acquire,
+) -> Result<Option<Session>, sqlx::Error> {
+    sqlx::query(concat!(
+        "SELECT ",
+        session_columns!(),
+        " FROM session s WHERE s.tenant_id = ?1 AND s.license_id = ?2 AND s.hardware = ?3 AND s.subject = ?4 \
+         AND s.ended_at IS NULL"
+    ))
+    .bind(license.tenant.as_str())
+    .bind(license.id.to_string())
+    .bind(wanted.hardware.as_str())
+    .bind(wanted.subject.as_str())
+    .fetch_optional(connection)
+    .await?
+    .as_ref()
+    .map(rows::session)
+    .transpose()
+}
+
+async fn renew(
+    connection: &mut SqliteConnection,
+    license: &License,
+    mut session: Session,
+    wanted: &Acquire,
+    terms: LeaseTerms,
+    now: Timestamp,
+) -> Result<Result<Granted, Denial>, sqlx::Error> {
+    if let Err(denial) = session.renew(terms, now) {
+        return Ok(Err(denial));
+    }
+    session.user_email = wanted.user_email.as_ref().map(|email| email.as_str().to_owned());
+    session.metadata.clone_from(&wanted.metadata);
+    save(connection, &license.tenant, &session, now).await?;
+    let seats = Seats { used: seats_used(connection, license, now).await?, total: license.seats };
+    Ok(Ok(Granted { session, fresh: Fresh::Renewed, seats }))
+}
+
+/// Returns how full the license is when `holder` can have no seat. Who holds one already needs none.
+async fn without_seat_for(
+    connection: &mut SqliteConnection,
+    license: &License,
+    holder: &str,
+    now: Timestamp,
+) -> Result<Option<NoSeats>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT count(DISTINCT holder) AS used, coalesce(max(holder = ?4), 0) AS holds, min(expires_at) AS next \
+         FROM session WHERE tenant_id = ?1 AND license_id = ?2 AND ended_at IS NULL AND expires_at > ?3",
+    )
+    .bind(license.tenant.as_str())
+    .bind(license.id.to_string())
+    .bind(now.to_column())
+    .bind(holder)
+    .fetch_one(connection)
+    .await?;
+    let active_seats = count(row.try_get("used")?)?;
+    if row.try_get::<bool, _>("holds")? || active_seats < license.seats {
+        return Ok(None);
+    }
+    // A license without seats and leases never has one to give; its hint is the moment itself.
+    let next_available = row.try_get::<Option<i64>, _>("next")?.map_or(now, Timestamp::from_column);
+    Ok(Some(NoSeats { max_seats: license.seats, active_seats, next_available, now }))
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    license: &License,
+    wanted: Acquire,
+    holder: &str,
+    terms: LeaseTerms,
+    now: Timestamp,
+) -> Result<Session, sqlx::Error> {
+    let epoch: i64 = sqlx::query_scalar(
+        "UPDATE license SET epoch = epoch + 1 WHERE tenant_id = ?1 AND id = ?2 RETURNING epoch",
+    )
+    .bind(license.tenant.as_str())
+    .bind(license.id.to_string())
+    .fetch_one(&mut *connection)
+    .await?;
+    let session = Session {
+        id: fresh_id(now),
+        license: license.id,
+        subject: wanted.subject.as_str().to_owned(),
+        hardware: wanted.hardware.as_str().to_owned(),
+        user_email: wanted.user_email.map(|email| email.as_str().to_owned()),
+        metadata: wanted.metadata,
+        epoch,
+        started_at: now,
+        last_heartbeat_at: now,
+        expires_at: lease::lease_end(now, terms, now),
+        ended: None,
+    };
+    sqlx::query(
+        "INSERT INTO session (tenant_id, id, license_id, subject, hardware, holder, user_email, metadata, epoch, \
+         started_at, last_heartbeat_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
+    )
+    .bind(license.tenant.as_str())
+    .bind(session.id.to_string())
+    .bind(session.license.to_string())
+    .bind(&session.subject)
+    .bind(&session.hardware)
+    .bind(holder)
+    .bind(&session.user_email)
+    .bind(metadata_column(&session))
+    .bind(session.epoch)
+    .bind(now.to_column())
+    .bind(session.expires_at.to_column())
+    .execute(connection)
+    .await?;
+    Ok(session)
+}
+
+/// Writes back what heartbeat, re-acquire and the ends of a session change.
+async fn save(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    session: &Session,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let ended_at = session.ended.map(|ending| match ending {
+        Ending::Expired => session.expires_at,
+        Ending::Released | Ending::Revoked => now,
+    });
+    sqlx::query(
+        "UPDATE session SET user_email = ?3, metadata = ?4, last_heartbeat_at = ?5, expires_at = ?6, ended_at = ?7, \
+         ending = ?8 WHERE tenant_id = ?1 AND id = ?2 AND ended_at IS NULL",
+    )
+    .bind(tenant.as_str())
+    .bind(session.id.to_string())
+    .bind(&session.user_email)
+    .bind(metadata_column(session))
+    .bind(session.last_heartbeat_at.to_column())
+    .bind(session.expires_at.to_column())
+    .bind(ended_at.map(Timestamp::to_column))
+    .bind(session.ended.map(Ending::as_str))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn heartbeat(
+    connection: &mut SqliteConnection,
+    named: SessionRef,
+    terms: LeaseTerms,
+    now: Timestamp,
+) -> Result<Result<Session, Denial>, sqlx::Error> {
+    let found = sqlx::query(concat!(
+        "SELECT ",
+        session_columns!(),
+        ", ",
+        footing_columns!(),
+        " FROM session s JOIN license l ON l.tenant_id = s.tenant_id AND l.id = s.license_id \
+         JOIN tenant t ON t.id = s.tenant_id \
+         LEFT JOIN subject u ON u.tenant_id = s.tenant_id AND u.id = s.subject \
+         WHERE s.tenant_id = ?1 AND s.id = ?2 AND s.subject = ?3"
+    ))
+    .bind(named.tenant.as_str())
+    .bind(named.id.to_string())
+    .bind(named.subject.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = found else {
+        return Ok(Err(Denial::TenantAccess));
+    };
+    let mut session = rows::session(&row)?;
+    let renewed = session.renew(terms, now);
+    if renewed.is_ok()
+        && let Err(denial) = rows::footing(&row)?.admits(now)
+    {
+        return Ok(Err(denial));
+    }
+    save(connection, &named.tenant, &session, now).await?;
+    Ok(renewed.map(|()| session))
+}
+
+async fn release(
+    connection: &mut SqliteConnection,
+    named: SessionRef,
+    now: Timestamp,
+) -> Result<Result<(), Denial>, sqlx::Error> {
+    let found = sqlx::query(concat!(
+        "SELECT ",
+        session_columns!(),
+        " FROM session s WHERE s.tenant_id = ?1 AND s.id = ?2 AND s.subject = ?3"
+    ))
+    .bind(named.tenant.as_str())
+    .bind(named.id.to_string())
+    .bind(named.subject.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = found else {
+        return Ok(Err(Denial::TenantAccess));
+    };
+    let mut session = rows::session(&row)?;
+    session.end(Ending::Released, now);
+    save(connection, &named.tenant, &session, now).await?;
+    Ok(Ok(()))
+}
+
+/// Counts the seats that are leased at `now`.
+pub(super) async fn seats_used(
+    executor: impl SqliteExecutor<'_>,
+    license: &License,
+    now: Timestamp,
+) -> Result<u32, sqlx::Error> {
+    let used = sqlx::query_scalar(
+        "SELECT count(DISTINCT holder) FROM session \
+         WHERE tenant_id = ?1 AND license_id = ?2 AND ended_at IS NULL AND expires_at > ?3",
+    )
+    .bind(license.tenant.as_str())
+    .bind(license.id.to_string())
+    .bind(now.to_column())
+    .fetch_one(executor)
+    .await?;
+    count(used)
+}
+
+async fn sweep(
+    connection: &mut SqliteConnection,
+    limit: u32,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query(
+        "UPDATE session SET ended_at = expires_at, ending = 'expired' WHERE rowid IN \
+         (SELECT rowid FROM session WHERE ended_at IS NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    )
+    .bind(now.to_column())
+    .bind(limit)
+    .execute(connection)
+    .await?;
+    Ok(swept.rows_affected())
+}

@@ -1,0 +1,20 @@
+//! The service as its clients see it: over a real socket, with assertions that a test's own edge signed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a harness fails the test where it stands, and says what it skips"
+)]
+
+mod audit;
+mod bad_input;
+mod cluster;
+mod gate;
+mod harness;
+mod isolation;
+mod load;
+mod process;
+mod races;
+mod receipts;
+mod seats;

@@ -1,0 +1,41 @@
+//! Who a verified token speaks for.
+
+use portcullis_config::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::refusal::Refusal;
+
+/// What a verified token says. Every text in it is plain: no control characters, bounded length.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Identity {
+    /// The provider whose key signed it, by its configured name.
+    pub provider: String,
+    /// `sub`.
+    pub subject: String,
+    /// The tenant, from the first configured claim that is there.
+    pub tenant: Option<String>,
+    /// The roles, from the configured claim.
+    pub roles: Vec<String>,
+    /// `jti`.
+    pub token_id: Option<String>,
+    /// `iss`.
+    pub issuer: String,
+    /// The id of the key that signed it, where the token names one.
+    pub key_id: Option<String>,
+    /// `iat`, where the token has it.
+    pub issued: Option<Timestamp>,
+    /// When it stops being accepted: `exp` and the provider's leeway.
+    pub expires: Timestamp,
+    /// Every claim.
+    pub claims: Map<String, Value>,
+}
+
+impl Identity {
+    /// Returns the tenant, for a route that needs one.
+    ///
+    /// # Errors
+    /// [`Refusal::MissingTenant`].
+    pub fn require_tenant(&self) -> Result<&str, Refusal> {
+        self.tenant.as_deref().ok_or(Refusal::MissingTenant)
+    }
+}

@@ -1,0 +1,73 @@
+//! What runs: conditions and the values that they compare.
+
+use std::sync::Arc;
+
+use portcullis_config::expr::{Arithmetic, Attribute, Comparison, Function, ListKind};
+use regex_automata::meta::Regex;
+
+use crate::address_set::IpSet;
+
+/// A condition.
+#[derive(Debug)]
+pub(crate) enum Code {
+    Constant(bool),
+    Not(Box<Self>),
+    All(Box<[Self]>),
+    Any(Box<[Self]>),
+    Compare {
+        operator: Comparison,
+        left: Operand,
+        right: Operand,
+    },
+    /// The needle is one of the texts, which are sorted.
+    InTexts(Operand, Box<[Box<[u8]>]>),
+    InInts(Operand, Box<[i64]>),
+    /// The needle is one of the token's roles, or an item of a claim.
+    InList(Operand, Operand),
+    Contains(Operand, Operand),
+    StartsWith(Operand, Operand),
+    EndsWith(Operand, Operand),
+    Matches(Operand, Regex),
+    InRange(Operand, IpSet),
+    InComputedRange(Operand, Operand),
+    Listed(Box<Listed>),
+    Has(Operand),
+    /// A question by its number.
+    Waf(usize),
+    /// A value that is itself true or false.
+    True(Operand),
+}
+
+/// Whether an address is in a list.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) kind: ListKind,
+    pub(crate) name: Arc<str>,
+    pub(crate) address: Operand,
+    pub(crate) list: Arc<IpSet>,
+    pub(crate) exclusions: IpSet,
+}
+
+/// A value.
+#[derive(Debug)]
+pub(crate) enum Operand {
+    Text(Box<[u8]>),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+    Attribute(Attribute),
+    /// A header by its name in lower case.
+    Header(Box<[u8]>),
+    Cookie(Box<[u8]>),
+    HeaderBy(Box<Self>),
+    CookieBy(Box<Self>),
+    Claim(Box<[String]>),
+    Negate(Box<Self>),
+    Arithmetic {
+        operator: Arithmetic,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    Function(Function, Box<Self>),
+    Condition(Box<Code>),
+}

@@ -1,0 +1,138 @@
+//! `evaluatePreconfiguredWaf`: which loaded rule set answers, and which of its signatures count.
+
+use portcullis_config::Diagnostic;
+use portcullis_config::armor::{Exclusion, FieldPattern};
+use portcullis_config::expr::{SetVersion, SignatureRef, WafCall};
+
+use super::Compiler;
+use super::condition::Context;
+use crate::verdict::EventKind;
+use crate::waf::Signature;
+
+/// A question to one rule set's run.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// The rule set, by its number in the policy.
+    pub(crate) waf: usize,
+    /// The ids that count, sorted.
+    pub(crate) ids: Box<[u32]>,
+    /// What the rule leaves out.
+    pub(crate) exclusions: Box<[QuestionExclusion]>,
+    /// How a signature is named in the log: before and after its number.
+    pub(crate) id_prefix: Box<str>,
+    pub(crate) id_suffix: &'static str,
+    /// What a match is.
+    pub(crate) event: EventKind,
+}
+
+/// One exclusion of the question's set.
+#[derive(Debug)]
+pub(crate) struct QuestionExclusion {
+    /// The ids, sorted; empty means all.
+    pub(crate) ids: Box<[u32]>,
+    pub(crate) fields: Box<[FieldPattern]>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn question(&mut self, call: &WafCall, at: Context<'_>) -> Option<usize> {
+        let waf = self.waf(call, at)?;
+        let signatures =
+            self.wafs.get(waf).map(|waf| waf.signatures(&call.set)).unwrap_or_default();
+        if signatures.is_empty() {
+            self.nothing_served(call, at);
+        }
+        for wanted in call.opt_out.iter().chain(&call.opt_in) {
+            self.known_signature(wanted, &signatures, call, at);
+        }
+        self.level_is_loaded(waf, call, at);
+        let mut ids: Vec<u32> = if call.opt_in.is_empty() {
+            let level = call.level();
+            let out = |id: u32| call.opt_out.iter().any(|signature| signature.id == id);
+            signatures.iter().filter(|s| s.level <= level && !out(s.id)).map(|s| s.id).collect()
+        } else {
+            call.opt_in.iter().map(|signature| signature.id).collect()
+        };
+        ids.sort_unstable();
+        let exclusions =
+            at.rule.exclusions.iter().filter(|exclusion| exclusion.set == call.set.name);
+        self.questions.push(Question {
+            waf,
+            ids: ids.into(),
+            exclusions: exclusions.map(compiled).collect(),
+            id_prefix: match call.set.version {
+                SetVersion::Crs30 | SetVersion::Crs33 | SetVersion::Crs422 => {
+                    format!("owasp-crs-{}-id", call.set.version.in_signature()).into()
+                }
+                SetVersion::Core => "portcullis-core-id".into(),
+            },
+            id_suffix: call.set.category,
+            event: EventKind::of_category(call.set.category),
+        });
+        Some(self.questions.len() - 1)
+    }
+
+    /// Finds the rule set that serves the call best, and numbers it.
+    fn waf(&mut self, call: &WafCall, at: Context<'_>) -> Option<usize> {
+        let best = self
+            .with
+            .rulesets
+            .values()
+            .filter_map(|waf| waf.serves(&call.set).map(|rank| (rank, waf)))
+            .max_by_key(|(rank, _)| *rank);
+        let Some((_, waf)) = best else {
+            let message = format!("no loaded rule set serves `{}`", call.set.name);
+            let help = "declare one in the configuration: rulesets: { core: { builtin: core } } or { crs: … }";
+            self.error("waf-set-not-loaded", at, call.set_span, message).help =
+                Some(help.to_owned());
+            return None;
+        };
+        let known = self.wafs.iter().position(|known| std::sync::Arc::ptr_eq(known, waf));
+        Some(known.unwrap_or_else(|| {
+            self.wafs.push(std::sync::Arc::clone(waf));
+            self.wafs.len() - 1
+        }))
+    }
+
+    fn nothing_served(&mut self, call: &WafCall, at: Context<'_>) {
+        let message = format!(
+            "the loaded rule set has no signatures for `{}`: the call is always false",
+            call.set.name
+        );
+        let problem =
+            Diagnostic::warning("waf-set-empty", message).at(at.expression.location(call.set_span));
+        self.problems.push(problem);
+    }
+
+    /// An opt-out of what is not loaded changes nothing; an opt-in of it would never match.
+    fn known_signature(
+        &mut self,
+        wanted: &SignatureRef,
+        known: &[Signature],
+        call: &WafCall,
+        at: Context<'_>,
+    ) {
+        if known.is_empty() || known.iter().any(|signature| signature.id == wanted.id) {
+            return;
+        }
+        let message =
+            format!("the loaded rule set has no signature {} for `{}`", wanted.id, call.set.name);
+        let problem = Diagnostic::warning("waf-signature-unknown", message)
+            .at(at.expression.location(wanted.span));
+        self.problems.push(problem);
+    }
+
+    fn level_is_loaded(&mut self, waf: usize, call: &WafCall, at: Context<'_>) {
+        let loaded = self.wafs.get(waf).map_or(0, |waf| waf.level());
+        if call.level() > loaded {
+            let message = format!("sensitivity {} asked, level {loaded} loaded", call.level());
+            let at = at.expression.location(call.set_span);
+            self.problems.push(Diagnostic::error("waf-level-not-loaded", message).at(at));
+        }
+    }
+}
+
+fn compiled(exclusion: &Exclusion) -> QuestionExclusion {
+    let mut ids = exclusion.signatures.clone();
+    ids.sort_unstable();
+    QuestionExclusion { ids: ids.into(), fields: exclusion.fields.clone().into() }
+}

@@ -1,0 +1,391 @@
+//! One request's way through its policy.
+//!
+//! Rules run in their order. Where one asks for what was not fetched, the cursor says so and goes on at that rule
+//! when it has it. A counter is asked only when its rule is known to match and its key is known, and the cursor
+//! moves on in the same breath: so none counts twice.
+
+use std::sync::Arc;
+
+use portcullis_config::Timestamp;
+use portcullis_config::armor::Conform;
+use portcullis_config::expr::Need;
+
+use crate::compile::{Action, CompiledExceed, Policy, RateRule, Rule};
+use crate::evaluate::{
+    Facts, Found, Given, KeptBody, Key, Token, Truth, matches_of, rate_key, truth,
+};
+use crate::limit::{LimitKey, LimitOutcome};
+use crate::request::{BodyEnd, Input, RequestHead};
+use crate::state::State;
+use crate::verdict::{
+    Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit, RateWord, Verdict,
+};
+
+/// How many bytes of a key the log gives.
+const LOGGED_KEY_BYTES_MAX: usize = 36;
+/// How many bytes of a matched value the log gives.
+const LOGGED_VALUE_BYTES_MAX: usize = 16;
+/// What a client that is banned without end is told to wait.
+const FOREVER_SECS: u32 = 24 * 3600;
+/// The status where a rule that refuses an absent key redirects what exceeds.
+const REFUSED_STATUS: u16 = 429;
+
+/// What the cursor wants next.
+#[derive(Debug)]
+pub enum Step {
+    /// The token: resume with [`Input::Identity`].
+    NeedIdentity,
+    /// The body: resume with [`Input::Body`] or [`Input::NoBody`]; the identity may be handed over before it.
+    NeedBody,
+    /// Nothing: this is the end.
+    Done(Box<Verdict>),
+}
+
+/// A request's place in its policy. It pins the policy that it started with.
+#[derive(Debug)]
+pub struct Cursor {
+    policy: Arc<Policy>,
+    next: usize,
+    given: Given,
+    enforced: Option<(Decision, Hit)>,
+    previews: Vec<Hit>,
+    not_evaluated: Vec<u32>,
+    errors: Vec<u32>,
+    headers: Vec<HeaderToSet>,
+}
+
+/// What one rule did.
+enum Ran {
+    /// It did not match, or only wrote to the log: the next one's turn.
+    Passed,
+    /// It matched and decided.
+    Decided(Decision, Box<Hit>),
+    /// It cannot say before this is fetched.
+    Needs(Need),
+}
+
+impl Cursor {
+    pub(crate) fn new(policy: Arc<Policy>) -> Self {
+        let runs = policy.wafs.iter().map(|_| None).collect();
+        Self {
+            given: Given { token: None, body: None, runs },
+            policy,
+            next: 0,
+            enforced: None,
+            previews: Vec::new(),
+            not_evaluated: Vec::new(),
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Goes on until something is needed or the verdict stands.
+    pub fn advance(&mut self, head: &RequestHead<'_>, state: &State, now: Timestamp) -> Step {
+        self.run(head, None, state, now)
+    }
+
+    /// Hands over what was asked for, and goes on.
+    pub fn resume(
+        &mut self,
+        input: Input<'_>,
+        head: &RequestHead<'_>,
+        state: &State,
+        now: Timestamp,
+    ) -> Step {
+        match input {
+            Input::Identity(token) => {
+                self.given.token = Some(Token::keep(token.as_ref(), self.policy.reads_claims));
+                self.run(head, None, state, now)
+            }
+            Input::Body(body, end) => self.with_body(body, end, head, state, now),
+            Input::NoBody => self.with_body(b"", BodyEnd::Complete, head, state, now),
+        }
+    }
+
+    /// The body is inspected now by every rule set that was asked; the others have it in this step only.
+    fn with_body(
+        &mut self,
+        body: &[u8],
+        end: BodyEnd,
+        head: &RequestHead<'_>,
+        state: &State,
+        now: Timestamp,
+    ) -> Step {
+        let bytes = if self.policy.reads_body { body.into() } else { Box::default() };
+        self.given.body = Some(KeptBody { bytes, length: body.len() });
+        self.run(head, Some((body, end)), state, now)
+    }
+
+    fn run(
+        &mut self,
+        head: &RequestHead<'_>,
+        body: Option<(&[u8], BodyEnd)>,
+        state: &State,
+        now: Timestamp,
+    ) -> Step {
+        let policy = Arc::clone(&self.policy);
+        while let Some(rule) = policy.rules.get(self.next) {
+            if self.enforced.is_some() && !is_shadow(rule) {
+                self.next += 1;
+                continue;
+            }
+            match self.rule(&policy, rule, head, body, state, now) {
+                Ran::Needs(need) if self.enforced.is_none() => {
+                    if body.is_some() {
+                        // The body is borrowed for this step only, so every rule set sees it before the step ends.
+                        self.facts(&policy, head, body).inspect_all();
+                    }
+                    return match need {
+                        Need::Identity => Step::NeedIdentity,
+                        Need::Body => Step::NeedBody,
+                    };
+                }
+                Ran::Needs(_) => self.not_evaluated.push(rule.priority),
+                Ran::Decided(decision, hit) => self.enforced = Some((decision, *hit)),
+                Ran::Passed => {}
+            }
+            self.next += 1;
+        }
+        Step::Done(Box::new(self.verdict()))
+    }
+
+    fn rule(
+        &mut self,
+        policy: &Policy,
+        rule: &Rule,
+        head: &RequestHead<'_>,
+        body: Option<(&[u8], BodyEnd)>,
+        state: &State,
+        now: Timestamp,
+    ) -> Ran {
+        let mut facts = self.facts(policy, head, body);
+        match truth(&rule.condition, &mut facts) {
+            Truth::True => {}
+            Truth::False => return Ran::Passed,
+            Truth::Error => {
+                self.errors.push(rule.priority);
+                return Ran::Passed;
+            }
+            Truth::Needs(need) => return Ran::Needs(need),
+        }
+        let key = match &rule.action {
+            Action::Rate(rate) if !head.bypass_limits => match rate_key(rate, &mut facts) {
+                Ok(Key::Skip) => return Ran::Passed,
+                Ok(key) => Some(key),
+                Err(need) => return Ran::Needs(need),
+            },
+            Action::Rate(_)
+            | Action::Allow
+            | Action::Deny(_)
+            | Action::Redirect(_)
+            | Action::Log => None,
+        };
+        let mut hit = hit(policy, rule, facts);
+        let decision = act(rule, key.as_ref(), &mut hit, state, now);
+        if rule.preview || matches!(rule.action, Action::Log) {
+            self.previews.push(hit);
+            return Ran::Passed;
+        }
+        if hit.outcome == Outcome::Accept || hit.outcome == Outcome::Exempt {
+            self.headers.extend(rule.headers.iter().cloned());
+        }
+        match decision {
+            Some(decision) => Ran::Decided(decision, Box::new(hit)),
+            None => Ran::Passed,
+        }
+    }
+
+    fn facts<'f, 'h>(
+        &'f mut self,
+        policy: &'f Policy,
+        head: &'f RequestHead<'h>,
+        body: Option<(&'f [u8], BodyEnd)>,
+    ) -> Facts<'f, 'h> {
+        Facts {
+            policy,
+            head,
+            token: self.given.token.as_ref(),
+            kept: self.given.body.as_ref(),
+            runs: &mut self.given.runs,
+            body,
+            found: Found::default(),
+        }
+    }
+
+    fn verdict(&mut self) -> Verdict {
+        let (decision, enforced) = self.enforced.take().unwrap_or_else(|| self.undecided());
+        let refused = match &decision {
+            Decision::Allow => None,
+            Decision::Deny { .. } | Decision::TooMany { .. } | Decision::Redirect { .. } => {
+                enforced.event
+            }
+        };
+        Verdict {
+            security_event: refused,
+            request_headers_to_add: if decision.passes() {
+                std::mem::take(&mut self.headers)
+            } else {
+                Vec::new()
+            },
+            decision,
+            enforced,
+            previews: std::mem::take(&mut self.previews),
+            not_evaluated: std::mem::take(&mut self.not_evaluated),
+            errors: std::mem::take(&mut self.errors),
+            inspected_body_bytes: self.given.body.as_ref().map_or(0, |body| body.length),
+        }
+    }
+
+    /// No rule decided, which a default rule in preview or of `log` can do: refused, because nothing allowed it.
+    fn undecided(&self) -> (Decision, Hit) {
+        let hit = Hit {
+            policy: Arc::clone(&self.policy.name),
+            priority: portcullis_config::armor::DEFAULT_PRIORITY,
+            configured_action: crate::verdict::ConfiguredAction::Deny,
+            outcome: Outcome::Deny,
+            preview: false,
+            preconfigured_expr_ids: Vec::new(),
+            rate_limit: None,
+            matched_field: None,
+            address_groups: Vec::new(),
+            threat_categories: Vec::new(),
+            event: Some(EventKind::PolicyDeny),
+        };
+        (Decision::Deny { status: 403 }, hit)
+    }
+}
+
+/// Preview and log rules run below a verdict too.
+fn is_shadow(rule: &Rule) -> bool {
+    rule.preview || matches!(rule.action, Action::Log)
+}
+
+/// Decides by the action; `None` goes on with the next rule.
+fn act(
+    rule: &Rule,
+    key: Option<&Key>,
+    hit: &mut Hit,
+    state: &State,
+    now: Timestamp,
+) -> Option<Decision> {
+    match &rule.action {
+        Action::Allow => Some(Decision::Allow),
+        Action::Deny(status) => {
+            hit.outcome = Outcome::Deny;
+            Some(Decision::Deny { status: *status })
+        }
+        Action::Redirect(location) => {
+            hit.outcome = Outcome::Redirect;
+            Some(Decision::Redirect { status: 302, location: Arc::clone(location) })
+        }
+        Action::Log => None,
+        Action::Rate(rate) => limited(rate, key, hit, state, now),
+    }
+}
+
+fn limited(
+    rate: &RateRule,
+    key: Option<&Key>,
+    hit: &mut Hit,
+    state: &State,
+    now: Timestamp,
+) -> Option<Decision> {
+    let passes = match rate.conform {
+        Conform::Allow => Some(Decision::Allow),
+        Conform::Continue => None,
+    };
+    let outcome = match key {
+        Some(Key::Counted(key)) => {
+            let outcome = state.check(&rate.limit, key, now);
+            hit.rate_limit = Some(RateHit { key: logged_key(key), outcome: rate_word(&outcome) });
+            outcome
+        }
+        Some(Key::Deny) => {
+            let retry_at = now.plus(rate.limit.threshold().interval());
+            hit.rate_limit = Some(RateHit { key: String::new(), outcome: RateWord::Exceed });
+            LimitOutcome::Exceeds { retry_at }
+        }
+        Some(Key::Skip) | None => {
+            hit.outcome = Outcome::Exempt;
+            return passes;
+        }
+    };
+    if outcome.conforms() {
+        return passes;
+    }
+    let ban = outcome.is_ban();
+    hit.event = Some(if ban { EventKind::Ban } else { EventKind::RateLimit });
+    Some(match &rate.exceed {
+        CompiledExceed::Redirect(location) if !matches!(key, Some(Key::Deny)) => {
+            hit.outcome = Outcome::Redirect;
+            Decision::Redirect { status: 302, location: Arc::clone(location) }
+        }
+        exceed @ (CompiledExceed::Redirect(_) | CompiledExceed::Deny(_)) => {
+            hit.outcome = Outcome::Deny;
+            let status = match exceed {
+                CompiledExceed::Deny(status) => *status,
+                CompiledExceed::Redirect(_) => REFUSED_STATUS,
+            };
+            let retry_after_secs = outcome.retry_after_secs(now).unwrap_or(FOREVER_SECS);
+            Decision::TooMany { status, retry_after_secs, ban }
+        }
+    })
+}
+
+fn rate_word(outcome: &LimitOutcome) -> RateWord {
+    match outcome {
+        LimitOutcome::Conforms { .. } => RateWord::Conform,
+        LimitOutcome::Exceeds { .. } => RateWord::Exceed,
+        LimitOutcome::BanStarted { .. } | LimitOutcome::Banned { .. } => RateWord::Ban,
+    }
+}
+
+fn logged_key(key: &LimitKey) -> String {
+    let mut text = key.to_string();
+    text.truncate(text.floor_char_boundary(LOGGED_KEY_BYTES_MAX));
+    text
+}
+
+/// Makes the log entry of a rule that matched; the action fills in its outcome.
+fn hit(policy: &Policy, rule: &Rule, facts: Facts<'_, '_>) -> Hit {
+    let mut ids = Vec::new();
+    let mut matched_field = None;
+    let mut event = rule.event;
+    for (position, number) in facts.found.questions.iter().enumerate() {
+        let Some(question) = policy.questions.get(*number) else { continue };
+        let Some(Some(run)) = facts.runs.get(question.waf) else { continue };
+        if position == 0 {
+            event = question.event;
+        }
+        for found in matches_of(question, run.run.matches(), facts.head) {
+            let id = format!("{}{}-{}", question.id_prefix, found.id, question.id_suffix);
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+            matched_field.get_or_insert_with(|| MatchedField {
+                field_type: found.field.as_str(),
+                name: found.name.clone(),
+                value: found.value.iter().take(LOGGED_VALUE_BYTES_MAX).copied().collect(),
+                length: found.length,
+                offset: found.offset,
+                matched_length: found.matched_length,
+            });
+        }
+    }
+    if facts.found.gave_up {
+        event = EventKind::WafLimit;
+    }
+    Hit {
+        policy: Arc::clone(&policy.name),
+        priority: rule.priority,
+        configured_action: rule.action.configured(),
+        outcome: Outcome::Accept,
+        preview: rule.preview,
+        preconfigured_expr_ids: ids,
+        rate_limit: None,
+        matched_field,
+        address_groups: facts.found.address_groups,
+        threat_categories: facts.found.threat_categories,
+        event: Some(event),
+    }
+}

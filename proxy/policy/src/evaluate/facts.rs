@@ -1,0 +1,270 @@
+//! What is known of the request while its policy runs, and how values are read from it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_config::expr::{Attribute, Function, ListKind, Need};
+use serde_json::{Map, Value as Json};
+
+use super::answer::is_match;
+use super::claims;
+use super::value::{Stop, Value};
+use super::{Truth, truth};
+use crate::compile::{Operand, Policy};
+use crate::decode;
+use crate::request::{BodyEnd, RequestHead, TokenView};
+use crate::waf::WafRun;
+
+/// The token, kept by the cursor between its steps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Token {
+    pub(crate) valid: bool,
+    pub(crate) subject: String,
+    pub(crate) tenant: String,
+    pub(crate) issuer: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) claims: Map<String, Json>,
+}
+
+/// What the cursor was given so far.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// `None` while nobody asked; a request without a token has an empty one.
+    pub(crate) token: Option<Token>,
+    pub(crate) body: Option<KeptBody>,
+    /// One run for each of the policy's rule sets, once it was asked.
+    pub(crate) runs: Box<[Option<Run>]>,
+}
+
+/// The body, as far as the policy reads it itself.
+#[derive(Debug)]
+pub(crate) struct KeptBody {
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) length: usize,
+}
+
+/// One rule set's run, and whether it has seen the body.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) run: Box<dyn WafRun>,
+    pub(crate) saw_body: bool,
+}
+
+/// What a rule's evaluation found, for its log entry.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Whether a question was answered with yes because its run gave up.
+    pub(crate) gave_up: bool,
+    /// The questions that were answered with yes.
+    pub(crate) questions: Vec<usize>,
+    pub(crate) address_groups: Vec<Arc<str>>,
+    pub(crate) threat_categories: Vec<Arc<str>>,
+}
+
+/// Everything that a condition reads.
+#[derive(Debug)]
+pub(crate) struct Facts<'f, 'h> {
+    pub(crate) policy: &'f Policy,
+    pub(crate) head: &'f RequestHead<'h>,
+    pub(crate) token: Option<&'f Token>,
+    /// The body for rules that read it themselves.
+    pub(crate) kept: Option<&'f KeptBody>,
+    pub(crate) runs: &'f mut [Option<Run>],
+    /// The body of this very step, for rule sets that have not seen it yet.
+    pub(crate) body: Option<(&'f [u8], BodyEnd)>,
+    pub(crate) found: Found,
+}
+
+impl<'f> Facts<'f, '_> {
+    /// Answers a WAF question. The head is inspected when the first question is asked, the body once after it came.
+    pub(crate) fn waf(&mut self, number: usize) -> Truth {
+        let Some(question) = self.policy.questions.get(number) else { return Truth::Error };
+        let head = self.head;
+        let Some(run) = self.run(question.waf) else { return Truth::Error };
+        let saw_body = run.saw_body;
+        if run.run.gave_up() {
+            self.found.gave_up = true;
+        } else if !is_match(question, run.run.matches(), head) {
+            return if saw_body { Truth::False } else { Truth::Needs(Need::Body) };
+        }
+        if !self.found.questions.contains(&number) {
+            self.found.questions.push(number);
+        }
+        Truth::True
+    }
+
+    fn run(&mut self, number: usize) -> Option<&mut Run> {
+        let rules = self.policy.wafs.get(number)?;
+        let head = self.head;
+        let run = self.runs.get_mut(number)?;
+        let run = run.get_or_insert_with(|| Run { run: rules.begin(head), saw_body: false });
+        if let (false, Some((body, end))) = (run.saw_body, self.body) {
+            run.run.body(body, end);
+            run.saw_body = true;
+        }
+        Some(run)
+    }
+
+    /// Hands the body of this step to every rule set.
+    pub(crate) fn inspect_all(&mut self) {
+        for number in 0..self.policy.wafs.len() {
+            self.run(number);
+        }
+    }
+
+    pub(crate) fn note_list(&mut self, kind: ListKind, name: &Arc<str>) {
+        match kind {
+            ListKind::AddressGroup => self.found.address_groups.push(Arc::clone(name)),
+            ListKind::ThreatFeed | ListKind::NamedList => {
+                self.found.threat_categories.push(Arc::clone(name))
+            }
+        }
+    }
+
+    /// Reads a value.
+    pub(crate) fn value(&mut self, operand: &'f Operand) -> Result<Value<'f>, Stop> {
+        match operand {
+            Operand::Text(text) => Ok(Value::Text(Cow::Borrowed(text))),
+            Operand::Int(value) => Ok(Value::Int(*value)),
+            Operand::Double(value) => Ok(Value::Double(*value)),
+            Operand::Bool(value) => Ok(Value::Bool(*value)),
+            Operand::Attribute(attribute) => self.attribute(*attribute),
+            Operand::Header(name) => self.header(name).map(Value::Text).ok_or(Stop::Error),
+            Operand::Cookie(name) => self.cookie(name).ok_or(Stop::Error),
+            Operand::HeaderBy(name) => {
+                let name = self.value(name)?.text()?.to_ascii_lowercase();
+                self.header(&name).map(Value::Text).ok_or(Stop::Error)
+            }
+            Operand::CookieBy(name) => {
+                let name = self.value(name)?;
+                let name = name.text()?;
+                self.cookie(&name).ok_or(Stop::Error)
+            }
+            Operand::Claim(path) => {
+                let token = self.token()?;
+                claims::claim(&token.claims, path).map(Value::Json).ok_or(Stop::Error)
+            }
+            Operand::Negate(inner) => self.value(inner)?.negate(),
+            Operand::Arithmetic { operator, left, right } => {
+                let left = self.value(left);
+                let right = self.value(right);
+                match (left, right) {
+                    (Err(Stop::Needs(need)), _) | (_, Err(Stop::Needs(need))) => {
+                        Err(Stop::Needs(need))
+                    }
+                    (left, right) => left?.arithmetic(*operator, &right?),
+                }
+            }
+            Operand::Function(function, inner) => apply(*function, self.value(inner)?),
+            Operand::Condition(code) => match truth(code, self) {
+                Truth::True => Ok(Value::Bool(true)),
+                Truth::False => Ok(Value::Bool(false)),
+                Truth::Error => Err(Stop::Error),
+                Truth::Needs(need) => Err(Stop::Needs(need)),
+            },
+        }
+    }
+
+    fn attribute(&self, attribute: Attribute) -> Result<Value<'f>, Stop> {
+        let head = self.head;
+        let text = |text: &'f [u8]| Ok(Value::Text(Cow::Borrowed(text)));
+        match attribute {
+            Attribute::OriginIp => Ok(Value::Address(head.client_ip)),
+            Attribute::OriginUserIp => Ok(Value::Address(self.user_ip().unwrap_or(head.client_ip))),
+            Attribute::OriginRegionCode => text(head.region_code.as_bytes()),
+            Attribute::OriginAsn => Ok(Value::Int(i64::from(head.asn))),
+            Attribute::OriginJa3 => text(head.ja3.as_bytes()),
+            Attribute::OriginJa4 => text(head.ja4.as_bytes()),
+            Attribute::Method => text(head.method),
+            Attribute::Path => text(head.path),
+            Attribute::Query => text(head.query),
+            Attribute::Scheme => text(head.scheme.as_str().as_bytes()),
+            Attribute::Body => text(&self.kept.ok_or(Stop::Needs(Need::Body))?.bytes),
+            Attribute::TokenValid => Ok(Value::Bool(self.token()?.valid)),
+            Attribute::TokenSubject => text(self.token()?.subject.as_bytes()),
+            Attribute::TokenTenant => text(self.token()?.tenant.as_bytes()),
+            Attribute::TokenIssuer => text(self.token()?.issuer.as_bytes()),
+            Attribute::TokenRoles => Ok(Value::Roles(&self.token()?.roles)),
+            Attribute::Recaptcha(_) => Err(Stop::Error),
+        }
+    }
+
+    fn token(&self) -> Result<&'f Token, Stop> {
+        self.token.ok_or(Stop::Needs(Need::Identity))
+    }
+
+    /// Returns the address that the configured headers give.
+    pub(crate) fn user_ip(&self) -> Option<IpAddr> {
+        self.policy
+            .user_ip_headers
+            .iter()
+            .find_map(|name| self.head.header_values(name).next().and_then(parse_address))
+    }
+
+    /// Returns a header's value by its name in lower case; several are joined by a comma.
+    pub(crate) fn header(&self, name: &[u8]) -> Option<Cow<'f, [u8]>> {
+        let head = self.head;
+        let mut values = head.header_values(name);
+        let Some(first) = values.next() else {
+            let asked_host = name == b"host" && !head.host.is_empty();
+            return asked_host.then_some(Cow::Borrowed(head.host));
+        };
+        let mut joined = Cow::Borrowed(first);
+        for value in values {
+            let joined = joined.to_mut();
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        Some(joined)
+    }
+
+    /// Returns the first cookie of the name.
+    pub(crate) fn cookie(&self, name: &[u8]) -> Option<Value<'f>> {
+        let head = self.head;
+        head.header_values(b"cookie")
+            .flat_map(|header| header.split(|byte| *byte == b';'))
+            .map(<[u8]>::trim_ascii)
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+            .map(|value| Value::Text(Cow::Borrowed(value)))
+    }
+}
+
+/// Reads an address from a header's value.
+pub(crate) fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
+}
+
+fn apply(function: Function, value: Value<'_>) -> Result<Value<'_>, Stop> {
+    let text =
+        |transform: fn(&[u8]) -> Vec<u8>| Ok(Value::Text(Cow::Owned(transform(&value.text()?))));
+    match function {
+        Function::Lower => text(decode::lower),
+        Function::Upper => text(decode::upper),
+        Function::UrlDecode => text(|text| decode::url(text, false)),
+        Function::UrlDecodeUni => text(|text| decode::url(text, true)),
+        Function::Base64Decode => text(decode::base64),
+        Function::Utf8ToUnicode => text(decode::utf8_to_unicode),
+        Function::Size => value.size().map(Value::Int),
+        Function::Int => value.to_int().map(Value::Int),
+        Function::Double => value.to_double().map(Value::Double),
+        Function::String => value.write(),
+        // The compiler makes conditions of these.
+        Function::Contains | Function::StartsWith | Function::EndsWith => Err(Stop::Error),
+    }
+}
+
+impl Token {
+    /// Keeps what the policy may read of a token; an invalid one is none.
+    pub(crate) fn keep(view: Option<&TokenView<'_>>, with_claims: bool) -> Self {
+        let Some(view) = view.filter(|view| view.valid) else { return Self::default() };
+        Self {
+            valid: true,
+            subject: view.subject.to_owned(),
+            tenant: view.tenant.unwrap_or_default().to_owned(),
+            issuer: view.issuer.to_owned(),
+            roles: view.roles.to_vec(),
+            claims: if with_claims { view.claims.clone() } else { Map::new() },
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A sliding window in 33 slots: the current one and the 32 before it, which together always cover the interval. It
+//! counts conservatively (a request is forgotten at the earliest when its window has passed, at the latest one slot
+//! later) and costs bytes, not a list of times.
+
+/// Slots in a ring: 32 that cover the interval, and the current one.
+pub(crate) const SLOTS: u8 = 33;
+
+/// What one slot is counted in. The smallest that holds the limit's count is taken, so that small limits cost little.
+pub(crate) trait Slot: Copy + Default + std::fmt::Debug {
+    /// The largest count that a slot holds.
+    const MAX: u32;
+    /// Returns one more; a window never counts over its limit, and the limit is at most `MAX`.
+    fn incremented(self) -> Self;
+    /// Returns the count.
+    fn count(self) -> u32;
+}
+
+/// Returns the largest number of so many bytes.
+const fn max(bytes: usize) -> u32 {
+    u32::MAX >> (32 - 8 * bytes)
+}
+
+macro_rules! slot {
+    ($t:ty) => {
+        impl Slot for $t {
+            const MAX: u32 = max(size_of::<$t>());
+            fn incremented(self) -> Self {
+                self.saturating_add(1)
+            }
+            fn count(self) -> u32 {
+                u32::from(self)
+            }
+        }
+    };
+}
+slot!(u8);
+slot!(u16);
+slot!(u32);
+
+/// One key's window. Times are slot numbers: milliseconds since the epoch divided by the slot's width.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ring<T> {
+    head: u64,
+    sum: u32,
+    slots: [T; SLOTS as usize],
+}
+
+impl<T: Slot> Ring<T> {
+    /// Starts an empty window at a slot.
+    pub(crate) fn new(slot: u64) -> Self {
+        Self { head: slot, sum: 0, slots: [T::default(); SLOTS as usize] }
+    }
+
+    /// Forgets what is older than the window that ends in `slot`. A slot in the past leaves the window where it is:
+    /// two threads that read the clock in one order and arrive in the other count in the later slot. Cost: at most 33
+    /// slots.
+    pub(crate) fn advance(&mut self, slot: u64) {
+        let gap = slot.saturating_sub(self.head);
+        if gap >= u64::from(SLOTS) {
+            *self = Self::new(slot);
+            return;
+        }
+        for step in 1..=gap {
+            let passed = std::mem::take(self.cell(self.head + step));
+            self.sum = self.sum.saturating_sub(passed.count());
+        }
+        self.head += gap;
+    }
+
+    /// Counts one request in the current slot.
+    pub(crate) fn add(&mut self) {
+        let head = self.head;
+        let cell = self.cell(head);
+        *cell = cell.incremented();
+        self.sum = self.sum.saturating_add(1);
+    }
+
+    /// Returns how many requests the window holds.
+    pub(crate) const fn sum(&self) -> u32 {
+        self.sum
+    }
+
+    /// Returns the first slot after which the window holds nothing.
+    pub(crate) const fn empty_at(&self) -> u64 {
+        self.head.saturating_add(SLOTS as u64)
+    }
+
+    /// Returns the slot in which the window will hold at most `most`. Cost: at most 33 slots.
+    pub(crate) fn slot_when_at_most(&mut self, most: u32) -> u64 {
+        let mut sum = self.sum;
+        let oldest = self.head.saturating_sub(u64::from(SLOTS) - 1);
+        for slot in oldest..=self.head {
+            if sum <= most {
+                return slot.saturating_add(u64::from(SLOTS) - 1).max(self.head);
+            }
+            sum = sum.saturating_sub(self.cell(slot).count());
+        }
+        self.empty_at()
+    }
+
+    fn cell(&mut self, slot: u64) -> &mut T {
+        let index = usize::try_from(slot % u64::from(SLOTS)).expect("a remainder of 33 fits");
+        self.slots.get_mut(index).expect("a remainder of 33 is below 33")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_forgotten_thirty_three_slots_later() {
+        for start in [0, 1, 32, 33, 1_000_003] {
+            let mut ring = Ring::<u8>::new(start);
+            ring.add();
+            ring.advance(start + 32);
+            assert_eq!(ring.sum(), 1);
+            ring.advance(start + 33);
+            assert_eq!(ring.sum(), 0);
+        }
+    }
+
+    #[test]
+    fn a_slot_in_the_past_moves_nothing() {
+        let mut ring = Ring::<u8>::new(100);
+        ring.add();
+        ring.advance(90);
+        ring.add();
+        assert_eq!(ring.sum(), 2);
+        ring.advance(132);
+        assert_eq!(ring.sum(), 2);
+        ring.advance(133);
+        assert_eq!(ring.sum(), 0);
+    }
+
+    #[test]
+    fn the_slot_in_which_room_returns_is_told_exactly() {
+        let mut ring = Ring::<u8>::new(100);
+        ring.add();
+        ring.advance(110);
+        ring.add();
+        ring.add();
+        for (most, slot) in [(3, 110), (2, 133), (1, 143), (0, 143)] {
+            assert_eq!(ring.slot_when_at_most(most), slot, "{most}");
+            let mut later = ring;
+            later.advance(slot);
+            assert!(later.sum() <= most);
+            if slot > 110 {
+                let mut earlier = ring;
+                earlier.advance(slot - 1);
+                assert!(earlier.sum() > most);
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_window_stays_small() {
+        assert!(size_of::<Ring<u8>>() <= 48);
+        assert!(size_of::<Ring<u32>>() <= 144);
+    }
+}

@@ -1,0 +1,233 @@
+//! What outlives a policy: counters and bans. A `State` is made once and shared by every request; a reload swaps the
+//! policy beside it and loses no count whose definition stayed the same. It reads no clock, opens no file and has no
+//! lock that all requests share.
+
+mod allow;
+mod ban;
+mod bans;
+mod counters;
+mod slab;
+
+use std::collections::HashSet;
+
+use portcullis_config::Timestamp;
+
+use crate::limit::{Limit, LimitId, LimitKey, LimitOutcome, limit_digest};
+pub use allow::AllowList;
+pub use ban::{BadBanKey, Ban, BanKey, BanOrigin, BanSelector};
+use bans::Bans;
+pub use bans::{BanHit, BanRefused, Caller, Named};
+use counters::{Counters, Window};
+
+/// How much a [`State`] may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Live counter keys. At the cap the least harmful of a sample goes: one whose window has passed, else the one that
+    /// is furthest below its limit. A million of the widest keys cost less than 256 MB.
+    pub keys_max: usize,
+    /// Live bans. At the cap an automatic ban that ends soon makes room; an operator's never does.
+    pub bans_max: usize,
+}
+
+impl Default for Limits {
+    /// A million keys and a hundred thousand bans.
+    fn default() -> Self {
+        Self { keys_max: 1_000_000, bans_max: 100_000 }
+    }
+}
+
+/// Counters and bans of one node.
+#[derive(Debug)]
+pub struct State {
+    counters: Counters,
+    bans: Bans,
+}
+
+/// The state's own figures, for the metrics page. Totals only grow while the process lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StateFigures {
+    /// Counter keys held now.
+    pub keys_live: u64,
+    /// The cap on counter keys.
+    pub keys_max: u64,
+    /// Keys dropped at the cap whose window had not passed: counts that an attacker pushed out.
+    pub keys_evicted_total: u64,
+    /// Bans held now, those that have just expired included until the next sweep.
+    pub bans_live: u64,
+    /// The cap on bans.
+    pub bans_max: u64,
+    /// Bans that rules placed, restored ones included.
+    pub bans_started_total: u64,
+    /// Bans dropped at the cap before their end.
+    pub bans_evicted_total: u64,
+    /// Bans that were not started because an allow-list names the key.
+    pub bans_spared_total: u64,
+    /// Bans that were not started because the table was full of bans that may not be dropped.
+    pub bans_refused_total: u64,
+    /// Grows with every change of the ban list: what stores bans compares it.
+    pub bans_version: u64,
+}
+
+/// What a counter holds, read without counting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// Requests of the key that passed in the current window.
+    pub passed: u32,
+    /// All requests of the key in the ban threshold's window, where there is one.
+    pub total: Option<u32>,
+}
+
+/// What a reload let go of.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Retired {
+    /// Counter keys of definitions that no policy has any more.
+    pub keys: usize,
+    /// Live bans of rules that are gone or defined otherwise now. They still stand: an operator may release them.
+    pub changed_bans: Vec<Ban>,
+}
+
+impl State {
+    /// Makes an empty state.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { counters: Counters::new(limits.keys_max), bans: Bans::new(limits.bans_max) }
+    }
+
+    /// Counts one request of `key` and says whether it is within `limit`. A refused request is not counted against the
+    /// limit (so a throttled client gets its rate), only against a ban's own threshold. One check is a lock of one
+    /// shard, twice or three times where the limit bans; no allocation but for a new key.
+    pub fn check(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> LimitOutcome {
+        let Some(ban) = limit.ban() else {
+            return self.counters.count(limit.id(), Window::Passing(limit.threshold()), key, now);
+        };
+        if let Some(hit) = self.bans.of_rule(limit.id().name(), key, now) {
+            return LimitOutcome::Banned { until: hit.until };
+        }
+        let outcome = match ban.threshold() {
+            Some(total) => self.counters.count(limit.id(), Window::Total(total), key, now),
+            None => LimitOutcome::Conforms { remaining: 0 },
+        };
+        if !outcome.conforms() {
+            return self.start_ban(limit, key, outcome, now);
+        }
+        let window = Window::Passing(limit.threshold());
+        let outcome = self.counters.count(limit.id(), window, key, now);
+        if outcome.conforms() || ban.threshold().is_some() {
+            return outcome;
+        }
+        self.start_ban(limit, key, outcome, now)
+    }
+
+    /// Reads what is counted of `key` under `limit`, counting nothing.
+    #[must_use]
+    pub fn usage(&self, limit: &Limit, key: &LimitKey, now: Timestamp) -> Usage {
+        let read = |window| self.counters.read(limit.id(), window, key, now);
+        Usage {
+            passed: read(Window::Passing(limit.threshold())),
+            total: limit.ban().and_then(|ban| ban.threshold()).map(|t| read(Window::Total(t))),
+        }
+    }
+
+    /// Returns the ban on this caller that holds longest, of those that an operator or the incident engine placed. A
+    /// rule's own bans are found by [`Self::check`].
+    #[must_use]
+    pub fn banned(&self, caller: &Caller<'_>, now: Timestamp) -> Option<BanHit> {
+        self.bans.of_caller(caller, now)
+    }
+
+    /// Places a ban, or moves the end of the one that stands on the same key.
+    ///
+    /// # Errors
+    /// When an allow-list names the key, when it has ended already, or when the table is full.
+    pub fn add_ban(&self, ban: Ban, now: Timestamp) -> Result<(), BanRefused> {
+        self.bans.add(ban, now)
+    }
+
+    /// Lifts bans and forgets what was counted of their keys, so that the next request starts afresh. Returns the bans
+    /// that were lifted.
+    pub fn remove_bans(&self, selector: &BanSelector) -> Vec<Ban> {
+        let lifted = self.bans.remove(|ban| selector.selects(&ban.key));
+        self.forget_counts(&lifted);
+        lifted
+    }
+
+    /// Returns all bans that hold at `now`, the next to end first.
+    #[must_use]
+    pub fn bans(&self, now: Timestamp) -> Vec<Ban> {
+        self.bans.list(now)
+    }
+
+    /// Returns what has to be stored so that [`Self::restore`] on another run bans the same keys. Counts are not kept.
+    #[must_use]
+    pub fn snapshot(&self, now: Timestamp) -> Vec<Ban> {
+        self.bans.list(now)
+    }
+
+    /// Places stored bans again and returns how many still hold; those that have ended or that the allow-list names now
+    /// are left out.
+    pub fn restore(&self, bans: Vec<Ban>, now: Timestamp) -> usize {
+        bans.into_iter().filter_map(|ban| self.bans.add(ban, now).ok()).count()
+    }
+
+    /// Sets who is never banned, and ends the bans that it names at once. Returns those.
+    pub fn set_allow_list(&self, allow: &AllowList) -> Vec<Ban> {
+        let ended = self.bans.set_allow_list(allow);
+        self.forget_counts(&ended);
+        ended
+    }
+
+    /// Lets go of the counts of definitions that are not among `in_use`. Bans stay: a reload un-bans nobody. Cost: one
+    /// pass over all keys, one shard locked at a time; for the reload's thread, not for a request's.
+    pub fn retire(&self, in_use: &[LimitId], now: Timestamp) -> Retired {
+        let tags: HashSet<u64> = in_use.iter().map(LimitId::digest).collect();
+        let keys = self.counters.retain(&tags);
+        let is_changed = |ban: &Ban| {
+            let BanKey::Rule { rule, .. } = &ban.key else { return false };
+            let same = |id: &&LimitId| id.name() == &**rule;
+            let id = in_use.iter().find(same);
+            id.is_none_or(|id| ban.definition.is_some_and(|d| d != id.definition()))
+        };
+        Retired { keys, changed_bans: self.bans.list(now).into_iter().filter(is_changed).collect() }
+    }
+
+    /// Drops ended bans and counters whose windows have passed. For a periodic task; correctness does not need it.
+    pub fn sweep(&self, now: Timestamp) {
+        self.bans.sweep(now);
+        self.counters.sweep(now);
+    }
+
+    /// Returns the state's figures.
+    #[must_use]
+    pub fn figures(&self) -> StateFigures {
+        let mut figures = StateFigures::default();
+        self.counters.report(&mut figures);
+        self.bans.report(&mut figures);
+        figures
+    }
+
+    fn start_ban(
+        &self,
+        limit: &Limit,
+        key: &LimitKey,
+        over: LimitOutcome,
+        now: Timestamp,
+    ) -> LimitOutcome {
+        let Some(rule) = limit.ban() else { return over };
+        let until = now.plus(rule.duration());
+        match self.bans.add(Ban::by_rule(limit, key, until, now), now) {
+            Ok(()) => LimitOutcome::BanStarted { until },
+            Err(BanRefused::Allowed | BanRefused::Ended | BanRefused::Full) => over,
+        }
+    }
+
+    fn forget_counts(&self, bans: &[Ban]) {
+        for ban in bans {
+            if let (BanKey::Rule { rule, key }, Some(definition)) = (&ban.key, ban.definition) {
+                self.counters.forget(limit_digest(rule, definition), key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

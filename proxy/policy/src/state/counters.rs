@@ -1,0 +1,232 @@
+//! All windows of all limits, in shards by digest. Keys are digested with a secret of this process, so that nobody can
+//! choose keys that meet.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use portcullis_config::Timestamp;
+
+use super::StateFigures;
+use super::slab::{Counted, Place, Slab};
+use crate::limit::{LimitId, LimitKey, LimitOutcome, Slot, Threshold};
+
+const SHARDS: usize = 64;
+const PASSING: u8 = 1;
+const TOTAL: u8 = 2;
+
+/// Which of a limit's two windows is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Window {
+    /// Requests that passed.
+    Passing(Threshold),
+    /// All requests, for a ban's own threshold.
+    Total(Threshold),
+}
+
+impl Window {
+    const fn threshold(&self) -> Threshold {
+        match self {
+            Self::Passing(threshold) | Self::Total(threshold) => *threshold,
+        }
+    }
+
+    const fn tag(&self) -> u8 {
+        match self {
+            Self::Passing(_) => PASSING,
+            Self::Total(_) => TOTAL,
+        }
+    }
+}
+
+/// Every window of every limit.
+#[derive(Debug)]
+pub(super) struct Counters {
+    secret: RandomState,
+    keys_max: usize,
+    shards: Vec<Mutex<Shard>>,
+}
+
+/// Slots of one, two and four bytes, so that a key costs what its limit needs; one cap for all.
+#[derive(Debug)]
+struct Shard {
+    cap: usize,
+    evicted: u64,
+    small: Slab<u8>,
+    medium: Slab<u16>,
+    large: Slab<u32>,
+}
+
+impl Counters {
+    pub(super) fn new(keys_max: usize) -> Self {
+        let keys_max = keys_max.clamp(SHARDS, u32::MAX as usize);
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(keys_max / SHARDS))).collect();
+        Self { secret: RandomState::new(), keys_max, shards }
+    }
+
+    pub(super) fn count(
+        &self,
+        id: &LimitId,
+        window: Window,
+        key: &LimitKey,
+        now: Timestamp,
+    ) -> LimitOutcome {
+        let place = self.place(id.digest(), window, key);
+        match self.shard(place.digest).count(&place, now) {
+            Counted::Added(sum) => {
+                LimitOutcome::Conforms { remaining: place.count_max.saturating_sub(sum) }
+            }
+            Counted::Full(slot) => {
+                let millis = slot.saturating_mul(u64::from(place.slot_millis));
+                LimitOutcome::Exceeds { retry_at: Timestamp::from_millis(millis).max(now) }
+            }
+        }
+    }
+
+    pub(super) fn read(&self, id: &LimitId, window: Window, key: &LimitKey, now: Timestamp) -> u32 {
+        let place = self.place(id.digest(), window, key);
+        self.shard(place.digest).read(&place, now)
+    }
+
+    /// Forgets both windows of a key under the limit of this digest.
+    pub(super) fn forget(&self, limit: u64, key: &LimitKey) {
+        for window in [PASSING, TOTAL] {
+            let digest = self.digest(limit, window, key);
+            self.shard(digest).forget(digest);
+        }
+    }
+
+    /// Keeps the keys of the limits with these digests, and returns how many went.
+    pub(super) fn retain(&self, limits: &HashSet<u64>) -> usize {
+        self.each().map(|mut shard| shard.retain_tags(limits)).sum()
+    }
+
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.each().for_each(|mut shard| shard.sweep(now));
+    }
+
+    pub(super) fn report(&self, figures: &mut StateFigures) {
+        figures.keys_max = self.keys_max as u64;
+        for shard in self.each() {
+            figures.keys_live += shard.len() as u64;
+            figures.keys_evicted_total += shard.evicted;
+        }
+    }
+
+    fn place(&self, limit: u64, window: Window, key: &LimitKey) -> Place {
+        let threshold = window.threshold();
+        Place {
+            digest: self.digest(limit, window.tag(), key),
+            tag: limit,
+            slot_millis: threshold.slot_millis(),
+            count_max: threshold.count(),
+        }
+    }
+
+    fn digest(&self, limit: u64, window: u8, key: &LimitKey) -> u64 {
+        let mut hasher = self.secret.build_hasher();
+        hasher.write_u64(limit);
+        hasher.write_u8(window);
+        hasher.write(key.as_bytes());
+        hasher.finish()
+    }
+
+    fn shard(&self, digest: u64) -> MutexGuard<'_, Shard> {
+        // The index inside the shard uses the lowest and the highest bits.
+        let at = usize::try_from((digest >> 32) % SHARDS as u64).expect("below 64");
+        lock(self.shards.get(at).expect("there are 64 shards"))
+    }
+
+    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.shards.iter().map(lock)
+    }
+}
+
+/// A panic while a shard was locked cannot leave it half changed in a way that matters: a count more or less.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    fn new(cap: usize) -> Self {
+        Self { cap, evicted: 0, small: Slab::new(), medium: Slab::new(), large: Slab::new() }
+    }
+
+    fn count(&mut self, place: &Place, now: Timestamp) -> Counted {
+        if self.len() >= self.cap && !self.contains(place) {
+            self.make_room(now);
+        }
+        match width(place) {
+            Width::One => self.small.count(place, now),
+            Width::Two => self.medium.count(place, now),
+            Width::Four => self.large.count(place, now),
+        }
+    }
+
+    fn contains(&self, place: &Place) -> bool {
+        match width(place) {
+            Width::One => self.small.contains(place.digest),
+            Width::Two => self.medium.contains(place.digest),
+            Width::Four => self.large.contains(place.digest),
+        }
+    }
+
+    /// Takes from the fullest slab, so that a flood on one limit pushes out its own keys.
+    fn make_room(&mut self, now: Timestamp) {
+        let most = self.small.len().max(self.medium.len()).max(self.large.len());
+        let mattered = if self.small.len() == most {
+            self.small.evict(now)
+        } else if self.medium.len() == most {
+            self.medium.evict(now)
+        } else {
+            self.large.evict(now)
+        };
+        self.evicted += u64::from(mattered);
+    }
+
+    fn read(&self, place: &Place, now: Timestamp) -> u32 {
+        match width(place) {
+            Width::One => self.small.read(place, now),
+            Width::Two => self.medium.read(place, now),
+            Width::Four => self.large.read(place, now),
+        }
+    }
+
+    fn forget(&mut self, digest: u64) {
+        self.small.forget(digest);
+        self.medium.forget(digest);
+        self.large.forget(digest);
+    }
+
+    fn retain_tags(&mut self, limits: &HashSet<u64>) -> usize {
+        let keep = |tag| limits.contains(&tag);
+        self.small.retain_tags(keep) + self.medium.retain_tags(keep) + self.large.retain_tags(keep)
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        self.small.sweep(now);
+        self.medium.sweep(now);
+        self.large.sweep(now);
+    }
+
+    fn len(&self) -> usize {
+        self.small.len() + self.medium.len() + self.large.len()
+    }
+}
+
+enum Width {
+    One,
+    Two,
+    Four,
+}
+
+fn width(place: &Place) -> Width {
+    if place.count_max <= <u8 as Slot>::MAX {
+        Width::One
+    } else if place.count_max <= <u16 as Slot>::MAX {
+        Width::Two
+    } else {
+        Width::Four
+    }
+}

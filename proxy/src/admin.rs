@@ -1,0 +1,14 @@
+//! The operators' Unix socket: HTTP with JSON, for the command line of the same machine.
+//!
+//! Who may connect is decided by the file system: the socket has mode 0600 in a directory of mode 0700. Every change is
+//! in the audit file, with the uid of the other end, before it is answered.
+
+mod ban;
+mod client;
+mod message;
+mod server;
+mod status;
+
+pub use client::{Client, ClientError};
+pub use message::{AddBan, BanView, Failure, PolicyView, ReloadView, StatusView};
+pub use server::{AdminError, AdminServer, Operator};

@@ -1,0 +1,107 @@
+//! What goes over the socket, both ways. The one place outside the configuration where types are read from JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// A ban to place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddBan {
+    /// Whom it names, in the words of `BanKey`.
+    pub key: String,
+    /// How long it lasts, in seconds; none means for good.
+    pub for_secs: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A ban in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BanView {
+    /// Whom it names.
+    pub key: String,
+    /// Who placed it: `rule`, `operator:NAME`, `incident:ID`.
+    pub origin: String,
+    /// Why.
+    pub reason: String,
+    /// When it was placed, RFC 3339.
+    pub since: String,
+    /// When it ends, RFC 3339; none means never.
+    pub until: Option<String>,
+    /// Seconds until it ends, rounded up; none means never.
+    pub remaining_secs: Option<u64>,
+}
+
+/// What a reload did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReloadView {
+    /// The generation that is served now.
+    pub generation: u64,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Whether something was published; false when nothing had changed.
+    pub changed: bool,
+    /// What the known-good and known-bad requests gave.
+    pub probes: Vec<String>,
+    /// Warnings, one line each.
+    pub warnings: Vec<String>,
+    /// Rate keys whose definition is gone and were forgotten.
+    pub forgotten_keys: u64,
+}
+
+/// How the process is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The program's version.
+    pub version: String,
+    /// The process id.
+    pub pid: u32,
+    /// Seconds since the start.
+    pub uptime_secs: u64,
+    /// `development`, `staging` or `production`.
+    pub environment: String,
+    /// Where the configuration is read from.
+    pub config: String,
+    /// The generation that is served.
+    pub generation: u64,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// When it was published, RFC 3339.
+    pub published: String,
+    /// Why the last reload was refused; none if it was published.
+    pub last_error: Option<String>,
+    /// The listeners' addresses.
+    pub listeners: Vec<String>,
+    /// The metrics listener's address.
+    pub metrics: Option<String>,
+    /// The policies, by id, with the routes that are under them.
+    pub policies: Vec<PolicyView>,
+    /// The country database's name; none if none is loaded.
+    pub geo: Option<String>,
+    /// Bans in force.
+    pub bans: u64,
+    /// Rate keys held.
+    pub rate_keys: u64,
+    /// The cap on rate keys.
+    pub rate_keys_max: u64,
+}
+
+/// One policy of the published snapshot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Its id in the configuration.
+    pub id: String,
+    /// Where it came from.
+    pub source: String,
+    /// `host/path` of each route that is under it.
+    pub routes: Vec<String>,
+}
+
+/// Why a request on the socket was refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What is wrong, one line.
+    pub error: String,
+    /// Every problem, drawn with carets; empty where `error` says it all.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}

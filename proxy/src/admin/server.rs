@@ -1,0 +1,205 @@
+//! The listening side of the socket.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use http::StatusCode;
+use portcullis_config::Timestamp;
+use serde_json::{Map, Value};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use super::message::{Failure, ReloadView};
+use super::{ban, status};
+use crate::audit::{Actor, Audit};
+use crate::reload::Reloader;
+use crate::shared::Shared;
+
+/// The largest request on the socket.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What the commands work on.
+#[derive(Debug)]
+pub struct Operator {
+    /// The process.
+    pub shared: Arc<Shared>,
+    /// How a new configuration is taken.
+    pub reloader: Arc<Reloader>,
+    /// Where changes are recorded.
+    pub audit: Arc<Audit>,
+    /// When the process started.
+    pub started: Timestamp,
+    /// The addresses that clients connect to.
+    pub listeners: Vec<String>,
+    /// The address of the metrics listener.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Operator {
+    /// Records a change; a change that cannot be recorded is refused.
+    pub(super) fn record(
+        &self,
+        actor: &Actor,
+        command: &str,
+        reason: Option<&str>,
+        outcome: Map<String, Value>,
+    ) -> Result<(), (StatusCode, Json<Failure>)> {
+        let now = self.shared.clock.now();
+        self.audit.record(actor, command, reason, outcome, now).map_err(|error| {
+            let error = format!("the audit file cannot be written, so nothing is changed: {error}");
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, error)
+        })
+    }
+}
+
+/// An answer of the socket.
+pub(super) type Answer<T> = Result<Json<T>, (StatusCode, Json<Failure>)>;
+
+pub(super) fn refuse(status: StatusCode, error: String) -> (StatusCode, Json<Failure>) {
+    (status, Json(Failure { error, problems: Vec::new() }))
+}
+
+/// Why the admin socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Another process listens there.
+    #[error("another portcullis listens on the admin socket `{}`: stop it, or give this one a state directory of its own", .0.display())]
+    InUse(PathBuf),
+    /// Something that is no socket stands there.
+    #[error("`{}` is there and is no socket: remove it, or choose another path for `admin.socket`", .0.display())]
+    NotASocket(PathBuf),
+    /// The directory or the socket cannot be made.
+    #[error("the admin socket `{}` cannot be made: {source}", path.display())]
+    Make {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The socket, bound and not yet served. The file goes when this is dropped.
+#[derive(Debug)]
+pub struct AdminServer {
+    listener: Option<UnixListener>,
+    path: PathBuf,
+}
+
+impl AdminServer {
+    /// Makes the socket with mode 0600, and its directory with mode 0700 if it is not there. A socket that nobody
+    /// listens on is left over from a process that was killed, and is replaced.
+    ///
+    /// # Errors
+    /// When another process listens there, something else stands there, or the system refuses.
+    pub async fn bind(path: &Path) -> Result<Self, AdminError> {
+        let failed = |source| AdminError::Make { path: path.to_owned(), source };
+        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        }
+        clear_leftover(path).await?;
+        // Between bind and chmod the socket has the mode of the umask. It is bound under a name that nobody knows and
+        // moved to its place with its mode set.
+        let hidden = path.with_extension(format!("{}.tmp", std::process::id()));
+        let listener = UnixListener::bind(&hidden).map_err(failed)?;
+        let placed = fs::set_permissions(&hidden, Permissions::from_mode(0o600))
+            .and_then(|()| fs::rename(&hidden, path));
+        match placed {
+            Ok(()) => Ok(Self { listener: Some(listener), path: path.to_owned() }),
+            Err(source) => {
+                remove(&hidden);
+                Err(failed(source))
+            }
+        }
+    }
+
+    /// Serves until `stop` changes.
+    ///
+    /// # Errors
+    /// When accepting breaks off.
+    pub async fn serve(
+        mut self,
+        operator: Arc<Operator>,
+        mut stop: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let routes = Router::new()
+            .route("/v1/reload", post(reload))
+            .route("/v1/status", get(status::show))
+            .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
+            .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+            .with_state(operator);
+        let stopped = async move {
+            // An error means that the sender is gone, which stops us as well.
+            stop.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
+        };
+        axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>())
+            .with_graceful_shutdown(stopped)
+            .await
+    }
+}
+
+impl Drop for AdminServer {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::debug!(path = %path.display(), %error, "the admin socket is gone already");
+    }
+}
+
+async fn clear_leftover(path: &Path) -> Result<(), AdminError> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(AdminError::NotASocket(path.to_owned()));
+    }
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(AdminError::InUse(path.to_owned()));
+    }
+    fs::remove_file(path).map_err(|source| AdminError::Make { path: path.to_owned(), source })
+}
+
+/// The process at the other end.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    uid: Option<u32>,
+}
+
+impl Peer {
+    /// A peer whose uid the system does not tell is written as the overflow uid, which is nobody.
+    pub(super) fn actor(&self) -> Actor {
+        Actor::Uid(self.uid.unwrap_or(65_534))
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+    }
+}
+
+async fn reload(
+    State(operator): State<Arc<Operator>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Answer<ReloadView> {
+    let reloader = Arc::clone(&operator.reloader);
+    let actor = peer.actor();
+    let done = tokio::task::spawn_blocking(move || reloader.reload(&actor)).await;
+    match done {
+        Ok(Ok(view)) => Ok(Json(view)),
+        Ok(Err(failure)) => Err((StatusCode::UNPROCESSABLE_ENTITY, Json(failure))),
+        Err(error) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}

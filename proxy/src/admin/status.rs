@@ -1,0 +1,59 @@
+//! `status`: what is served, since when, and how full the tables are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use portcullis_config::model::PolicySource;
+
+use super::message::{PolicyView, StatusView};
+use super::server::Operator;
+use crate::log::rfc3339;
+use crate::snapshot::Snapshot;
+
+pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusView> {
+    let shared = &operator.shared;
+    let snapshot = shared.snapshot.load_full();
+    let (published, last_error) = operator.reloader.last();
+    let figures = shared.state.figures();
+    let now = shared.clock.now();
+    Json(StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_secs: now.since(operator.started).as_secs(),
+        environment: snapshot.config.environment.to_string(),
+        config: operator.reloader.origin().to_string(),
+        generation: snapshot.generation,
+        fingerprint: snapshot.fingerprint.clone(),
+        published: rfc3339(published),
+        last_error,
+        listeners: operator.listeners.clone(),
+        metrics: operator.metrics.map(|address| address.to_string()),
+        policies: policies(&snapshot),
+        geo: snapshot.geo.as_ref().map(|geo| geo.describe().0.to_owned()),
+        bans: shared.state.bans(now).len() as u64,
+        rate_keys: figures.keys_live,
+        rate_keys_max: figures.keys_max,
+    })
+}
+
+fn policies(snapshot: &Snapshot) -> Vec<PolicyView> {
+    let mut routes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for entry in snapshot.router.entries() {
+        if let Some(policy) = &entry.policy {
+            let route = format!("{}{}", entry.host, entry.route.path);
+            routes.entry(policy.as_str()).or_default().push(route);
+        }
+    }
+    let view = |(id, source): (&String, &PolicySource)| {
+        let mut routes = routes.remove(id.as_str()).unwrap_or_default();
+        routes.sort();
+        let source = match source {
+            PolicySource::File(path) => path.display().to_string(),
+            PolicySource::Builtin(name) => format!("builtin:{name}"),
+        };
+        PolicyView { id: id.clone(), source, routes }
+    };
+    snapshot.config.policies.iter().map(view).collect()
+}

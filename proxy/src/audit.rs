@@ -1,0 +1,103 @@
+//! The record of what operators did: one JSON line per change, appended and flushed to disk before the answer.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use portcullis_config::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::log::rfc3339;
+
+/// The audit file, open for appending.
+#[derive(Debug)]
+pub struct Audit {
+    file: Mutex<File>,
+}
+
+/// Who made a change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A process of this user on the admin socket.
+    Uid(u32),
+    /// SIGHUP.
+    Signal,
+    /// The watch on the configuration's files.
+    Watch,
+    /// The process itself, at its start.
+    Start,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Uid(uid) => write!(f, "uid:{uid}"),
+            Self::Signal => f.write_str("signal"),
+            Self::Watch => f.write_str("watch"),
+            Self::Start => f.write_str("start"),
+        }
+    }
+}
+
+impl Audit {
+    /// Opens the file, making it with mode 0600.
+    ///
+    /// # Errors
+    /// When it does not open for appending.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        Ok(Self { file: Mutex::new(file) })
+    }
+
+    /// Records one change: `command` as an operator would type it, `reason` in the operator's words, and what came of it.
+    ///
+    /// # Errors
+    /// When the disk refuses; then the caller refuses the change.
+    pub fn record(
+        &self,
+        actor: &Actor,
+        command: &str,
+        reason: Option<&str>,
+        outcome: Map<String, Value>,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        let actor = actor.to_string();
+        tracing::info!(%actor, %command, reason, "operator");
+        let entry = json!({
+            "time": rfc3339(now), "actor": actor, "command": command, "reason": reason,
+            "outcome": outcome,
+        });
+        let mut line = entry.to_string();
+        line.push('\n');
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(line.as_bytes())?;
+        file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn every_change_is_one_line_with_actor_and_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let audit = Audit::open(&path).unwrap();
+        let now = Timestamp::from_secs(1_767_225_600);
+        audit.record(&Actor::Uid(7), "ban add x", Some("a\nb"), Map::new(), now).unwrap();
+        audit.record(&Actor::Signal, "reload", None, Map::new(), now).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["actor"], "uid:7");
+        assert_eq!(lines[0]["reason"], "a\nb");
+        assert_eq!(lines[0]["time"], "2026-01-01T00:00:00.000Z");
+        assert_eq!(lines[1]["command"], "reload");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line. Each command prints for people, or with `--json` for programs; errors go to standard error.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 not understood.
+
+mod ban;
+mod check;
+mod dev;
+mod run;
+mod socket;
+mod status;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Self-hosted ingress data plane: reverse proxy and web application firewall in front of a license service.
+#[derive(Parser, Debug)]
+#[command(name = "portcullis", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve. Without `--config`: the embedded default, https://127.0.0.1:8443 in front of an embedded license service.
+    Run(run::Run),
+    /// Print every error and lint of configuration or policy files, with carets. Exit 1 on errors.
+    Check(check::Check),
+    /// Read the configuration again and publish it, if it is good. Exit 1 if it is refused.
+    Reload(status::Reload),
+    /// Show what the running process serves.
+    Status(status::Status),
+    /// List, place and lift bans.
+    #[command(subcommand)]
+    Ban(ban::Ban),
+    /// Tokens and certificates for development.
+    #[command(subcommand)]
+    Dev(dev::Dev),
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let done = match command {
+        Command::Run(run) => run::run(run),
+        Command::Check(check) => check::run(&check),
+        Command::Reload(reload) => status::reload(&reload),
+        Command::Status(status) => status::show(&status),
+        Command::Ban(ban) => ban::run(ban),
+        Command::Dev(dev) => dev::run(dev),
+    };
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command did not do what it says.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// What is wrong and what to do, in lines that are printed as they are.
+    #[error("{0}")]
+    Said(String),
+    /// Standard output is closed.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failed {
+    /// An error with its causes, and what to do about it.
+    fn because(error: &dyn std::error::Error, help: Option<String>) -> Self {
+        let mut text = format!("error: {error}");
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            let source_text = source.to_string();
+            if !text.contains(&source_text) {
+                text.push_str(": ");
+                text.push_str(&source_text);
+            }
+            cause = source.source();
+        }
+        if let Some(help) = help {
+            text.push_str("\n  help: ");
+            text.push_str(&help);
+        }
+        Self::Said(text)
+    }
+}
+
+type Done = Result<ExitCode, Failed>;
+
+/// Writes to standard output.
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Writes to standard error; if that is closed there is nobody to tell.
+fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
+/// Writes a value as indented JSON.
+fn say_json(value: &impl serde::Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    say(&text)
+}
+
+/// The directory of the embedded default, where no other is named.
+const DATA_DIR: &str = "data";

@@ -1,0 +1,105 @@
+//! `run`.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use portcullis_config::{Style, render_all};
+use tracing_subscriber::EnvFilter;
+
+use super::{DATA_DIR, Done, Failed, complain, say};
+use crate::dev::{Tour, tour};
+use crate::origin::Origin;
+use crate::run::{StartError, Started};
+
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// The configuration. Without it the embedded default is served, with everything it makes under `--data`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory of the embedded default.
+    #[arg(long, value_name = "DIR", conflicts_with = "config", default_value = DATA_DIR)]
+    data: PathBuf,
+}
+
+/// What the process says about itself, where `PORTCULLIS_LOG` does not choose. Pingora's own words are for its authors.
+const LOG_FILTER: &str = "info,pingora=warn,pingora_core=warn,pingora_proxy=warn";
+
+pub(super) fn run(run: Run) -> Done {
+    start_tracing();
+    crate::edge::install_provider();
+    let origin = match run.config {
+        Some(file) => Origin::File(file),
+        None => Origin::Embedded { data_dir: run.data },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::because(&error, None))?;
+    let shown = origin.clone();
+    runtime
+        .block_on(crate::run::run(origin, |started| announce(&shown, started)))
+        .map_err(explain)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_tracing() {
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| LOG_FILTER.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+fn style() -> Style {
+    if std::io::stderr().is_terminal() { Style::Colour } else { Style::Plain }
+}
+
+fn explain(error: StartError) -> Failed {
+    if let StartError::Config(report) = &error {
+        let drawn = report.render(style());
+        return Failed::Said(format!("{drawn}error: {error}"));
+    }
+    let help = error.help();
+    Failed::because(&error, help)
+}
+
+/// Prints what is served. A closed output stops nothing.
+fn announce(origin: &Origin, started: &Started) {
+    complain(&render_all(&started.warnings, style()));
+    let mut text = format!("portcullis serves generation {} of {origin}\n", started.generation);
+    for address in &started.listeners {
+        writeln!(text, "  listening on {address}").expect("a string takes all text");
+    }
+    if let Some(metrics) = started.metrics {
+        writeln!(text, "  metrics on http://{metrics}/metrics").expect("a string takes all text");
+    }
+    writeln!(text, "  admin socket {}", started.socket.display()).expect("a string takes all text");
+    if let Some(lines) = lines(origin, started) {
+        text.push_str("\nTry, in another terminal, in this order:\n\n");
+        text.push_str(&lines);
+    }
+    if let Err(error) = say(&text) {
+        tracing::debug!(%error, "nobody reads what is served");
+    }
+}
+
+fn lines(origin: &Origin, started: &Started) -> Option<String> {
+    let Origin::Embedded { data_dir } = origin else { return None };
+    let program = std::env::current_exe().ok()?;
+    Some(tour(&Tour {
+        program: &program.display().to_string(),
+        base: format!("https://{}", started.listeners.first()?),
+        certificate: &absolute(started.certificate.as_deref()?),
+        socket: &absolute(&started.socket),
+        data_dir: &absolute(data_dir),
+        demo: started.demo.as_ref()?,
+    }))
+}
+
+/// The path as it works from another directory.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,64 @@
+//! The one function of `check`, start-up and reload: from what the operator wrote to a snapshot, or every error at once.
+
+mod certificates;
+mod geo;
+mod identity;
+mod lists;
+mod policies;
+mod sources;
+
+use std::sync::Arc;
+
+use portcullis_config::{Config, Diagnostic, Loaded, Report};
+use portcullis_policy::GeoState;
+
+use crate::geo::Country;
+use crate::router::Router;
+use crate::snapshot::Snapshot;
+use sources::Sources;
+
+/// Reads everything that the configuration names and makes a snapshot of it; the warnings stand beside it.
+///
+/// # Errors
+/// Every problem of every file, warnings among them.
+pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    let mut sources = Sources::new(&loaded);
+    let config = loaded.config;
+    sources.hash(b"configuration", format!("{config:?}").as_bytes());
+    let certificates = certificates::load(&config, &mut sources);
+    let verifiers = identity::load(&config, &mut sources);
+    let geo = geo::load(&config, &mut sources);
+    let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
+    let policies = policies::load(&config, &lists, geo_state(&config, &geo), &mut sources);
+    let router = Router::new(&config);
+    let (fingerprint, files, problems) = sources.finish();
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(Report { problems, files });
+    }
+    let known_bad = policies.iter().filter_map(|(id, one)| Some((id.clone(), one.known_bad?)));
+    let known_bad = known_bad.collect();
+    let policies = policies.into_iter().map(|(id, one)| (id, one.policy)).collect();
+    let config = Arc::new(config);
+    let snapshot = Snapshot {
+        generation,
+        fingerprint,
+        config,
+        router,
+        certificates,
+        policies,
+        known_bad,
+        verifiers,
+        geo,
+        files,
+    };
+    Ok((snapshot, problems))
+}
+
+/// Where the database that the configuration names could not be read, its error is told already.
+const fn geo_state(config: &Config, geo: &Option<Arc<Country>>) -> GeoState {
+    match (geo, &config.geo.country, config.geo.required) {
+        (Some(_), _, _) | (None, Some(_), _) => GeoState::Loaded,
+        (None, None, true) => GeoState::Required,
+        (None, None, false) => GeoState::Absent,
+    }
+}

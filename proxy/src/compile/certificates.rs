@@ -1,0 +1,159 @@
+//! Certificates and their keys, from PEM to what the handshake takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_config::Diagnostic;
+use portcullis_config::model::{CertificateRef, Config, Listener, ListenerKind};
+use rustls::client::verify_server_name;
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use super::sources::Sources;
+use crate::snapshot::Certificates;
+
+/// Loads the certificates of every listener, in the order of the configuration; a plain listener has none.
+pub(super) fn load(config: &Config, sources: &mut Sources) -> Vec<Option<Arc<Certificates>>> {
+    let hosts: Vec<&str> = config.hosts.iter().map(|host| host.name.as_str()).collect();
+    config.listeners.iter().map(|listener| of_listener(listener, &hosts, sources)).collect()
+}
+
+fn of_listener(
+    listener: &Listener,
+    hosts: &[&str],
+    sources: &mut Sources,
+) -> Option<Arc<Certificates>> {
+    let ListenerKind::Tls(tls) = &listener.kind else { return None };
+    let keys: Vec<_> = tls.certificates.iter().filter_map(|one| load_one(one, sources)).collect();
+    let first = Arc::clone(keys.first()?);
+    let mut by_host = HashMap::new();
+    for host in hosts {
+        match keys.iter().find(|key| is_for(key, host)) {
+            Some(key) => drop(by_host.insert((*host).into(), Arc::clone(key))),
+            // Where a certificate did not load, that is the error to read.
+            None if keys.len() == tls.certificates.len() => {
+                sources.problems.push(uncovered(host, listener));
+            }
+            None => {}
+        }
+    }
+    Some(Arc::new(Certificates::new(first, by_host)))
+}
+
+fn uncovered(host: &str, listener: &Listener) -> Diagnostic {
+    let address = listener.address;
+    let message = format!("no certificate of the listener `{address}` is for the host `{host}`");
+    Diagnostic::warning("host-without-certificate", message)
+        .help("clients will refuse the connection; add a certificate whose names include the host")
+}
+
+/// Says whether the leaf names `host` (a DNS name or an address), wildcards included.
+fn is_for(key: &CertifiedKey, host: &str) -> bool {
+    let (Some(leaf), Ok(name)) = (key.cert.first(), ServerName::try_from(host)) else {
+        return false;
+    };
+    ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
+}
+
+fn load_one(reference: &CertificateRef, sources: &mut Sources) -> Option<Arc<CertifiedKey>> {
+    let chain = sources.read("the certificate", &reference.cert);
+    let secret = sources.read_secret("the certificate's key", &reference.key);
+    match build(reference, &chain?, secret?.expose()) {
+        Ok(key) => Some(Arc::new(key)),
+        Err(problem) => {
+            sources.report(problem, &reference.cert);
+            None
+        }
+    }
+}
+
+fn build(reference: &CertificateRef, chain: &[u8], key: &[u8]) -> Result<CertifiedKey, Diagnostic> {
+    let (cert, key_name) = (reference.cert.display(), &reference.key);
+    let no_chain = |why: String| {
+        Diagnostic::error("certificate-invalid", format!("`{cert}` is no certificate chain: {why}"))
+            .help("give the chain in PEM, leaf first")
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| no_chain(error.to_string()))?;
+    let Some(leaf) = chain.first() else {
+        return Err(no_chain("there is no `BEGIN CERTIFICATE` in it".to_owned()));
+    };
+    ParsedCertificate::try_from(leaf).map_err(|error| no_chain(error.to_string()))?;
+    let no_key = |why: String| {
+        Diagnostic::error("key-invalid", format!("`{key_name}` is no private key: {why}"))
+            .help("give an unencrypted key in PEM: PKCS#8, PKCS#1 or SEC1")
+    };
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| no_key(error.to_string()))?;
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
+        .map_err(|error| no_key(error.to_string()))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) => Ok(certified),
+        Err(_) => Err(mismatch(reference)),
+    }
+}
+
+fn mismatch(reference: &CertificateRef) -> Diagnostic {
+    let (cert, key) = (reference.cert.display(), &reference.key);
+    let message = format!("the key `{key}` does not belong to the certificate `{cert}`");
+    Diagnostic::error("certificate-key-mismatch", message)
+        .help("the two files were made for different keys; give the pair that was issued together")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_config::SecretRef;
+
+    fn pair(names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn reference() -> CertificateRef {
+        CertificateRef { cert: "a.crt".into(), key: SecretRef::File("a.key".into()) }
+    }
+
+    #[test]
+    fn a_pair_serves_the_names_of_its_certificate() {
+        let (cert, key) = pair(&["a.test", "*.w.test", "127.0.0.1"]);
+        let key = build(&reference(), cert.as_bytes(), key.as_bytes()).unwrap();
+        for (host, expected) in [
+            ("a.test", true),
+            ("b.test", false),
+            ("x.w.test", true),
+            ("x.y.w.test", false),
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+        ] {
+            assert_eq!(is_for(&key, host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_has_its_own_error() {
+        let (cert, key) = pair(&["a.test"]);
+        let (_, other) = pair(&["a.test"]);
+        for (cert, key, code) in [
+            (cert.as_str(), other.as_str(), "certificate-key-mismatch"),
+            (cert.as_str(), "", "key-invalid"),
+            (cert.as_str(), cert.as_str(), "key-invalid"),
+            ("", key.as_str(), "certificate-invalid"),
+            (key.as_str(), key.as_str(), "certificate-invalid"),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                key.as_str(),
+                "certificate-invalid",
+            ),
+        ] {
+            let error = build(&reference(), cert.as_bytes(), key.as_bytes()).unwrap_err();
+            assert_eq!(error.code, code, "{error}");
+            assert!(error.help.is_some());
+        }
+        assert!(build(&reference(), cert.as_bytes(), key.as_bytes()).is_ok());
+    }
+}

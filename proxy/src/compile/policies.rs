@@ -1,0 +1,197 @@
+//! Security policies, and the rule sets that they ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use portcullis_config::armor::{self, Action, Condition, Rule, SecurityPolicy};
+use portcullis_config::expr::Kind;
+use portcullis_config::model::{PolicyId, PolicySource, RuleSetSource};
+use portcullis_config::{Config, Diagnostic, SourceFile};
+use portcullis_policy::compile::demand;
+use portcullis_policy::waf::WafRules;
+use portcullis_policy::{GeoState, IpSet, Materials, Policy};
+use portcullis_rulesets::{Problem, RuleSet, Severity, Source};
+
+use super::sources::Sources;
+
+/// A compiled policy, with what a probe may expect of it.
+pub(super) struct Compiled {
+    pub(super) policy: Arc<Policy>,
+    /// See [`known_bad`].
+    pub(super) known_bad: Option<u32>,
+}
+
+/// Compiles every policy of the configuration.
+pub(super) fn load(
+    config: &Config,
+    lists: &BTreeMap<String, Arc<IpSet>>,
+    geo: GeoState,
+    sources: &mut Sources,
+) -> BTreeMap<PolicyId, Compiled> {
+    let definitions: Vec<(PolicyId, SecurityPolicy)> = config
+        .policies
+        .iter()
+        .filter_map(|(id, source)| Some((PolicyId::new(id), define(source, sources)?)))
+        .collect();
+    refuse_shared_names(&definitions, sources);
+    let level = definitions.iter().flat_map(|(_, one)| demand(one)).map(|(_, level)| level).max();
+    let Some(rulesets) = rulesets(config, level.unwrap_or(1), sources) else {
+        // A policy without its rule set would only repeat that the set is not there.
+        return BTreeMap::new();
+    };
+    let with = Materials { rulesets: &rulesets, lists, geo, asn: GeoState::Absent };
+    let mut policies = BTreeMap::new();
+    for (id, definition) in &definitions {
+        match Policy::compile(definition, &with) {
+            Ok((policy, warnings)) => {
+                sources.problems.extend(warnings);
+                let known_bad = known_bad(definition);
+                policies.insert(id.clone(), Compiled { policy: Arc::new(policy), known_bad });
+            }
+            Err(problems) => sources.problems.extend(problems),
+        }
+    }
+    policies
+}
+
+/// Returns for each policy the rule that refuses any SQL injection that no earlier rule decides: the first enforced
+/// `deny` whose whole condition is the question for one.
+fn known_bad(definition: &SecurityPolicy) -> Option<u32> {
+    let refuses = |rule: &&Rule| {
+        let Condition::Expression(expression) = &rule.condition else { return false };
+        let Kind::Waf(call) = &expression.typed.root.kind else { return false };
+        matches!(rule.action, Action::Deny(_)) && !rule.preview && call.set.category == "sqli"
+    };
+    definition.rules.iter().find(refuses).map(|rule| rule.priority)
+}
+
+/// Reads a policy's text.
+fn define(source: &PolicySource, sources: &mut Sources) -> Option<SecurityPolicy> {
+    let text = match source {
+        PolicySource::File(path) => sources.read_text("the policy", path)?,
+        PolicySource::Builtin(name) => builtin(name, sources)?,
+    };
+    match armor::parse(&text) {
+        Ok((policy, warnings)) => {
+            sources.problems.extend(warnings);
+            Some(policy)
+        }
+        Err(problems) => {
+            sources.problems.extend(problems);
+            None
+        }
+    }
+}
+
+fn builtin(name: &str, sources: &mut Sources) -> Option<SourceFile> {
+    let text = armor::builtin(name);
+    match &text {
+        Some(text) => sources.hash(name.as_bytes(), text.text().as_bytes()),
+        None => {
+            let message = format!("`{name}` is no policy of the binary");
+            sources.problems.push(Diagnostic::error("unknown-policy", message));
+        }
+    }
+    text
+}
+
+/// Counters and bans are kept by the policy's own name: two policies of one name would share them.
+fn refuse_shared_names(definitions: &[(PolicyId, SecurityPolicy)], sources: &mut Sources) {
+    let mut seen: BTreeMap<&str, &PolicyId> = BTreeMap::new();
+    for (id, definition) in definitions {
+        if let Some(first) = seen.insert(&definition.name, id) {
+            let name = &definition.name;
+            let message = format!("the policies `{first}` and `{id}` both have the name `{name}`");
+            let help = "give each its own `name`: counts and bans are kept by it";
+            sources.problems.push(Diagnostic::error("policy-name-twice", message).help(help));
+        }
+    }
+}
+
+/// Loads every rule set at the highest level that any policy asks for; `None` if one does not load.
+fn rulesets(
+    config: &Config,
+    level: u8,
+    sources: &mut Sources,
+) -> Option<BTreeMap<String, Arc<dyn WafRules>>> {
+    let mut loaded: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
+    let mut whole = true;
+    for (name, source) in &config.rulesets {
+        match load_ruleset(name, source, level, sources) {
+            Some(set) => drop(loaded.insert(name.clone(), Arc::new(set))),
+            None => whole = false,
+        }
+    }
+    whole.then_some(loaded)
+}
+
+fn load_ruleset(
+    name: &str,
+    source: &RuleSetSource,
+    level: u8,
+    sources: &mut Sources,
+) -> Option<RuleSet> {
+    let source = match source {
+        RuleSetSource::Crs(path) => {
+            sources.watch(path);
+            Source::Crs(path.clone())
+        }
+        RuleSetSource::Builtin(builtin) => Source::Builtin(builtin.clone()),
+    };
+    match RuleSet::load(name, &source, level) {
+        Ok(loaded) => {
+            sources.problems.extend(loaded.warnings.iter().map(ours));
+            loaded.files.iter().for_each(|file| sources.watch(file));
+            sources.hash(name.as_bytes(), loaded.set.fingerprint().as_bytes());
+            Some(loaded.set)
+        }
+        Err(problems) => {
+            sources.problems.extend(problems.iter().map(ours));
+            None
+        }
+    }
+}
+
+/// A problem of the engine as one of ours. The engine tells the line, not the file: the lines before it are empty.
+fn ours(problem: &Problem) -> Diagnostic {
+    let found = match problem.severity {
+        Severity::Error => Diagnostic::error("ruleset-invalid", &problem.message),
+        Severity::Note => Diagnostic::warning("ruleset-note", &problem.message),
+    };
+    let found = match &problem.help {
+        Some(help) => found.help(help),
+        None => found,
+    };
+    if problem.line == 0 {
+        return Diagnostic { message: format!("{}: {}", problem.file, found.message), ..found };
+    }
+    let as_usize = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let lines_before = as_usize(problem.line - 1);
+    let mut text = "\n".repeat(lines_before);
+    text.push_str(&problem.text);
+    let start = lines_before.saturating_add(as_usize(problem.column.saturating_sub(1)));
+    let end = start.saturating_add(as_usize(problem.span));
+    found.in_source(&SourceFile::new(problem.file.as_str(), text), start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_of_the_engine_keeps_its_place() {
+        let problem = Problem {
+            file: "a.conf".to_owned(),
+            line: 3,
+            column: 9,
+            span: 4,
+            text: "SecRule ARGZ \"@rx a\" id:1".to_owned(),
+            message: "no such variable".to_owned(),
+            help: None,
+            severity: Severity::Error,
+        };
+        let ours = ours(&problem);
+        assert_eq!(ours.to_string(), "a.conf:3:9: error: no such variable [ruleset-invalid]");
+        assert_eq!(ours.at.unwrap().text(), "ARGZ");
+    }
+}

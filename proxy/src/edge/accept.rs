@@ -1,0 +1,188 @@
+//! Binding the listeners and accepting on them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::listeners::tls::Acceptor;
+use pingora::proxy::HttpProxy;
+use portcullis_config::model::{Config, Listener, ListenerKind};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::permits::Permits;
+use super::{Deadlines, Running, open, redirect, tls};
+use crate::gate::{self, Gate};
+use crate::shared::Shared;
+use crate::upstream::{Turns, probe_forever};
+
+/// A listener that holds its port and does not serve yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    kind: ListenerKind,
+    /// The place in the configuration's `listeners`.
+    index: usize,
+}
+
+impl Bound {
+    /// Returns the address that it is bound to; the port is the one that the system chose where the file says 0.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// A listener that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on `{address}`")]
+pub struct BindError {
+    /// The address in the configuration.
+    pub address: SocketAddr,
+    /// What the system said: the port is in use, or a low port needs a privilege.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Binds every listener of the configuration. A port in use is an error here, before anything is served.
+///
+/// # Errors
+///
+/// The first address that cannot be bound.
+pub async fn bind(config: &Config) -> Result<Vec<Bound>, BindError> {
+    let mut bound = Vec::with_capacity(config.listeners.len());
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let error = |source| BindError { address: listener.address, source };
+        bound.push(bind_one(index, listener).await.map_err(error)?);
+    }
+    Ok(bound)
+}
+
+async fn bind_one(index: usize, listener: &Listener) -> io::Result<Bound> {
+    let socket = TcpListener::bind(listener.address).await?;
+    let address = socket.local_addr()?;
+    Ok(Bound { listener: socket, address, kind: listener.kind.clone(), index })
+}
+
+/// What every connection of one edge needs.
+pub(super) struct Edge {
+    pub(super) shared: Arc<Shared>,
+    pub(super) proxy: Arc<HttpProxy<Gate>>,
+    pub(super) permits: Arc<Permits>,
+    pub(super) deadlines: Deadlines,
+    /// The port that the plain listener's redirects name.
+    pub(super) https_port: u16,
+}
+
+/// What a listener does with a connection.
+enum Manner {
+    Tls(Acceptor),
+    RedirectToHttps(u16),
+}
+
+/// Serves on the bound listeners, on the runtime of the caller, until [`Running::stop`].
+///
+/// # Errors
+///
+/// The TLS versions of a listener do not go together with the crypto provider.
+pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::Error> {
+    tls::install_provider();
+    let limits = shared.snapshot.load().config.limits.clone();
+    let (stop, stopping) = watch::channel(false);
+    let turns = Arc::new(Turns::default());
+    let proxy = gate::proxy(&shared, &limits, &turns);
+    let https_port = bound
+        .iter()
+        .find(|one| matches!(one.kind, ListenerKind::Tls(_)))
+        .map_or(443, |one| one.address.port());
+    let edge = Arc::new(Edge {
+        permits: Permits::new(
+            limits.connections,
+            limits.connections_per_address,
+            shared.metrics.connections.clone(),
+        ),
+        deadlines: Deadlines::of(&limits),
+        proxy: Arc::clone(&proxy),
+        https_port,
+        shared,
+    });
+    let addresses = bound.iter().map(Bound::local_addr).collect();
+    let mut listeners = JoinSet::new();
+    let probing = probe_forever(Arc::clone(&edge.shared), turns, stopping.clone());
+    listeners.spawn(async move {
+        probing.await;
+        JoinSet::new()
+    });
+    for one in bound {
+        let manner = Arc::new(match &one.kind {
+            ListenerKind::Tls(tls) => {
+                Manner::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
+            }
+            ListenerKind::RedirectToHttps { status } => Manner::RedirectToHttps(*status),
+        });
+        listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, stopping.clone()));
+    }
+    Ok(Running::new(addresses, proxy, stop, listeners))
+}
+
+/// How long accepting rests when the process has no descriptors left.
+const REST: Duration = Duration::from_millis(50);
+
+/// Accepts until told to stop; gives back the connections that still run.
+async fn accept(
+    edge: Arc<Edge>,
+    listener: TcpListener,
+    manner: Arc<Manner>,
+    mut stopping: watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopping.changed() => return connections,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, peer)) => admit(&edge, &mut connections, tcp, peer, &manner, &stopping),
+                Err(error) => {
+                    tracing::warn!(%error, "accept");
+                    tokio::time::sleep(REST).await;
+                }
+            },
+        }
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task broke");
+    }
+}
+
+/// Gives the connection a permit and a task, or closes it.
+fn admit(
+    edge: &Arc<Edge>,
+    connections: &mut JoinSet<()>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    manner: &Arc<Manner>,
+    stopping: &watch::Receiver<bool>,
+) {
+    let permit = match edge.permits.enter(peer.ip().to_canonical()) {
+        Ok(permit) => permit,
+        Err(full) => {
+            edge.shared.metrics.connections_refused.with_label_values(&[full.label()]).inc();
+            return;
+        }
+    };
+    let (edge, manner, stopping) = (Arc::clone(edge), Arc::clone(manner), stopping.clone());
+    connections.spawn(async move {
+        let _permit = permit;
+        match manner.as_ref() {
+            Manner::Tls(acceptor) => open::serve(&edge, acceptor, tcp, peer, &stopping).await,
+            Manner::RedirectToHttps(status) => redirect::serve(&edge, *status, tcp, stopping).await,
+        }
+    });
+}

@@ -1,0 +1,67 @@
+//! An edge that serves, and how it stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::HttpServerApp;
+use pingora::proxy::HttpProxy;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::gate::Gate;
+
+/// An edge that serves. Dropping it without [`Running::stop`] cuts every connection.
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    proxy: Arc<HttpProxy<Gate>>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<JoinSet<()>>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    pub(super) fn new(
+        addresses: Vec<SocketAddr>,
+        proxy: Arc<HttpProxy<Gate>>,
+        stop: watch::Sender<bool>,
+        listeners: JoinSet<JoinSet<()>>,
+    ) -> Self {
+        Self { addresses, proxy, stop, listeners }
+    }
+
+    /// Returns the address that each listener is bound to, in the order of the configuration.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops: no further connection is taken, idle ones are closed, requests in work get `grace` to end, then what is
+    /// left is cut.
+    pub async fn stop(mut self, grace: Duration) {
+        if self.stop.send(true).is_err() {
+            tracing::debug!("every listener has ended already");
+        }
+        self.proxy.http_cleanup().await;
+        if tokio::time::timeout(grace, self.drain()).await.is_err() {
+            tracing::warn!(
+                grace_ms = grace.as_millis(),
+                "connections were cut at the end of the grace period"
+            );
+        }
+    }
+
+    async fn drain(&mut self) {
+        while let Some(ended) = self.listeners.join_next().await {
+            match ended {
+                Ok(mut connections) => while connections.join_next().await.is_some() {},
+                Err(error) => tracing::error!(%error, "an accept loop broke"),
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! TLS as we serve it: the versions of the listener, ALPN, and the certificate of the snapshot of the moment.
+//!
+//! Pingora's own settings fix TLS 1.2 + 1.3 and its provider; a `ServerConfig` of ours does neither. Its resolver asks
+//! the published snapshot at each handshake, so a certificate is exchanged by publishing a snapshot, and connections
+//! that stand are not touched.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pingora::listeners::tls::Acceptor;
+use portcullis_config::model::TlsVersions;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
+
+use crate::shared::Shared;
+
+const ONLY_13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+const FROM_12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// Makes aws-lc-rs the process's provider. Pingora installs ring where none stands, so this runs before any of its TLS
+/// calls; who comes second changes nothing.
+pub fn install_provider() {
+    if CryptoProvider::get_default().is_none()
+        && rustls::crypto::aws_lc_rs::default_provider().install_default().is_err()
+    {
+        tracing::debug!("another thread installed the crypto provider");
+    }
+}
+
+/// Builds the acceptor of one listener.
+pub(super) fn acceptor(
+    shared: &Arc<Shared>,
+    listener: usize,
+    versions: TlsVersions,
+) -> Result<Acceptor, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = match versions {
+        TlsVersions::Tls13 => ONLY_13,
+        TlsVersions::Tls12And13 => FROM_12,
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(FromSnapshot { shared: Arc::clone(shared), listener }));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Acceptor::from_server_config(Arc::new(config)))
+}
+
+/// Chooses the certificate by server name from the published snapshot.
+struct FromSnapshot {
+    shared: Arc<Shared>,
+    /// The place in the configuration's `listeners`.
+    listener: usize,
+}
+
+impl fmt::Debug for FromSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FromSnapshot")
+    }
+}
+
+impl ResolvesServerCert for FromSnapshot {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let snapshot = self.shared.snapshot.load();
+        let certificates = snapshot.certificates.get(self.listener)?.as_ref()?;
+        Some(certificates.resolve(hello.server_name()))
+    }
+}

@@ -1,0 +1,85 @@
+//! The plain, read-only listener of `/metrics`, `/healthz` and `/readyz`. Bind it where only operators and scrapers are.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::shared::Shared;
+
+/// Prometheus' text format, version 0.0.4.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The listener, bound and not yet served.
+#[derive(Debug)]
+pub struct Exposition {
+    listener: TcpListener,
+}
+
+#[derive(Debug)]
+struct Served {
+    shared: Arc<Shared>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Exposition {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// When the system refuses, as for a port in use.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await? })
+    }
+
+    /// Returns the address that is bound.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` changes. `ready` is what `/readyz` answers: false before the edge serves and while it drains.
+    ///
+    /// # Errors
+    /// When accepting breaks off.
+    pub async fn serve(
+        self,
+        shared: Arc<Shared>,
+        ready: Arc<AtomicBool>,
+        mut stop: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let routes = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(readiness))
+            .with_state(Arc::new(Served { shared, ready }));
+        let stopped = async move {
+            // An error means that the sender is gone, which stops us as well.
+            stop.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
+        };
+        axum::serve(self.listener, routes).with_graceful_shutdown(stopped).await
+    }
+}
+
+async fn metrics(State(served): State<Arc<Served>>) -> impl IntoResponse {
+    served.shared.metrics.figures(&served.shared.state.figures());
+    ([(CONTENT_TYPE, TEXT_FORMAT)], served.shared.metrics.text())
+}
+
+async fn readiness(State(served): State<Arc<Served>>) -> impl IntoResponse {
+    if served.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}

@@ -1,0 +1,279 @@
+//! The gate: what happens to one request between TLS and the origin.
+//!
+//! Pingora's phases are kept thin here; each is a short function in a file of its own. The way of a request:
+//! [`work`] pins the snapshot and finds out who asks ([`client_address`]) → [`sanity`] → [`routing`] → [`judge`]
+//! (policy, identity, [`body`]) → [`forward`] to the [`upstream`](crate::upstream), for a large body by [`replay`] →
+//! [`record`]. Every refusal leaves by [`answer`].
+//!
+//! The origin sees nothing of a refused request: Pingora connects upstream only after [`judge`] has let it go.
+
+mod answer;
+mod banned;
+mod body;
+mod budget;
+mod caller;
+mod client_address;
+mod decide;
+mod failure;
+mod forward;
+mod inward;
+mod judge;
+mod malformed;
+mod reading;
+mod record;
+mod refusal;
+mod replay;
+mod routing;
+mod sanity;
+mod security_headers;
+mod verdict;
+mod work;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::apps::HttpServerOptions;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use portcullis_config::model::Limits;
+
+use self::budget::Budget;
+use self::refusal::Refusal;
+use self::work::{Context, Work};
+use crate::edge::Connection;
+use crate::reason::Reason;
+use crate::shared::Shared;
+use crate::upstream::{PeerError, Turns};
+
+pub(crate) use malformed::malformed_answer;
+pub(crate) use sanity::split_authority;
+pub(crate) use security_headers::security_headers;
+
+/// Judges requests and forwards those that may pass. One per edge.
+pub(crate) struct Gate {
+    shared: Arc<Shared>,
+    budget: Arc<Budget>,
+    turns: Arc<Turns>,
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// One attempt, and one more for a request that may be repeated, or that no server has seen.
+const TRIES_MAX: usize = 2;
+/// Idle connections to origins that are kept.
+const POOLED_CONNECTIONS: usize = 128;
+/// Requests at one time on one HTTP/2 connection.
+const H2_STREAMS_MAX: u32 = 100;
+/// Streams that a client reset before we took them; beyond it the connection ends.
+const H2_PENDING_RESETS_MAX: usize = 20;
+/// How long a client may take to read one write of ours.
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may let us wait for the rest of a body that nobody reads.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Makes the proxy that the edge hands its connections to; it asks the servers whose turn `turns` says it is.
+pub(crate) fn proxy(
+    shared: &Arc<Shared>,
+    limits: &Limits,
+    turns: &Arc<Turns>,
+) -> Arc<HttpProxy<Gate>> {
+    let conf = ServerConf {
+        max_retries: TRIES_MAX,
+        upstream_keepalive_pool_size: POOLED_CONNECTIONS,
+        ..ServerConf::default()
+    };
+    let gate = Gate {
+        shared: Arc::clone(shared),
+        budget: Budget::new(shared.metrics.body_bytes_held.clone()),
+        turns: Arc::clone(turns),
+    };
+    let mut proxy = http_proxy(&Arc::new(conf), gate);
+    let mut options = HttpServerOptions::default();
+    // CONNECT is refused by the gate, in our shape, instead of by Pingora in its own.
+    options.allow_connect_method_proxying = true;
+    options.h2_idle_timeout = Some(limits.idle_timeout);
+    proxy.server_options = Some(options);
+    let mut h2 = default_h2_options();
+    h2.max_concurrent_streams(H2_STREAMS_MAX);
+    h2.max_header_list_size(
+        u32::try_from(limits.header_bytes.saturating_mul(2)).unwrap_or(u32::MAX),
+    );
+    h2.max_pending_accept_reset_streams(H2_PENDING_RESETS_MAX);
+    proxy.h2_options = Some(h2);
+    Arc::new(proxy)
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::New
+    }
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        if let Some(forward) = replay::unseal(session) {
+            *ctx = Context::Replay(forward);
+            return Ok(());
+        }
+        let connection = Connection::of(session);
+        let connection =
+            connection.ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection"))?;
+        session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        self.shared.metrics.requests_in_flight.inc();
+        *ctx =
+            Context::Request(Box::new(Work::begin(&self.shared, connection, session.req_header())));
+        Ok(())
+    }
+
+    fn allow_spawning_subrequest(&self, _session: &Session, ctx: &Context) -> bool {
+        matches!(ctx, Context::Request(_))
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        let Context::Request(work) = ctx else { return Ok(false) };
+        let outcome = match judge::judge(self, session, work).await {
+            Ok(judge::Pass::Direct) => return Ok(false),
+            Ok(judge::Pass::Replay { forward, body }) => {
+                replay::send(session, &forward, body).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = outcome {
+            work.refuse(session, refusal).await?;
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let forward = ctx
+            .forward()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing to forward"))?;
+        match forward.upstream.next().await {
+            Ok((peer, server)) => {
+                forward.asks(server);
+                Ok(peer)
+            }
+            Err(error) => {
+                let none_up = matches!(error, PeerError::NoneUp { .. });
+                let reason =
+                    if none_up { Reason::NoHealthyUpstream } else { Reason::UpstreamUnreachable };
+                forward.fail(Refusal::because(reason, error.to_string()));
+                Err(Error::explain(ErrorType::ConnectError, error.to_string()))
+            }
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        _ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // No server has seen the request, so the next one in turn may.
+        error.set_retry(true);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        _ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let repeatable =
+            session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
+        if repeatable {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let Context::Request(work) = ctx else { return Ok(()) };
+        let Err(refusal) = work.count_passed(body.as_ref().map_or(0, Bytes::len)) else {
+            return Ok(());
+        };
+        session.set_keepalive(None);
+        let error = Error::explain(
+            ErrorType::HTTPStatus(refusal.status()),
+            "the body grew above the limit",
+        );
+        work.fail(refusal);
+        Err(error)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        ctx.forward().map_or(Ok(()), |forward| forward.upstream_head(head))
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        ctx.forward().map_or(Ok(()), |forward| forward.response_head(head))
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
+        failure::answer(session, error, ctx).await
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        // The request log has it, with the reason.
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Context) {
+        if let Context::Request(work) = ctx {
+            self.shared.metrics.requests_in_flight.dec();
+            record::finish(&self.shared, session, work);
+        }
+    }
+}

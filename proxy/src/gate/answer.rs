@@ -1,0 +1,77 @@
+//! Writing an answer of our own: one shape, every security header, and the client gets to read it.
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::refusal::Refusal;
+use super::{body, security_headers};
+use crate::reason::error_body;
+
+/// The header that names a request to client, origin and log.
+pub(super) const REQUEST_ID: &str = "x-request-id";
+/// What a 405 allows; the gate itself refuses CONNECT, TRACE and words that are no method.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Answers `refusal` and reads on, within bounds, so that the answer is not lost to a reset.
+///
+/// # Errors
+///
+/// The connection broke.
+pub(super) async fn refuse(
+    session: &mut Session,
+    id: &str,
+    refusal: &Refusal,
+) -> pingora::Result<()> {
+    let keeps = !refusal.closes && body::can_drain(session);
+    if keeps {
+        // The rest of the body is read behind the answer, so the connection need not be closed for it.
+        session.set_close_on_response_before_downstream_finish(false);
+    } else {
+        session.set_keepalive(None);
+    }
+    let has_body = session.req_header().method != Method::HEAD;
+    let (head, text) = head_and_body(id, refusal)?;
+    session.write_response_header(Box::new(head), !has_body).await?;
+    if has_body {
+        session.write_response_body(Some(Bytes::from(text)), true).await?;
+    }
+    let nothing_comes = refusal.closes || session.req_header().headers.contains_key(EXPECT);
+    if !nothing_comes && !body::drain(session).await {
+        session.set_keepalive(None);
+    }
+    Ok(())
+}
+
+/// Makes head and body of a refusal.
+pub(super) fn head_and_body(
+    id: &str,
+    refusal: &Refusal,
+) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
+    let body = error_body(refusal.reason, id, &refusal.details());
+    let status = refusal.status();
+    let mut head = ResponseHeader::build(status, Some(20))?;
+    head.insert_header(CONTENT_TYPE, "application/json")?;
+    head.insert_header(CONTENT_LENGTH, body.len())?;
+    head.insert_header(CACHE_CONTROL, "no-store")?;
+    head.insert_header(REQUEST_ID, id)?;
+    if let Some(seconds) = refusal.retry_after_secs {
+        head.insert_header(RETRY_AFTER, seconds)?;
+    }
+    if let Some(location) = &refusal.location {
+        head.insert_header(LOCATION, location)?;
+    }
+    if status == 401 {
+        head.insert_header(WWW_AUTHENTICATE, "Bearer")?;
+    }
+    if status == 405 {
+        head.insert_header(ALLOW, METHODS)?;
+    }
+    security_headers::apply(&mut head)?;
+    Ok((head, body))
+}

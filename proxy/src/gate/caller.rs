@@ -1,0 +1,104 @@
+//! Who the token says the caller is, verified at most once per request and only when somebody asks.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use portcullis_config::Timestamp;
+use portcullis_config::model::{IdentityRule, ProviderId};
+use portcullis_identity::{Identity, Refusal as TokenRefusal, Verifier, credential, verify_any};
+use portcullis_policy::TokenView;
+
+use super::refusal::Refusal;
+use crate::reason::Reason;
+use crate::snapshot::Snapshot;
+
+/// The answer to "who calls", once it has been asked.
+#[derive(Debug, Default)]
+pub(super) struct Caller {
+    verified: Option<Result<Arc<Identity>, TokenRefusal>>,
+}
+
+impl Caller {
+    /// Returns who calls under this rule, or why nobody knows.
+    pub(super) fn identity(
+        &mut self,
+        snapshot: &Snapshot,
+        rule: &IdentityRule,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Arc<Identity>, TokenRefusal> {
+        self.verified
+            .get_or_insert_with(|| verify(snapshot, rule, headers, now).map(Arc::new))
+            .clone()
+    }
+
+    /// Returns who calls if the rule requires a caller.
+    pub(super) fn required(
+        &mut self,
+        snapshot: &Snapshot,
+        rule: &IdentityRule,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Identity>>, Refusal> {
+        match rule {
+            IdentityRule::None => Ok(None),
+            IdentityRule::Any(_) | IdentityRule::All(_) => {
+                let identity =
+                    self.identity(snapshot, rule, headers, now).map_err(|why| refusal(&why))?;
+                identity.require_tenant().map_err(|why| refusal(&why))?;
+                Ok(Some(identity))
+            }
+        }
+    }
+}
+
+/// Under `none` nobody has to say who they are; a policy that asks nevertheless gets the word of any provider.
+fn verify(
+    snapshot: &Snapshot,
+    rule: &IdentityRule,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Identity, TokenRefusal> {
+    let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let token = credential(fields)?.ok_or(TokenRefusal::MissingAuth)?;
+    match rule {
+        IdentityRule::None => verify_any(snapshot.verifiers.values().map(Arc::as_ref), token, now),
+        IdentityRule::Any(providers) => verify_any(named(snapshot, providers), token, now),
+        IdentityRule::All(providers) => {
+            let mut last = Err(TokenRefusal::MissingAuth);
+            for verifier in named(snapshot, providers) {
+                last = Ok(verifier.verify(token, now)?);
+            }
+            last
+        }
+    }
+}
+
+fn named<'a>(
+    snapshot: &'a Snapshot,
+    providers: &'a [ProviderId],
+) -> impl Iterator<Item = &'a Verifier> {
+    providers.iter().filter_map(|id| snapshot.verifiers.get(id)).map(Arc::as_ref)
+}
+
+/// What `token.*` reads of an identity.
+pub(super) fn view(identity: &Identity) -> TokenView<'_> {
+    TokenView {
+        valid: true,
+        subject: &identity.subject,
+        tenant: identity.tenant.as_deref(),
+        roles: &identity.roles,
+        issuer: &identity.issuer,
+        claims: &identity.claims,
+    }
+}
+
+fn refusal(why: &TokenRefusal) -> Refusal {
+    let reason = match why {
+        TokenRefusal::MissingAuth => Reason::MissingAuth,
+        TokenRefusal::MoreThanOneCredential => Reason::AmbiguousCredential,
+        TokenRefusal::InvalidToken(_) => Reason::InvalidToken,
+        TokenRefusal::MissingTenant => Reason::MissingTenant,
+    };
+    Refusal::because(reason, why.reason())
+}

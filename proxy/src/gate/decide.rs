@@ -1,0 +1,211 @@
+//! The policy's walk: the cursor says what it needs, and nothing is fetched before that.
+//!
+//! A caller that the route requires is verified at the first need of the body, or at the end of the policy, whichever
+//! comes first: nobody buffers for strangers. A need of the token alone does not refuse: a limit on requests without a
+//! valid token must get to count them.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use pingora::proxy::Session;
+use portcullis_config::Timestamp;
+use portcullis_config::model::{BodyPlan, IdentityRule};
+use portcullis_identity::Identity;
+use portcullis_policy::{
+    BodyEnd, Decision, Header, HeaderToSet, Input, Policy, RequestHead, Scheme, Step, Verdict,
+};
+
+use super::body::Held;
+use super::caller::{Caller, view};
+use super::refusal::Refusal;
+use super::sanity::Target;
+use super::work::Work;
+use super::{Gate, banned, reading};
+use crate::reason::Reason;
+
+/// What is asked of a request before it may pass.
+pub(super) struct Demands<'a> {
+    pub(super) policy: Option<&'a Arc<Policy>>,
+    pub(super) identity: &'a IdentityRule,
+    pub(super) body: &'a BodyPlan,
+    /// Whether the backend gets an assertion, which is over the body's hash.
+    pub(super) is_asserted: bool,
+}
+
+/// What an admitted request brings along.
+#[derive(Debug, Default)]
+pub(super) struct Admitted {
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) held: Option<Held>,
+    /// Headers that the policy sets.
+    pub(super) added: Vec<HeaderToSet>,
+}
+
+/// Lets the request through all demands, or refuses it.
+pub(super) async fn decide(
+    gate: &Gate,
+    session: &mut Session,
+    work: &mut Work,
+    target: &Target,
+    demands: &Demands<'_>,
+) -> Result<Admitted, Refusal> {
+    let headers = session.req_header().headers.clone();
+    let now = work.begun;
+    banned::address(&gate.shared.state, work.client.address, now)?;
+    let mut walk = Walk {
+        gate,
+        target,
+        headers: &headers,
+        demands,
+        caller: Caller::default(),
+        body: None,
+        added: Vec::new(),
+    };
+    if let Some(policy) = demands.policy {
+        let verdict = walk.to_the_end(session, work, policy, now).await?;
+        let refused = refusal(&verdict);
+        let added = verdict.request_headers_to_add.clone();
+        work.verdict = Some(verdict);
+        if let Some(refusal) = refused {
+            return Err(refusal);
+        }
+        walk.added = added;
+    }
+    let identity = walk.required_caller(work, now)?;
+    walk.read_body(session, work).await?;
+    Ok(Admitted { identity, held: walk.body.flatten(), added: walk.added })
+}
+
+struct Walk<'a> {
+    gate: &'a Gate,
+    target: &'a Target,
+    headers: &'a HeaderMap,
+    demands: &'a Demands<'a>,
+    caller: Caller,
+    /// Once it has been asked for: the body, or that none is read.
+    body: Option<Option<Held>>,
+    added: Vec<HeaderToSet>,
+}
+
+impl Walk<'_> {
+    /// Goes through the policy, fetching what it asks for.
+    async fn to_the_end(
+        &mut self,
+        session: &mut Session,
+        work: &mut Work,
+        policy: &Arc<Policy>,
+        now: Timestamp,
+    ) -> Result<Box<Verdict>, Refusal> {
+        let (gate, target) = (self.gate, self.target);
+        let state = &gate.shared.state;
+        let fields = fields(self.headers);
+        let snapshot = Arc::clone(&work.snapshot);
+        let client_ip = work.client.address;
+        let sni = work.connection.sni.clone();
+        let head = RequestHead {
+            client_ip,
+            region_code: snapshot.geo.as_ref().map_or("", |geo| geo.region_code(client_ip)),
+            asn: 0,
+            sni: sni.as_deref().map(str::as_bytes),
+            ja3: "",
+            ja4: "",
+            scheme: Scheme::Https,
+            host: &target.host,
+            method: &work.asked.method.clone(),
+            path: &target.path,
+            query: &target.query,
+            uri: &target.uri,
+            version: work.asked.protocol.as_bytes(),
+            headers: &fields,
+            bypass_limits: false,
+        };
+        let mut cursor = policy.start();
+        // Counters want the time of each step: a body may have been waited for.
+        let clock = &gate.shared.clock;
+        let mut step = cursor.advance(&head, state, clock.now());
+        loop {
+            step = match step {
+                Step::Done(verdict) => return Ok(verdict),
+                Step::NeedIdentity => {
+                    let known = self
+                        .caller
+                        .identity(&snapshot, self.demands.identity, self.headers, now)
+                        .ok();
+                    let input = Input::Identity(known.as_deref().map(view));
+                    cursor.resume(input, &head, state, clock.now())
+                }
+                Step::NeedBody => {
+                    self.required_caller(work, now)?;
+                    self.read_body(session, work).await?;
+                    cursor.resume(self.inspected(), &head, state, clock.now())
+                }
+            };
+        }
+    }
+
+    fn required_caller(
+        &mut self,
+        work: &mut Work,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Identity>>, Refusal> {
+        let identity =
+            self.caller.required(&work.snapshot, self.demands.identity, self.headers, now)?;
+        work.identity.clone_from(&identity);
+        if let Some(known) = &identity {
+            banned::identity(&self.gate.shared.state, work.client.address, known, now)?;
+        }
+        Ok(identity)
+    }
+
+    async fn read_body(&mut self, session: &mut Session, work: &mut Work) -> Result<(), Refusal> {
+        if self.body.is_none() {
+            self.body = Some(reading::read(self.gate, session, work, self.demands).await?);
+        }
+        Ok(())
+    }
+
+    /// What the policy sees of the body.
+    fn inspected(&self) -> Input<'_> {
+        let BodyPlan::Inspect { inspect, .. } = self.demands.body else { return Input::NoBody };
+        let Some(Some(held)) = &self.body else { return Input::NoBody };
+        let most = usize::try_from(*inspect).unwrap_or(usize::MAX);
+        match held.bytes.get(..most) {
+            Some(prefix) if prefix.len() < held.bytes.len() => {
+                Input::Body(prefix, BodyEnd::Truncated)
+            }
+            Some(_) | None => Input::Body(&held.bytes, BodyEnd::Complete),
+        }
+    }
+}
+
+fn fields(headers: &HeaderMap) -> Vec<Header<'_>> {
+    headers
+        .iter()
+        .map(|(name, value)| Header { name: name.as_str().as_bytes(), value: value.as_bytes() })
+        .collect()
+}
+
+/// What the client is told of a verdict; `None` if it passes.
+fn refusal(verdict: &Verdict) -> Option<Refusal> {
+    match &verdict.decision {
+        Decision::Allow => None,
+        Decision::Deny { status } => {
+            let of_body = verdict.inspected_body_bytes > 0;
+            let reason = if of_body { Reason::BodyDeniedByPolicy } else { Reason::DeniedByPolicy };
+            Some(Refusal { status: Some(*status), ..Refusal::of(reason) })
+        }
+        Decision::TooMany { status, retry_after_secs, ban } => {
+            let reason = if *ban { Reason::Banned } else { Reason::RateLimited };
+            let refusal = Refusal::of(reason);
+            Some(Refusal {
+                status: Some(*status),
+                retry_after_secs: Some(*retry_after_secs),
+                ..refusal
+            })
+        }
+        Decision::Redirect { status, location } => {
+            let refusal = Refusal::of(Reason::RedirectedByPolicy);
+            Some(Refusal { status: Some(*status), location: Some(location.to_string()), ..refusal })
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The verdict on one request: sanity, route, policy, identity, body. All of it before the origin hears anything.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pingora::proxy::Session;
+use portcullis_config::model::RouteAction;
+
+use super::body::Held;
+use super::decide::Demands;
+use super::forward::Forward;
+use super::refusal::Refusal;
+use super::work::Work;
+use super::{Gate, decide, inward, routing, sanity};
+use crate::reason::Reason;
+
+/// How an admitted request goes on.
+pub(super) enum Pass {
+    /// Through Pingora's own phases.
+    Direct,
+    /// By a sealed subrequest with this body.
+    Replay { forward: Arc<Forward>, body: Bytes },
+}
+
+/// Judges a request. `Err` is what the client is told; `work` knows what the log needs.
+pub(super) async fn judge(
+    gate: &Gate,
+    session: &mut Session,
+    work: &mut Work,
+) -> Result<Pass, Refusal> {
+    let snapshot = Arc::clone(&work.snapshot);
+    let limits = &snapshot.config.limits;
+    let raw = session.as_http1().map(|_| session.to_h1_raw());
+    let target = sanity::check(session.req_header(), raw.as_deref(), limits)?;
+    let entry = routing::find(&snapshot, &work.connection, &target)?;
+    work.entry = Some(Arc::clone(&entry));
+    let (backend, identity, body) = match &entry.route.action {
+        RouteAction::Forward { backend, identity, body, policy: _ } => (backend, identity, body),
+        RouteAction::Redirect { status, to } => return Err(redirect(status.code(), to)),
+    };
+    let upstream = gate.turns.of(&snapshot).get(backend);
+    let upstream = upstream.ok_or_else(|| absent("the route's backend is not there"))?;
+    let policy = match &entry.policy {
+        Some(id) => Some(
+            snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?,
+        ),
+        None => None,
+    };
+    let demands = Demands { policy, identity, body, is_asserted: upstream.backend.assertion };
+    let admitted = decide::decide(gate, session, work, &target, &demands).await?;
+    let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
+    let bytes = admitted.held.as_ref().map(|held| held.bytes.clone());
+    let forward =
+        Forward::new(work.id.clone(), target, work.client.clone(), upstream, bytes, added);
+    let forward = Arc::new(forward);
+    work.forward = Some(Arc::clone(&forward));
+    Ok(pass(session, forward, admitted.held))
+}
+
+/// The snapshot is compiled whole, so this is a defect of ours.
+fn absent(what: &'static str) -> Refusal {
+    Refusal::because(Reason::Internal, what)
+}
+
+fn redirect(status: u16, to: &str) -> Refusal {
+    Refusal {
+        status: Some(status),
+        location: Some(to.to_owned()),
+        ..Refusal::of(Reason::RedirectedByPolicy)
+    }
+}
+
+/// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.
+fn pass(session: &Session, forward: Arc<Forward>, held: Option<Held>) -> Pass {
+    match held {
+        Some(held)
+            if session.get_retry_buffer().is_none_or(|kept| kept.len() != held.bytes.len()) =>
+        {
+            Pass::Replay { forward, body: held.bytes }
+        }
+        Some(_) | None => Pass::Direct,
+    }
+}

@@ -1,0 +1,111 @@
+//! One line and one count per request, when it is over.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora::proxy::Session;
+use portcullis_config::Timestamp;
+
+use super::refusal::Refusal;
+use super::verdict;
+use super::work::Work;
+use crate::edge::Connection;
+use crate::log::{ClientRecord, IdentityRecord, RequestRecord, UpstreamRecord};
+use crate::shared::Shared;
+
+/// Logs and counts a finished request.
+pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
+    let status = session.response_written().map_or(0, |head| head.status.as_u16());
+    let latency = shared.clock.monotonic().saturating_sub(work.begun_monotonic);
+    shared.metrics.answered(status, latency);
+    let refusal = work.refusal.take();
+    if let Some(refusal) = &refusal {
+        shared.metrics.refused(refusal.reason);
+    }
+    if let Some(verdict) = &work.verdict {
+        verdict::count(shared, work, verdict, status);
+    }
+    let identity = work.identity.as_ref().map(|identity| IdentityRecord {
+        provider: identity.provider.clone(),
+        subject: identity.subject.clone(),
+        tenant: identity.tenant.clone(),
+    });
+    let forward = work.forward.as_ref();
+    let upstream = forward.and_then(|forward| {
+        Some(UpstreamRecord { backend: forward.upstream.id.to_string(), server: forward.server()? })
+    });
+    shared.requests.record(RequestRecord {
+        time: work.begun,
+        request_id: work.id.clone(),
+        generation: work.snapshot.generation,
+        server: Some(work.connection.server),
+        client: client(work.client.address, work.connection.peer, verdict::region(work)),
+        method: work.asked.method.clone(),
+        scheme: "https",
+        host: work.asked.host.clone(),
+        uri: work.asked.uri.clone(),
+        protocol: work.asked.protocol,
+        user_agent: work.asked.user_agent.take(),
+        referer: work.asked.referer.take(),
+        request_bytes: session.body_bytes_read() as u64,
+        status,
+        response_bytes: session.body_bytes_sent() as u64,
+        latency,
+        refusal: refusal.as_ref().map(|refusal| refusal.reason),
+        detail: refusal.and_then(|refusal| refusal.detail).map(Into::into),
+        route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
+        upstream,
+        identity,
+        enforced: work.verdict.as_deref().map(verdict::enforced),
+        previews: work.verdict.as_deref().map(verdict::previews).unwrap_or_default(),
+        inspected_body_bytes: work
+            .verdict
+            .as_ref()
+            .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
+        tls: Some(work.connection.tls_version),
+    });
+}
+
+/// Logs and counts what never became a request.
+pub(super) fn malformed(
+    shared: &Shared,
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+    refusal: &Refusal,
+) {
+    shared.metrics.answered(refusal.status(), Duration::ZERO);
+    shared.metrics.refused(refusal.reason);
+    shared.requests.record(RequestRecord {
+        time: now,
+        request_id: id.to_owned(),
+        generation: shared.snapshot.load().generation,
+        server: Some(connection.server),
+        client: client(connection.peer.ip(), connection.peer, String::new()),
+        method: Bytes::new(),
+        scheme: "https",
+        host: Bytes::new(),
+        uri: Bytes::new(),
+        protocol: "HTTP/1.1",
+        user_agent: None,
+        referer: None,
+        request_bytes: 0,
+        status: refusal.status(),
+        response_bytes: 0,
+        latency: Duration::ZERO,
+        refusal: Some(refusal.reason),
+        detail: Some("the head does not parse".to_owned()),
+        route: None,
+        upstream: None,
+        identity: None,
+        enforced: None,
+        previews: Vec::new(),
+        inspected_body_bytes: 0,
+        tls: Some(connection.tls_version),
+    });
+}
+
+fn client(address: std::net::IpAddr, peer: SocketAddr, region_code: String) -> ClientRecord {
+    ClientRecord { address, peer, region_code, asn: 0, ja3: String::new(), ja4: String::new() }
+}

@@ -1,0 +1,195 @@
+//! What Pingora carries from phase to phase for one request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HOST, REFERER, USER_AGENT};
+use http::{HeaderMap, Version};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use portcullis_config::Timestamp;
+use portcullis_identity::Identity;
+use portcullis_policy::Verdict;
+
+use super::answer;
+use super::client_address::{Client, client};
+use super::forward::Forward;
+use super::refusal::Refusal;
+use crate::edge::{Connection, InFlight};
+use crate::reason::Reason;
+use crate::router::RouteEntry;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+
+/// Pingora's context of one pass through its phases.
+#[derive(Debug, Default)]
+pub(crate) enum Context {
+    /// Nothing is known yet.
+    #[default]
+    New,
+    /// A client's request.
+    Request(Box<Work>),
+    /// The sealed subrequest of one: judged already, logged by its request.
+    Replay(Arc<Forward>),
+}
+
+/// A client's request in work.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// The id that client, origin and log share.
+    pub(super) id: String,
+    /// The one snapshot that judges it.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// What it came on.
+    pub(super) connection: Arc<Connection>,
+    /// Who asks.
+    pub(super) client: Client,
+    /// When its head was read.
+    pub(super) begun: Timestamp,
+    /// The same by the steady clock.
+    pub(super) begun_monotonic: Duration,
+    /// The head as it came, for the log.
+    pub(super) asked: Asked,
+    /// The route that was found.
+    pub(super) entry: Option<Arc<RouteEntry>>,
+    /// What the policy decided.
+    pub(super) verdict: Option<Box<Verdict>>,
+    /// Who calls, where the route asks.
+    pub(super) identity: Option<Arc<Identity>>,
+    /// Why it was refused.
+    pub(super) refusal: Option<Refusal>,
+    /// How it is forwarded.
+    pub(super) forward: Option<Arc<Forward>>,
+    /// Bytes of an unread body that may go through; `None` if nobody counts.
+    pub(super) passing_max: Option<u64>,
+    /// Bytes of an unread body that went through.
+    passed_bytes: u64,
+    _in_flight: InFlight,
+}
+
+impl Context {
+    /// How the request is forwarded, once it is.
+    pub(super) fn forward(&self) -> Option<&Arc<Forward>> {
+        match self {
+            Self::New => None,
+            Self::Request(work) => work.forward.as_ref(),
+            Self::Replay(forward) => Some(forward),
+        }
+    }
+}
+
+/// The head as it came.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: Bytes,
+    pub(super) host: Bytes,
+    pub(super) uri: Bytes,
+    pub(super) protocol: &'static str,
+    pub(super) user_agent: Option<Bytes>,
+    pub(super) referer: Option<Bytes>,
+}
+
+impl Work {
+    /// Starts the work on a request: pins the snapshot, names it, finds out who asks.
+    pub(super) fn begin(
+        shared: &Shared,
+        connection: Arc<Connection>,
+        head: &RequestHeader,
+    ) -> Self {
+        let snapshot = shared.snapshot.load_full();
+        let begun = shared.clock.now();
+        let in_flight = connection.begin();
+        Self {
+            id: request_id(begun),
+            client: client(connection.peer.ip(), &head.headers, &snapshot.config.trusted_hops),
+            begun,
+            begun_monotonic: shared.clock.monotonic(),
+            asked: Asked::of(head),
+            entry: None,
+            verdict: None,
+            identity: None,
+            refusal: None,
+            forward: None,
+            passing_max: None,
+            passed_bytes: 0,
+            snapshot,
+            connection,
+            _in_flight: in_flight,
+        }
+    }
+}
+
+impl Work {
+    /// Answers with a refusal and keeps it for the log. The first one counts.
+    pub(super) async fn refuse(
+        &mut self,
+        session: &mut Session,
+        refusal: Refusal,
+    ) -> pingora::Result<()> {
+        let answered = answer::refuse(session, &self.id, &refusal).await;
+        self.fail(refusal);
+        answered
+    }
+
+    /// Keeps why the request failed; the first word counts.
+    pub(super) fn fail(&mut self, refusal: Refusal) {
+        self.refusal.get_or_insert(refusal);
+    }
+
+    /// Counts bytes of a body that is passed on unread, where the route's plan is `skip`.
+    pub(super) fn count_passed(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.passed_bytes = self.passed_bytes.saturating_add(bytes as u64);
+        match self.passing_max {
+            Some(max) if self.passed_bytes > max => Err(Refusal {
+                closes: true,
+                ..Refusal::because(Reason::BodyTooLarge, "the body grew above the limit")
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Asked {
+    fn of(head: &RequestHeader) -> Self {
+        let host = first(&head.headers, &HOST);
+        let authority = || {
+            head.uri
+                .authority()
+                .map(|authority| Bytes::copy_from_slice(authority.as_str().as_bytes()))
+        };
+        Self {
+            method: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
+            host: host.or_else(authority).unwrap_or_default(),
+            uri: Bytes::copy_from_slice(head.raw_path()),
+            protocol: protocol(head.version),
+            user_agent: first(&head.headers, &USER_AGENT),
+            referer: first(&head.headers, &REFERER),
+        }
+    }
+}
+
+fn first(headers: &HeaderMap, name: &http::HeaderName) -> Option<Bytes> {
+    headers.get(name).map(|value| Bytes::copy_from_slice(value.as_bytes()))
+}
+
+/// The protocol in the words of logs and rules.
+pub(super) fn protocol(version: Version) -> &'static str {
+    if version == Version::HTTP_2 {
+        "HTTP/2"
+    } else if version == Version::HTTP_10 {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    }
+}
+
+/// A UUID of version 7: sorts by the time of the clock that the shell was given.
+pub(super) fn request_id(now: Timestamp) -> String {
+    let random = uuid::Uuid::new_v4().into_bytes();
+    let mut bytes = [0; 10];
+    for (byte, from) in bytes.iter_mut().zip(random) {
+        *byte = from;
+    }
+    uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &bytes).into_uuid().to_string()
+}

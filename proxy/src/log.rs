@@ -1,0 +1,21 @@
+//! The request log and the event log: what one line says, and how lines leave the worker.
+//!
+//! A worker hands over a record and goes on: one bounded channel per log, one writer thread; what does not fit is
+//! dropped and counted. Serialisation happens on the writer's side.
+
+mod escape;
+mod line;
+mod record;
+mod writer;
+
+pub use escape::Escaped;
+pub use line::Line;
+pub(crate) use line::rfc3339;
+pub use record::{
+    ClientRecord, EventRecord, IdentityRecord, PolicyRecord, RateLimitRecord, RequestRecord,
+    UpstreamRecord, WafRecord,
+};
+pub use writer::{EventLog, Log, LogError, RequestLog, Target};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! What the process counts, in one registry. Read on the metrics listener; nothing here is fetched by name.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use portcullis_policy::EventKind;
+use portcullis_policy::state::StateFigures;
+
+use crate::reason::Reason;
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCY_BUCKETS_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Every metric of the process. Labels take values from the configuration or from tables of ours, never from clients.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Answers by status code.
+    pub http_requests: IntCounterVec,
+    /// From the request's first byte read to the answer's last byte written.
+    pub request_duration: Histogram,
+    /// Requests being worked on.
+    pub requests_in_flight: IntGauge,
+    /// Requests that an enforcing policy rule refused, by policy and rule priority.
+    pub blocked: IntCounterVec,
+    /// Requests that a preview rule would have refused, by policy and rule priority.
+    pub previewed: IntCounterVec,
+    /// Security events by type.
+    pub security_events: IntCounterVec,
+    /// Answers that the edge gave instead of the origin, by the label of [`Reason`].
+    pub refusals: IntCounterVec,
+    /// Connections open on the listeners.
+    pub connections: IntGauge,
+    /// Connections closed before a request, by cause.
+    pub connections_refused: IntCounterVec,
+    /// Request body bytes held in memory for inspection, all requests together.
+    pub body_bytes_held: IntGauge,
+    /// Reloads by result: `ok` or `error`.
+    pub config_reloads: IntCounterVec,
+    /// The generation of the published snapshot.
+    pub config_generation: IntGauge,
+    /// 1 if the last reload published, 0 if it was refused.
+    pub config_last_reload_success: IntGauge,
+    /// When the published snapshot was published, in seconds since the Unix epoch.
+    pub config_last_success_time: IntGauge,
+    /// Bans in force.
+    pub bans: IntGauge,
+    /// Bans that began, by origin: `rule` or `operator`.
+    pub bans_added: IntCounterVec,
+    /// Rate keys held.
+    pub rate_keys: IntGauge,
+    /// The cap on rate keys.
+    pub rate_keys_max: IntGauge,
+    /// Rate keys pushed out at the cap before their window had passed.
+    pub rate_keys_evicted: IntCounter,
+    /// Bans dropped at the cap before their end.
+    pub bans_evicted: IntCounter,
+    /// Writes of the ban file that the disk refused.
+    pub ban_write_errors: IntCounter,
+    /// Log lines lost because the writer fell behind or the disk refused, by log.
+    pub log_dropped: IntCounterVec,
+    /// Log lines written, by log.
+    pub log_lines: IntCounterVec,
+    /// 1 if a country database is loaded.
+    pub geo_loaded: IntGauge,
+    /// Servers that health checks see as up, by backend.
+    pub backend_up: IntGaugeVec,
+}
+
+/// Registers one family and hands it out.
+fn register<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, family: C) -> C {
+    registry
+        .register(Box::new(family.clone()))
+        .expect("every family is registered once, in one place");
+    family
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    register(registry, IntCounter::new(name, help).expect("literal names are valid"))
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let family = IntCounterVec::new(Opts::new(name, help), labels);
+    register(registry, family.expect("literal names are valid"))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::new(name, help).expect("literal names are valid"))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let family = IntGaugeVec::new(Opts::new(name, help), labels);
+    register(registry, family.expect("literal names are valid"))
+}
+
+impl Metrics {
+    /// Registers every family in a registry of its own, so that two edges in one process do not share counts.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        let duration = HistogramOpts::new(
+            "http_server_request_duration_seconds",
+            "Time from a request's first byte to its answer's last byte.",
+        )
+        .buckets(LATENCY_BUCKETS_SECONDS.to_vec());
+        let metrics = Self {
+            http_requests: counters(
+                r,
+                "http_requests_total",
+                "Answers by HTTP status code.",
+                &["code"],
+            ),
+            request_duration: register(
+                r,
+                Histogram::with_opts(duration).expect("literal names are valid"),
+            ),
+            requests_in_flight: gauge(
+                r,
+                "http_server_requests_in_flight",
+                "Requests being worked on.",
+            ),
+            blocked: counters(
+                r,
+                "cloudarmor_blocked_requests_total",
+                "Requests that a policy rule refused.",
+                &["policy", "rule"],
+            ),
+            previewed: counters(
+                r,
+                "cloudarmor_previewed_requests_total",
+                "Requests that a preview rule would have refused.",
+                &["policy", "rule"],
+            ),
+            security_events: counters(
+                r,
+                "security_events_total",
+                "Security events by type.",
+                &["type"],
+            ),
+            refusals: counters(
+                r,
+                "edge_refusals_total",
+                "Answers that the edge gave instead of the origin, by reason.",
+                &["reason"],
+            ),
+            connections: gauge(r, "edge_connections", "Connections open on the listeners."),
+            connections_refused: counters(
+                r,
+                "edge_connections_refused_total",
+                "Connections closed before a request, by cause.",
+                &["cause"],
+            ),
+            body_bytes_held: gauge(
+                r,
+                "edge_body_bytes_held",
+                "Request body bytes held for inspection.",
+            ),
+            config_reloads: counters(
+                r,
+                "config_reload_total",
+                "Reloads by result: ok or error.",
+                &["result"],
+            ),
+            config_generation: gauge(
+                r,
+                "config_generation",
+                "Generation of the published snapshot.",
+            ),
+            config_last_reload_success: gauge(
+                r,
+                "config_last_reload_success",
+                "1 if the last reload was published, 0 if it was refused.",
+            ),
+            config_last_success_time: gauge(
+                r,
+                "config_last_success_timestamp_seconds",
+                "When the published snapshot was published, since the Unix epoch.",
+            ),
+            bans: gauge(r, "edge_bans", "Bans in force."),
+            bans_added: counters(
+                r,
+                "edge_bans_added_total",
+                "Bans that began, by origin.",
+                &["origin"],
+            ),
+            rate_keys: gauge(r, "edge_rate_keys", "Keys of rate limits held."),
+            rate_keys_max: gauge(r, "edge_rate_keys_limit", "The cap on keys of rate limits."),
+            rate_keys_evicted: counter(
+                r,
+                "edge_rate_keys_evicted_total",
+                "Keys pushed out at the cap before their window had passed.",
+            ),
+            bans_evicted: counter(
+                r,
+                "edge_bans_evicted_total",
+                "Bans dropped at the cap before their end.",
+            ),
+            ban_write_errors: counter(
+                r,
+                "edge_ban_write_errors_total",
+                "Writes of the ban file that the disk refused.",
+            ),
+            log_dropped: counters(
+                r,
+                "edge_log_dropped_total",
+                "Log lines lost because the writer fell behind or the disk refused.",
+                &["log"],
+            ),
+            log_lines: counters(r, "edge_log_lines_total", "Log lines written.", &["log"]),
+            geo_loaded: gauge(r, "edge_geo_loaded", "1 if a country database is loaded."),
+            backend_up: gauges(
+                r,
+                "edge_backend_servers_up",
+                "Servers that health checks see as up.",
+                &["backend"],
+            ),
+            registry,
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// Makes the label values of our own tables visible before their first count, so that rates see the first one.
+    fn start_at_zero(&self) {
+        for row in crate::reason::REASONS {
+            self.refusals.with_label_values(&[row.label]);
+        }
+        for result in ["ok", "error"] {
+            self.config_reloads.with_label_values(&[result]);
+        }
+        for kind in EventKind::ALL {
+            self.security_events.with_label_values(&[kind.as_str()]);
+        }
+        for origin in ["rule", "operator"] {
+            self.bans_added.with_label_values(&[origin]);
+        }
+        for log in ["requests", "events"] {
+            self.log_dropped.with_label_values(&[log]);
+            self.log_lines.with_label_values(&[log]);
+        }
+    }
+
+    /// Counts one answer that the edge gave instead of the origin.
+    pub fn refused(&self, reason: Reason) {
+        self.refusals.with_label_values(&[reason.row().label]).inc();
+    }
+
+    /// Counts one finished request.
+    pub fn answered(&self, status: u16, took: std::time::Duration) {
+        self.http_requests.with_label_values(&[status.to_string().as_str()]).inc();
+        self.request_duration.observe(took.as_secs_f64());
+    }
+
+    /// Takes over the state's own figures; called at each scrape. Totals only ever rise to what the state says.
+    pub fn figures(&self, figures: &StateFigures) {
+        let gauge =
+            |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let total =
+            |total: &IntCounter, value: u64| total.inc_by(value.saturating_sub(total.get()));
+        gauge(&self.bans, figures.bans_live);
+        gauge(&self.rate_keys, figures.keys_live);
+        gauge(&self.rate_keys_max, figures.keys_max);
+        total(&self.rate_keys_evicted, figures.keys_evicted_total);
+        total(&self.bans_evicted, figures.bans_evicted_total);
+        total(&self.bans_added.with_label_values(&["rule"]), figures.bans_started_total);
+    }
+
+    /// Writes every family in Prometheus' text format.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "the metrics do not encode");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_read_back_in_the_text_format() {
+        let metrics = Metrics::new();
+        metrics.answered(403, std::time::Duration::from_millis(2));
+        metrics.refused(Reason::DeniedByPolicy);
+        metrics.blocked.with_label_values(&["license-api", "400"]).inc();
+        let text = String::from_utf8(metrics.text()).unwrap();
+        for line in [
+            "http_requests_total{code=\"403\"} 1",
+            "edge_refusals_total{reason=\"denied_by_policy\"} 1",
+            "edge_refusals_total{reason=\"banned\"} 0",
+            "cloudarmor_blocked_requests_total{policy=\"license-api\",rule=\"400\"} 1",
+            "http_server_request_duration_seconds_bucket{le=\"0.0025\"} 1",
+            "# TYPE config_reload_total counter",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A new configuration while requests run: load, compile, probe, publish. What fails leaves the last good snapshot.
+
+mod fixed;
+mod probe;
+mod retire;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use portcullis_config::{Report, Style, Timestamp};
+use serde_json::{Map, Value, json};
+
+use crate::admin::{Failure, ReloadView};
+use crate::audit::{Actor, Audit};
+use crate::compile::compile;
+use crate::origin::Origin;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+
+pub use probe::probe;
+pub use retire::Retirement;
+pub use watch::{Watch, WatchError};
+
+/// Takes new configurations, one at a time.
+#[derive(Debug)]
+pub struct Reloader {
+    shared: Arc<Shared>,
+    origin: Origin,
+    audit: Arc<Audit>,
+    retirement: Retirement,
+    /// Held through a whole reload: one at a time.
+    running: Mutex<()>,
+    last: Mutex<Last>,
+}
+
+/// How the last reload ended.
+#[derive(Clone, Debug)]
+struct Last {
+    /// When the served snapshot was published.
+    published: Timestamp,
+    /// Why the last reload was refused, if it was.
+    error: Option<String>,
+    /// What the last refused candidate was made of: the mending may happen in one of them.
+    refused_files: Vec<PathBuf>,
+}
+
+/// Why a reload published nothing.
+enum Refused {
+    /// The files do not load or compile.
+    Problems(Report),
+    /// What has changed needs a new process.
+    Fixed(Vec<String>),
+    /// The candidate does not do what every configuration does.
+    Probes(Vec<String>),
+}
+
+impl Refused {
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Problems(report) => report.files.clone(),
+            Self::Fixed(_) | Self::Probes(_) => Vec::new(),
+        }
+    }
+}
+
+impl Reloader {
+    /// Makes a reloader of the configuration at `origin`, whose first snapshot is in `shared`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(shared: Arc<Shared>, origin: Origin, audit: Arc<Audit>) -> std::io::Result<Self> {
+        let now = shared.clock.now();
+        published(&shared, now);
+        Ok(Self {
+            retirement: Retirement::start()?,
+            running: Mutex::new(()),
+            last: Mutex::new(Last { published: now, error: None, refused_files: Vec::new() }),
+            shared,
+            origin,
+            audit,
+        })
+    }
+
+    /// Returns where the configuration is read from.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns when the served snapshot was published, and why the last reload was refused, if it was.
+    #[must_use]
+    pub fn last(&self) -> (Timestamp, Option<String>) {
+        let last = self.held();
+        (last.published, last.error.clone())
+    }
+
+    /// Reads everything again and publishes it if it is good and new. Blocks for as long as the compilation takes; not
+    /// for a worker thread.
+    ///
+    /// # Errors
+    /// When the candidate was refused; the snapshot that is served stays.
+    pub fn reload(&self, actor: &Actor) -> Result<ReloadView, Failure> {
+        let _one_at_a_time = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.last().1;
+        match self.attempt() {
+            Ok(view) => {
+                // The watch looks often; it speaks only when something has come of it.
+                if view.changed || before.is_some() || *actor != Actor::Watch {
+                    self.succeeded(actor, &view);
+                }
+                Ok(view)
+            }
+            Err(refused) => {
+                let failure = failure(&refused);
+                self.held().refused_files = refused.files();
+                if before.as_ref() != Some(&failure.error) || *actor != Actor::Watch {
+                    self.failed(actor, &failure);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attempt(&self) -> Result<ReloadView, Refused> {
+        let served = self.shared.snapshot.load_full();
+        let loaded = self.origin.load().map_err(Refused::Problems)?;
+        let (candidate, warnings) =
+            compile(loaded, served.generation + 1).map_err(Refused::Problems)?;
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        if candidate.fingerprint == served.fingerprint {
+            return Ok(view(&served, false, Vec::new(), warnings, 0));
+        }
+        let changes = fixed::changes(&served.config, &candidate.config);
+        if !changes.is_empty() {
+            return Err(Refused::Fixed(changes));
+        }
+        let probes = probe(&candidate).map_err(Refused::Probes)?;
+        let forgotten = self.publish(candidate);
+        let served = self.shared.snapshot.load_full();
+        Ok(view(&served, true, probes, warnings, forgotten))
+    }
+
+    /// Publishes the candidate and returns how many rate keys its policies have no use for.
+    fn publish(&self, candidate: Snapshot) -> u64 {
+        let now = self.shared.clock.now();
+        let limits = candidate.limit_ids();
+        let old = self.shared.snapshot.swap(Arc::new(candidate));
+        self.retirement.retire(old);
+        published(&self.shared, now);
+        let retired = self.shared.state.retire(&limits, now);
+        for ban in &retired.changed_bans {
+            tracing::warn!(key = %ban.key, "the ban stands, and the rule that placed it has changed");
+        }
+        retired.keys as u64
+    }
+
+    fn succeeded(&self, actor: &Actor, view: &ReloadView) {
+        let metrics = &self.shared.metrics;
+        metrics.config_reloads.with_label_values(&["ok"]).inc();
+        metrics.config_last_reload_success.set(1);
+        {
+            let mut last = self.held();
+            last.error = None;
+            last.refused_files.clear();
+            if view.changed {
+                last.published = self.shared.clock.now();
+            }
+        }
+        for warning in &view.warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(
+            generation = view.generation,
+            changed = view.changed,
+            fingerprint = %view.fingerprint,
+            "configuration reloaded"
+        );
+        self.record(
+            actor,
+            [("generation", json!(view.generation)), ("changed", json!(view.changed))],
+        );
+    }
+
+    fn failed(&self, actor: &Actor, failure: &Failure) {
+        let metrics = &self.shared.metrics;
+        metrics.config_reloads.with_label_values(&["error"]).inc();
+        metrics.config_last_reload_success.set(0);
+        self.held().error = Some(failure.error.clone());
+        tracing::error!(
+            problems = ?failure.problems,
+            "configuration refused, the last good one is served: {}", failure.error
+        );
+        self.record(actor, [("error", json!(failure.error)), ("changed", json!(false))]);
+    }
+
+    fn record(&self, actor: &Actor, outcome: [(&str, Value); 2]) {
+        let outcome: Map<String, Value> =
+            outcome.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let now = self.shared.clock.now();
+        if let Err(error) = self.audit.record(actor, "reload", None, outcome, now) {
+            tracing::error!(%error, "the reload is not in the audit file");
+        }
+    }
+
+    /// Returns the files whose change is worth a reload.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.shared.snapshot.load().files.clone();
+        files.extend(self.held().refused_files.iter().cloned());
+        files
+    }
+}
+
+/// Sets the metrics of the snapshot that is served.
+fn published(shared: &Shared, now: Timestamp) {
+    let snapshot = shared.snapshot.load();
+    let metrics = &shared.metrics;
+    metrics.config_generation.set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
+    metrics.config_last_success_time.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    metrics.config_last_reload_success.set(1);
+    metrics.geo_loaded.set(i64::from(snapshot.geo.is_some()));
+}
+
+fn view(
+    served: &Snapshot,
+    changed: bool,
+    probes: Vec<String>,
+    warnings: Vec<String>,
+    forgotten_keys: u64,
+) -> ReloadView {
+    ReloadView {
+        generation: served.generation,
+        fingerprint: served.fingerprint.clone(),
+        changed,
+        probes,
+        warnings,
+        forgotten_keys,
+    }
+}
+
+fn failure(refused: &Refused) -> Failure {
+    match refused {
+        Refused::Problems(report) => {
+            let errors: Vec<_> = report.errors().collect();
+            let first = errors.first().map_or_else(String::new, |first| first.to_string());
+            let more = match errors.len().saturating_sub(1) {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let drawn = report.problems.iter().map(|one| one.render(Style::Plain)).collect();
+            Failure { error: format!("{first}{more}"), problems: drawn }
+        }
+        Refused::Fixed(changes) => Failure {
+            error: format!("a reload cannot change {}: restart to apply it", changes.join(", ")),
+            problems: Vec::new(),
+        },
+        Refused::Probes(failures) => Failure {
+            error: format!("the candidate failed a probe: {}", failures.join("; ")),
+            problems: Vec::new(),
+        },
+    }
+}

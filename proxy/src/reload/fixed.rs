@@ -1,0 +1,31 @@
+//! What a running process cannot change: sockets that are bound, files that are open, tables that have their size.
+
+use portcullis_config::Config;
+use portcullis_config::model::{CertificateRef, Listener, ListenerKind};
+
+/// Names the settings that differ and need a new process; certificates may change.
+pub(super) fn changes(served: &Config, candidate: &Config) -> Vec<String> {
+    let compared = [
+        ("`listeners`", sockets(&served.listeners) == sockets(&candidate.listeners)),
+        ("`admin`", served.admin == candidate.admin),
+        ("`state_dir`", served.state_dir == candidate.state_dir),
+        ("`log`", served.log == candidate.log),
+        ("`license`", served.license == candidate.license),
+        ("`identity.assertion`", served.identity.assertion == candidate.identity.assertion),
+        ("`limits`", served.limits == candidate.limits),
+    ];
+    compared.iter().filter(|(_, same)| !same).map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// The listeners without their certificates.
+fn sockets(listeners: &[Listener]) -> Vec<Listener> {
+    let without = |listener: &Listener| {
+        let mut listener = listener.clone();
+        match &mut listener.kind {
+            ListenerKind::Tls(tls) => tls.certificates = Vec::<CertificateRef>::new(),
+            ListenerKind::RedirectToHttps { .. } => {}
+        }
+        listener
+    };
+    listeners.iter().map(without).collect()
+}

@@ -1,0 +1,96 @@
+//! Which route a host and a path lead to: hosts exactly, paths by the longest prefix of whole segments.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use portcullis_config::Config;
+use portcullis_config::model::{Backend, BackendId, Host, HostName, PolicyId, Route, RouteAction};
+
+/// A route of the published configuration, with what it refers to.
+#[derive(Debug)]
+pub struct RouteEntry {
+    /// The host that it belongs to.
+    pub host: HostName,
+    /// Path and action as configured.
+    pub route: Route,
+    /// The backend that it forwards to; none for a redirect.
+    pub backend: Option<(BackendId, Arc<Backend>)>,
+    /// The id of the policy it is under, its own or its backend's.
+    pub policy: Option<PolicyId>,
+}
+
+/// Finds a route by host and path. Immutable; built by `compile`.
+#[derive(Debug, Default)]
+pub struct Router {
+    hosts: HashMap<Box<[u8]>, Vec<Arc<RouteEntry>>>,
+}
+
+/// What a request's host and path lead to.
+#[derive(Debug)]
+pub enum Routed<'a> {
+    /// A route.
+    Route(&'a Arc<RouteEntry>),
+    /// The host is served, the path is not.
+    NoRoute,
+    /// The host is not served.
+    NoHost,
+}
+
+impl Router {
+    /// Resolves the hosts of a checked configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let backends: HashMap<&str, Arc<Backend>> =
+            config.backends.iter().map(|(id, b)| (id.as_str(), Arc::new(b.clone()))).collect();
+        let hosts = config.hosts.iter().map(|host| {
+            let entry = |route: &Route| Arc::new(resolve(config, &backends, host, route));
+            (host.name.as_str().as_bytes().into(), host.routes.iter().map(entry).collect())
+        });
+        Self { hosts: hosts.collect() }
+    }
+
+    /// Finds the route. `host` is the name without its port, in any case; one trailing dot is ignored.
+    ///
+    /// Costs one hash of the host, and one comparison per route of the host.
+    #[must_use]
+    pub fn find(&self, host: &[u8], path: &[u8]) -> Routed<'_> {
+        let Some(routes) = self.routes(host) else { return Routed::NoHost };
+        routes.iter().find(|entry| entry.route.matches(path)).map_or(Routed::NoRoute, Routed::Route)
+    }
+
+    /// Says whether `host` is served.
+    #[must_use]
+    pub fn serves(&self, host: &[u8]) -> bool {
+        self.routes(host).is_some()
+    }
+
+    /// Returns every route, in no particular order.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<RouteEntry>> {
+        self.hosts.values().flatten()
+    }
+
+    fn routes(&self, host: &[u8]) -> Option<&Vec<Arc<RouteEntry>>> {
+        let host = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
+        self.hosts.get(host.as_slice())
+    }
+}
+
+fn resolve(
+    config: &Config,
+    backends: &HashMap<&str, Arc<Backend>>,
+    host: &Host,
+    route: &Route,
+) -> RouteEntry {
+    let backend = match &route.action {
+        RouteAction::Forward { backend, .. } => {
+            backends.get(backend.as_str()).map(|found| (backend.clone(), Arc::clone(found)))
+        }
+        RouteAction::Redirect { .. } => None,
+    };
+    RouteEntry {
+        host: host.name.clone(),
+        route: route.clone(),
+        backend,
+        policy: config.policy_of(&route.action).cloned(),
+    }
+}

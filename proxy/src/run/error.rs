@@ -1,0 +1,129 @@
+//! Why the process does not start, and what to do about it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use portcullis_config::Report;
+
+use super::assertion::AssertionError;
+use crate::admin::AdminError;
+use crate::bans::StoreError;
+use crate::dev::{DemoError, DevError};
+use crate::log::LogError;
+
+/// Why the process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration does not load or compile; its problems are drawn with carets.
+    #[error("the configuration cannot be used")]
+    Config(Box<Report>),
+    /// A directory cannot be made.
+    #[error("the directory `{}` cannot be made", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The development set-up cannot be made.
+    #[error(transparent)]
+    Dev(#[from] DevError),
+    /// The demonstration license cannot be made.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// The assertion key cannot be had.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    /// A listener cannot be bound.
+    #[error("cannot listen on `{address}`, {what}")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// Which setting it is.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The TLS settings do not go together.
+    #[error("the TLS settings of a listener cannot be used")]
+    Tls(#[from] rustls::Error),
+    /// A log does not open.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The admin socket cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The ban file cannot be used.
+    #[error(transparent)]
+    Bans(#[from] StoreError),
+    /// The audit file does not open.
+    #[error("the audit file `{}` does not open for appending", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The embedded license service does not start.
+    #[error("the embedded license service does not start")]
+    License(#[from] license_core::StartError),
+    /// The system gives no signal handler.
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+    /// The system gives no thread.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+impl StartError {
+    /// Says what to do next, where that can be said beyond the message.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Listen { address, source, .. } => Some(listen_help(*address, source)),
+            Self::Directory { source, .. } | Self::Audit { source, .. } => {
+                (source.kind() == io::ErrorKind::PermissionDenied).then(|| {
+                    "let the user that runs portcullis write there, or choose another `state_dir`"
+                        .to_owned()
+                })
+            }
+            Self::License(_) => Some(
+                "see that `license.database` and `license.socket` are in a directory that this user can write"
+                    .to_owned(),
+            ),
+            Self::Log(_) => Some("create the directory, or change `log` in the configuration".to_owned()),
+            Self::Bans(_) => Some(
+                "is another portcullis running with this `state_dir`? A damaged file can be moved away: bans are lost then"
+                    .to_owned(),
+            ),
+            Self::Config(_)
+            | Self::Dev(_)
+            | Self::Demo(_)
+            | Self::Assertion(_)
+            | Self::Tls(_)
+            | Self::Admin(_)
+            | Self::Signals(_)
+            | Self::Thread(_) => None,
+        }
+    }
+}
+
+fn listen_help(address: SocketAddr, source: &io::Error) -> String {
+    let port = address.port();
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program has the port: `ss -ltnp 'sport = :{port}'` says which; stop it, or choose another address"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "port {port} needs a privilege: grant CAP_NET_BIND_SERVICE, or choose a port from 1024"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have the address: `ip address` lists those it has".to_owned()
+        }
+        _ => "choose another address".to_owned(), // a foreign, open enum
+    }
+}

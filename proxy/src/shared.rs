@@ -1,0 +1,31 @@
+//! What lives as long as the process: the published snapshot and everything that outlives one.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use portcullis_identity::assertion::AssertionKey;
+use portcullis_policy::State;
+
+use crate::clock::Clock;
+use crate::log::{EventLog, RequestLog};
+use crate::metrics::Metrics;
+use crate::snapshot::Snapshot;
+
+/// One per process; the edge gets an `Arc` of it and nothing else.
+#[derive(Debug)]
+pub struct Shared {
+    /// The published snapshot. A request calls `load_full` once, at its start.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Counters and bans.
+    pub state: State,
+    /// What signs the edge's word to its backends.
+    pub assertion_key: AssertionKey,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// One line per request.
+    pub requests: RequestLog,
+    /// One line per security event.
+    pub events: EventLog,
+}

@@ -1,0 +1,51 @@
+//! Everything that a request is judged by, whole and immutable. Built only by `compile`, published by `Shared`.
+
+mod certificates;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portcullis_config::Config;
+use portcullis_config::model::{PolicyId, ProviderId};
+use portcullis_identity::Verifier;
+use portcullis_policy::{LimitId, Policy};
+
+pub use certificates::Certificates;
+
+use crate::geo::Country;
+use crate::router::Router;
+
+/// One generation of the configuration, compiled. A request pins one at its start and never looks again.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the published configurations of this process, from 1.
+    pub generation: u64,
+    /// SHA-256 over every byte that the compilation read, in hex.
+    pub fingerprint: String,
+    /// What the operator decided.
+    pub config: Arc<Config>,
+    /// Hosts and routes.
+    pub router: Router,
+    /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
+    pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// The security policies, by id.
+    pub policies: BTreeMap<PolicyId, Arc<Policy>>,
+    /// The priority of the rule by which a policy refuses an SQL injection, where it has one without further conditions:
+    /// what a probe asks for.
+    pub known_bad: BTreeMap<PolicyId, u32>,
+    /// What verifies the tokens of each identity provider.
+    pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
+    /// The country database, if one is loaded.
+    pub geo: Option<Arc<Country>>,
+    /// Every file and directory that it was made of: a change of one is worth a reload.
+    pub files: Vec<PathBuf>,
+}
+
+impl Snapshot {
+    /// Returns the limits that its policies count: what the state keeps through a reload.
+    #[must_use]
+    pub fn limit_ids(&self) -> Vec<LimitId> {
+        self.policies.values().flat_map(|policy| policy.limit_ids()).collect()
+    }
+}

@@ -1,0 +1,198 @@
+//! A rule set by name, compiled at a level.
+
+use crate::builtin;
+use crate::category::Category;
+use crate::files::RootedFiles;
+use crate::layout::{self, Entry};
+use aws_lc_rs::digest;
+use seclang::{Diagnostic, Program, Resolve, ResolveError, Severity};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a set's rules are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A directory of the OWASP Core Rule Set, 3.3 or 4: Debian's layout, a release or a checkout.
+    Crs(PathBuf),
+    /// A set that the binary carries, by name: `core`.
+    Builtin(String),
+    /// A directory of `.conf` files, taken in the order of their names.
+    Directory(PathBuf),
+}
+
+/// A compiled rule set with what is known of its rules.
+#[derive(Debug)]
+pub struct RuleSet {
+    name: String,
+    level: u8,
+    program: Arc<Program>,
+    fingerprint: String,
+    rules: BTreeMap<u32, Placed>,
+}
+
+/// What a rule is about and at which level it runs.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    category: Option<Category>,
+    level: Option<u8>,
+}
+
+/// What a load gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The set.
+    pub set: RuleSet,
+    /// What was accepted and has no effect.
+    pub warnings: Vec<Diagnostic>,
+    /// Every file that was read, to be watched.
+    pub files: Vec<PathBuf>,
+}
+
+impl RuleSet {
+    /// Reads and compiles a set so that rules up to paranoia level `level` (1 to 4) run. Every error that can be
+    /// found is reported.
+    pub fn load(name: &str, source: &Source, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
+        if !(1..=4).contains(&level) {
+            return Err(vec![refusal(name, format!("level {level} is not from 1 to 4"))]);
+        }
+        let entry = match source {
+            Source::Crs(folder) => layout::crs(folder, &layout::level_action(level)),
+            Source::Directory(folder) => layout::directory(folder, level),
+            Source::Builtin(builtin) => return Self::load_builtin(name, builtin, level),
+        };
+        let entry = entry.map_err(|message| vec![refusal(name, message)])?;
+        Self::load_entry(name, entry, level)
+    }
+
+    /// Reads a CRS directory at level 4 with SecLang of the caller's between the set-up and the rules.
+    pub(crate) fn load_with(folder: &Path, after_setup: &str) -> Result<Loaded, Vec<Diagnostic>> {
+        let shown = folder.display().to_string();
+        let entry = layout::crs(folder, &(layout::level_action(4) + after_setup));
+        Self::load_entry(&shown, entry.map_err(|message| vec![refusal(&shown, message)])?, 4)
+    }
+
+    fn load_entry(name: &str, entry: Entry, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
+        let files = RootedFiles::under(entry.roots);
+        let compiled = Program::compile(&entry.name, &entry.text, &files)?;
+        let mut read = files.into_read();
+        let mut bytes: Vec<&[u8]> = read.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        bytes.insert(0, entry.text.as_bytes());
+        let set = Self::new(name, level, compiled.program, &bytes);
+        read.sort_by(|a, b| a.0.cmp(&b.0));
+        read.dedup_by(|a, b| a.0 == b.0);
+        let files = read.into_iter().map(|(path, _)| path).collect();
+        Ok(Loaded { set, warnings: compiled.notes, files })
+    }
+
+    fn load_builtin(name: &str, builtin: &str, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
+        let Some(files) = builtin::files(builtin) else {
+            let known = builtin::NAMES.join("`, `");
+            let message = format!("`{builtin}` is no built-in set; there is `{known}`");
+            return Err(vec![refusal(name, message)]);
+        };
+        let mut text = layout::level_action(level);
+        for (file, _) in files {
+            text += &format!("Include \"{file}\"\n");
+        }
+        let compiled = Program::compile("(built-in)", &text, &Embedded(files))?;
+        let mut bytes: Vec<&[u8]> = files.iter().map(|(_, text)| text.as_bytes()).collect();
+        bytes.insert(0, text.as_bytes());
+        let set = Self::new(name, level, compiled.program, &bytes);
+        Ok(Loaded { set, warnings: compiled.notes, files: Vec::new() })
+    }
+
+    fn new(name: &str, level: u8, program: Program, bytes: &[&[u8]]) -> Self {
+        let place = |info: &seclang::RuleInfo| {
+            let category = Category::of(info.id, &info.tags);
+            (info.id, Placed { category, level: info.paranoia })
+        };
+        let rules = program.rules().iter().map(place).collect();
+        let fingerprint = fingerprint(bytes);
+        Self { name: name.to_owned(), level, program: Arc::new(program), fingerprint, rules }
+    }
+
+    /// Returns the name that the configuration gave the set.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the paranoia level up to which rules run.
+    pub const fn run_level(&self) -> u8 {
+        self.level
+    }
+
+    /// Returns the compiled rules.
+    pub const fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Returns the SHA-256 of all that was read and of the level, in hexadecimal: two sets with one fingerprint
+    /// decide alike.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Says whether the set holds a rule.
+    pub fn contains(&self, rule_id: u32) -> bool {
+        self.rules.contains_key(&rule_id)
+    }
+
+    /// Returns what a rule is about.
+    pub fn category(&self, rule_id: u32) -> Option<Category> {
+        self.rules.get(&rule_id)?.category
+    }
+
+    /// Returns the paranoia level of a rule; `None` for one that only prepares or evaluates.
+    pub fn level(&self, rule_id: u32) -> Option<u8> {
+        self.rules.get(&rule_id)?.level
+    }
+
+    /// Returns the detection rules of a category with their levels, by id.
+    pub fn ids(&self, category: Category) -> impl Iterator<Item = (u32, u8)> {
+        self.rules.iter().filter_map(move |(id, placed)| {
+            (placed.category == Some(category)).then_some((*id, placed.level?))
+        })
+    }
+}
+
+fn fingerprint(parts: &[&[u8]]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn refusal(file: &str, message: String) -> Diagnostic {
+    Diagnostic {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        span: 0,
+        text: String::new(),
+        message,
+        help: None,
+        severity: Severity::Error,
+    }
+}
+
+/// Hands the compiler the files of a built-in set.
+struct Embedded(builtin::Files);
+
+impl Resolve for Embedded {
+    fn read(&self, path: &str, _from: &str) -> Result<seclang::Source, ResolveError> {
+        let found = self.0.iter().find(|(name, _)| *name == path);
+        let (name, text) = found.ok_or_else(|| ResolveError::NotFound(path.to_owned()))?;
+        Ok(seclang::Source { name: (*name).to_owned(), bytes: text.as_bytes().to_vec() })
+    }
+
+    fn expand(&self, pattern: &str, _from: &str) -> Result<Vec<String>, ResolveError> {
+        let names = self.0.iter().map(|(name, _)| (*name).to_owned());
+        Ok(names.filter(|name| name == pattern).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! An edge in this process, and what a test does with it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use portcullis::clock::{Clock, Manual};
+use portcullis::edge::Running;
+use portcullis::shared::Shared;
+use rustls::SupportedProtocolVersion;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::builder::{Builder, compile};
+use crate::token::claims;
+use crate::{
+    Answer, Authority, BuildError, Claims, Client, H2Client, Issuer, Manner, Origin, client,
+};
+
+/// An edge in this process. Its connections are cut when it goes.
+#[derive(Debug)]
+pub struct Edge {
+    shared: Arc<Shared>,
+    running: Running,
+    clock: Arc<Manual>,
+    authority: Authority,
+    issuer: Issuer,
+    directory: TempDir,
+    lines: Arc<Mutex<Vec<u8>>>,
+    events: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Edge {
+    /// Starts to describe an edge before `origin`, which serves `edge.test` and `other.test`.
+    #[must_use]
+    pub fn builder(origin: &Origin) -> Builder {
+        Builder::new(origin)
+    }
+
+    pub(crate) const fn new(
+        shared: Arc<Shared>,
+        running: Running,
+        clock: Arc<Manual>,
+        authority: Authority,
+        issuer: Issuer,
+        directory: TempDir,
+        lines: Arc<Mutex<Vec<u8>>>,
+        events: Arc<Mutex<Vec<u8>>>,
+    ) -> Self {
+        Self { shared, running, clock, authority, issuer, directory, lines, events }
+    }
+
+    /// Returns where the first listener, the TLS one, listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.running.local_addrs()[0]
+    }
+
+    /// Returns where the plain listener listens.
+    #[must_use]
+    pub fn plain_address(&self) -> SocketAddr {
+        self.running.local_addrs()[1]
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Returns the seconds of its clock.
+    #[must_use]
+    pub fn now_secs(&self) -> u64 {
+        self.clock.now().as_secs()
+    }
+
+    /// Opens a TCP connection and says nothing.
+    pub async fn tcp(&self) -> TcpStream {
+        client::tcp(self.address(), Manner::default().from).await
+    }
+
+    /// Opens an HTTP/1.1 connection.
+    pub async fn client(&self) -> Client {
+        self.client_as(&Manner::default()).await
+    }
+
+    /// Opens an HTTP/1.1 connection in this manner.
+    ///
+    /// # Panics
+    ///
+    /// When the handshake fails.
+    pub async fn client_as(&self, manner: &Manner) -> Client {
+        self.handshake(manner, rustls::DEFAULT_VERSIONS).await.expect("a handshake")
+    }
+
+    /// Tries to open an HTTP/1.1 connection with these TLS versions.
+    ///
+    /// # Errors
+    ///
+    /// The handshake's.
+    pub async fn handshake(
+        &self,
+        manner: &Manner,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> std::io::Result<Client> {
+        let config = self.authority.client(&["http/1.1"], versions);
+        client::tls(self.address(), manner, config).await.map(Client::new)
+    }
+
+    /// Opens an HTTP/2 connection.
+    pub async fn h2(&self) -> H2Client {
+        self.h2_as(&Manner::default()).await
+    }
+
+    /// Opens an HTTP/2 connection in this manner.
+    ///
+    /// # Panics
+    ///
+    /// When the handshake fails.
+    pub async fn h2_as(&self, manner: &Manner) -> H2Client {
+        let config = self.authority.client(&["h2"], rustls::DEFAULT_VERSIONS);
+        let stream = client::tls(self.address(), manner, config).await.expect("a handshake");
+        H2Client::new(stream, &manner.server_name).await
+    }
+
+    /// Asks for a path on a fresh HTTP/1.1 connection.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.client().await.ask(format!("GET {path} HTTP/1.1\r\nHost: edge.test\r\n\r\n")).await
+    }
+
+    /// Asks the plain listener.
+    pub async fn plain(&self, request: &str) -> Answer {
+        client::plain(self.plain_address(), request).await
+    }
+
+    /// Makes a token that the route's provider accepts now.
+    #[must_use]
+    pub fn token(&self, subject: &str, tenant: &str) -> String {
+        self.issuer.sign(&self.claims(subject, tenant))
+    }
+
+    /// Makes the claims of such a token.
+    #[must_use]
+    pub fn claims(&self, subject: &str, tenant: &str) -> Claims {
+        claims(subject, Some(tenant), self.now_secs())
+    }
+
+    /// Signs any claims with the provider's key.
+    #[must_use]
+    pub fn sign(&self, claims: &Claims) -> String {
+        self.issuer.sign(claims)
+    }
+
+    /// Returns the request log so far, one value per line.
+    #[must_use]
+    pub fn request_log(&self) -> Vec<Value> {
+        self.shared.requests.flush();
+        parse(&self.lines)
+    }
+
+    /// Returns the event log so far, one value per line.
+    #[must_use]
+    pub fn event_log(&self) -> Vec<Value> {
+        self.shared.events.flush();
+        parse(&self.events)
+    }
+
+    /// Returns the metrics in Prometheus' text format.
+    ///
+    /// # Panics
+    ///
+    /// When they are no text.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        String::from_utf8(self.shared.metrics.text()).expect("metrics are text")
+    }
+
+    /// What the edge shares with its shell.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Rewrites the policy and publishes the result as the next generation, as a reload does.
+    ///
+    /// # Errors
+    ///
+    /// Every problem; the snapshot that stands goes on.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn publish_policy(&self, text: &str) -> Result<(), BuildError> {
+        std::fs::write(self.directory.path().join("policy.yaml"), text)
+            .expect("the policy can be written");
+        let generation = self.shared.snapshot.load().generation + 1;
+        let snapshot = compile(&self.directory.path().join("portcullis.yaml"), generation)?;
+        self.shared.snapshot.store(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// Makes a new certificate and publishes it, as a reload does.
+    ///
+    /// # Errors
+    ///
+    /// Every problem; the snapshot that stands goes on.
+    pub fn renew_certificate(&self) -> Result<(), BuildError> {
+        let path = |name: &str| self.directory.path().join(name);
+        self.authority.write(&["edge.test"], &path("tls.crt"), &path("tls.key"));
+        let generation = self.shared.snapshot.load().generation + 1;
+        self.shared.snapshot.store(Arc::new(compile(&path("portcullis.yaml"), generation)?));
+        Ok(())
+    }
+
+    /// Stops the edge; requests in work get `grace`.
+    pub async fn stop(self, grace: Duration) {
+        self.running.stop(grace).await;
+    }
+}
+
+fn parse(buffer: &Mutex<Vec<u8>>) -> Vec<Value> {
+    let bytes = buffer.lock().unwrap().clone();
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect()
+}

@@ -1,0 +1,197 @@
+//! An origin that records what it saw, byte for byte, and answers everything with 200.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// One request, as the origin saw it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// From the request line to the empty line.
+    pub head: Vec<u8>,
+    /// The body without its framing.
+    pub body: Vec<u8>,
+}
+
+impl Seen {
+    /// Returns the request line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.text().lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Returns every value of a header, by its name in any case.
+    #[must_use]
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let text = self.text();
+        let fields = text.lines().skip(1).filter_map(|line| line.split_once(": "));
+        fields
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+            .collect()
+    }
+
+    /// Returns the names of all headers in lower case.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let text = self.text();
+        text.lines()
+            .skip(1)
+            .filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase()))
+            .collect()
+    }
+
+    fn text(&self) -> String {
+        self.head.iter().map(|byte| char::from(*byte)).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    seen: Vec<Seen>,
+    bytes: usize,
+}
+
+/// An origin that records.
+#[derive(Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    record: Arc<Mutex<Record>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Origin {
+    /// Starts an origin that answers 200 with a small JSON body, and names its software.
+    pub async fn start() -> Self {
+        Self::answering(
+            b"HTTP/1.1 200 OK\r\nServer: origin/1\r\nX-Powered-By: tests\r\nX-Frame-Options: SAMEORIGIN\r\n\
+              Content-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}",
+        )
+        .await
+    }
+
+    /// Starts an origin that answers every request with these bytes.
+    ///
+    /// # Panics
+    ///
+    /// When loopback cannot be had.
+    pub async fn answering(answer: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let record = Arc::new(Mutex::new(Record::default()));
+        let task = tokio::spawn(accept(listener, Arc::clone(&record), answer));
+        Self { address, record, task }
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns every request that came whole.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.record.lock().unwrap().seen.clone()
+    }
+
+    /// Forgets what it saw.
+    pub fn forget(&self) {
+        *self.record.lock().unwrap() = Record::default();
+    }
+
+    /// Fails the test if a single byte came.
+    #[track_caller]
+    pub fn saw_nothing(&self) {
+        let record = self.record.lock().unwrap();
+        assert_eq!(record.bytes, 0, "the origin saw {:?}", record.seen);
+    }
+
+    /// Returns the only request.
+    #[track_caller]
+    #[must_use]
+    pub fn only(&self) -> Seen {
+        let seen = self.seen();
+        let [only] = seen.as_slice() else { panic!("the origin saw {seen:?}") };
+        only.clone()
+    }
+}
+
+async fn accept(listener: TcpListener, record: Arc<Mutex<Record>>, answer: &'static [u8]) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, Arc::clone(&record), answer));
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    record: Arc<Mutex<Record>>,
+    answer: &'static [u8],
+) -> Option<()> {
+    let mut unread = Unread { bytes: Vec::new(), record: Arc::clone(&record) };
+    loop {
+        let head = unread.until(&mut stream, b"\r\n\r\n").await?;
+        let seen = Seen { head, body: Vec::new() };
+        let body = if seen.headers("transfer-encoding").iter().any(|coding| coding == "chunked") {
+            chunked(&mut unread, &mut stream).await?
+        } else {
+            let length =
+                seen.headers("content-length").first().map_or(0, |length| length.parse().unwrap());
+            unread.exactly(&mut stream, length).await?
+        };
+        record.lock().unwrap().seen.push(Seen { body, ..seen });
+        stream.write_all(answer).await.ok()?;
+    }
+}
+
+async fn chunked(unread: &mut Unread, stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = unread.until(stream, b"\r\n").await?;
+        let digits = std::str::from_utf8(line.strip_suffix(b"\r\n")?).ok()?;
+        let length = usize::from_str_radix(digits, 16).ok()?;
+        let chunk = unread.exactly(stream, length + 2).await?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(chunk.strip_suffix(b"\r\n")?);
+    }
+}
+
+struct Unread {
+    bytes: Vec<u8>,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Unread {
+    async fn until(&mut self, stream: &mut TcpStream, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.bytes.windows(end.len()).position(|window| window == end) {
+                return Some(self.bytes.drain(..at + end.len()).collect());
+            }
+            self.more(stream).await?;
+        }
+    }
+
+    async fn exactly(&mut self, stream: &mut TcpStream, length: usize) -> Option<Vec<u8>> {
+        while self.bytes.len() < length {
+            self.more(stream).await?;
+        }
+        Some(self.bytes.drain(..length).collect())
+    }
+
+    async fn more(&mut self, stream: &mut TcpStream) -> Option<()> {
+        let read = stream.read_buf(&mut self.bytes).await.ok().filter(|read| *read > 0)?;
+        self.record.lock().unwrap().bytes += read;
+        Some(())
+    }
+}

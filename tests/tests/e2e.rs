@@ -1,0 +1,22 @@
+//! End to end: a client, the edge, an origin. One binary with a module per theme.
+
+#[path = "e2e/attacks.rs"]
+mod attacks;
+#[path = "e2e/bodies.rs"]
+mod bodies;
+#[path = "e2e/connections.rs"]
+mod connections;
+#[path = "e2e/forwarding.rs"]
+mod forwarding;
+#[path = "e2e/license.rs"]
+mod license;
+#[path = "e2e/limits.rs"]
+mod limits;
+#[path = "e2e/malformed.rs"]
+mod malformed;
+#[path = "e2e/office.rs"]
+mod office;
+#[path = "e2e/reloads.rs"]
+mod reloads;
+#[path = "e2e/tokens.rs"]
+mod tokens;
