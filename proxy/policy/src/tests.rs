@@ -2,6 +2,7 @@
 
 mod conformance;
 mod cursor;
+mod evasion;
 mod imported;
 mod language;
 mod rates;
@@ -98,7 +99,7 @@ impl MarkerRun {
 }
 
 impl WafRun for MarkerRun {
-    fn body(&mut self, body: &[u8], _end: BodyEnd) {
+    fn body(&mut self, _head: &RequestHead<'_>, body: &[u8], _end: BodyEnd) {
         self.bodies += 1;
         assert_eq!(self.bodies, 1, "a body is inspected once");
         self.look(body, WafField::Body, b"");
