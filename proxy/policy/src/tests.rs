@@ -1,6 +1,7 @@
 //! Whole policies against requests, with a rule set that finds what the test put there.
 
 mod conformance;
+mod crs;
 mod cursor;
 mod evasion;
 mod imported;
