@@ -2,6 +2,8 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::rarity;
+
 /// Strings in one set; past it a set says nothing.
 const STRINGS_MAX: usize = 64;
 
@@ -13,6 +15,9 @@ const START_BYTES: usize = 4;
 
 /// Bytes of a string that are kept: longer ones are cut, which only asks for less.
 const STRING_BYTES_MAX: usize = 16;
+
+/// Bytes of the part of a string that is asked for.
+const PART_BYTES: usize = 6;
 
 /// Single bytes that a class may stand for inside a string.
 const CLASS_MAX: usize = 4;
@@ -35,6 +40,8 @@ pub(super) fn required(hir: &Hir) -> Vec<Vec<u8>> {
     if shortest < 2 {
         return Vec::new();
     }
+    // A part of a literal that must be held must be held; short parts keep the automaton small.
+    strings.iter_mut().for_each(|text| *text = rarity::part(text, PART_BYTES));
     strings.sort();
     strings.dedup();
     strings
