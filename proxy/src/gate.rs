@@ -8,6 +8,7 @@
 //! The origin sees nothing of a refused request: Pingora connects upstream only after [`judge`] has let it go.
 
 mod answer;
+mod banned;
 mod body;
 mod budget;
 mod caller;

@@ -86,14 +86,16 @@ fn terraform_file(
 }
 
 fn yaml_file(source: &SourceFile, import: &mut Import) {
-    match document::parse(source) {
-        Ok(Value { kind: ValueKind::List(items), .. }) => {
+    let (root, problems) = document::parse(source);
+    import.problems.extend(problems);
+    match root {
+        Some(Value { kind: ValueKind::List(items), .. }) => {
             for item in &items {
                 policy(source, item, None, import);
             }
         }
-        Ok(root) => policy(source, &root, None, import),
-        Err(problem) => import.problems.push(problem),
+        Some(root) => policy(source, &root, None, import),
+        None => {}
     }
 }
 

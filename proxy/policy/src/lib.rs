@@ -22,7 +22,7 @@ pub use compile::{GeoState, Materials, Policy};
 pub use cursor::{Cursor, Step};
 pub use limit::{BanRule, Limit, LimitId, LimitKey, LimitOutcome, Threshold};
 pub use request::{BodyEnd, Header, Input, RequestHead, Scheme, TokenView};
-pub use state::{Ban, BanKey, BanOrigin, BanSelector, Limits, State};
+pub use state::{Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, Limits, State};
 pub use verdict::{
     ConfiguredAction, Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit,
     RateWord, Verdict,

@@ -1,6 +1,8 @@
 //! Whole policies against requests, with a rule set that finds what the test put there.
 
+mod conformance;
 mod cursor;
+mod imported;
 mod language;
 mod rates;
 mod request;

@@ -20,7 +20,7 @@ use super::caller::{Asking, Caller, view};
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::work::Work;
-use super::{Gate, reading};
+use super::{Gate, banned, reading};
 use crate::reason::Reason;
 
 /// What is asked of a request before it may pass.
@@ -51,6 +51,7 @@ pub(super) async fn decide(
 ) -> Result<Admitted, Refusal> {
     let headers = session.req_header().headers.clone();
     let now = work.begun;
+    banned::address(&gate.shared.state, work.client.address, now)?;
     let mut walk = Walk {
         gate,
         target,
@@ -150,6 +151,9 @@ impl<'a> Walk<'a> {
         let identity =
             self.caller.required(&work.snapshot, self.demands.identity, self.asking(), now)?;
         work.identity.clone_from(&identity);
+        if let Some(known) = &identity {
+            banned::identity(&self.gate.shared.state, work.client.address, known, now)?;
+        }
         Ok(identity)
     }
 

@@ -25,18 +25,19 @@ struct Request {
 
 fn main() {
     let (mut rules, mut seconds, mut requests) = (None, 1.0, Vec::new());
-    let mut plain = false;
+    let (mut plain, mut count) = (false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rules" => rules = arguments.next(),
             "--seconds" => seconds = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1.0),
             "--plain" => plain = true,
+            "--count" => count = arguments.next().and_then(|n| n.parse().ok()),
             _ => requests.extend(read(&argument)),
         }
     }
     let Some(rules) = rules else {
-        println!("engine --rules CONF [--seconds N] [--plain] REQ...");
+        println!("engine --rules CONF [--seconds N] [--plain | --count N] REQ...");
         return;
     };
     let text = std::fs::read_to_string(&rules).unwrap_or_default();
@@ -52,9 +53,22 @@ fn main() {
     println!("{rules} rules loaded in {} ms, {}", start.elapsed().as_millis(), resident());
     let limit = Duration::from_secs_f64(seconds);
     for request in &requests {
+        if let Some(count) = count {
+            repeat(&program, request, count);
+            continue;
+        }
         measure(&program, request, limit, plain);
     }
     println!("after traffic: {}", resident());
+}
+
+/// Runs a request a number of times, for tools that count instructions.
+fn repeat(program: &Arc<Program>, request: &Request, count: u32) {
+    let mut transaction = Transaction::new(Arc::clone(program));
+    for _ in 0..count {
+        run(&mut transaction, request, false);
+    }
+    println!("{}: ran {count} times", request.name);
 }
 
 /// Prints the least time per request over batches of one request repeated until the time is up.
@@ -69,13 +83,14 @@ fn measure(program: &Arc<Program>, request: &Request, limit: Duration, plain: bo
         }
         let each = from.elapsed().as_secs_f64() * 1e6 / f64::from(batch);
         best = best.min(each);
-        if from.elapsed() < Duration::from_millis(20) {
+        if from.elapsed() < Duration::from_millis(2) {
             batch *= 2;
         }
     }
     println!("{}: {best:.1} us/req blocked={blocked}", request.name);
 }
 
+#[inline(never)]
 fn run(transaction: &mut Transaction, request: &Request, plain: bool) -> bool {
     transaction.reset();
     transaction.set_prefilter(!plain);

@@ -37,11 +37,12 @@ pub(crate) struct Prefilter {
     without_literal: Candidates,
     /// Per length of a text, the conditions that it is long enough for.
     long_enough: Vec<Candidates>,
-    /// Per set of a condition and byte, the conditions whose set holds the byte, or that ask for no
-    /// such set.
-    by_byte: Vec<[Candidates; 256]>,
-    /// Conditions that ask for no set at each place.
-    without_set: Vec<Candidates>,
+    /// Per byte, the conditions whose rarest set holds the byte, or that ask for no set.
+    by_byte: Box<[Candidates; 256]>,
+    /// Conditions that ask for no set.
+    without_set: Candidates,
+    /// Per condition, its sets after the rarest.
+    further_sets: Vec<Vec<ByteSet>>,
     pub(crate) groups: Vec<Group>,
 }
 
@@ -72,8 +73,9 @@ impl Prefilter {
         let mut texts: Vec<Vec<u8>> = Vec::new();
         let mut satisfied: Vec<Candidates> = Vec::new();
         let mut long_enough = vec![Candidates::NONE; LENGTHS + 1];
-        let mut by_byte = vec![[Candidates::NONE; 256]; SETS];
-        let mut without_set = vec![Candidates::NONE; SETS];
+        let mut by_byte = Box::new([Candidates::NONE; 256]);
+        let mut without_set = Candidates::NONE;
+        let mut further_sets = Vec::new();
         for (gate, condition) in (0_u16..).zip(conditions) {
             if condition.literals.is_empty() {
                 without_literal.insert(gate);
@@ -95,14 +97,14 @@ impl Prefilter {
             {
                 row.insert(gate);
             }
-            for ((place, rows), without) in (0..).zip(&mut by_byte).zip(&mut without_set) {
-                match condition.sets.get(place) {
-                    None => without.insert(gate),
-                    Some(set) => {
-                        for (_, row) in (0_u8..=255).zip(rows).filter(|(b, _)| set.contains(*b)) {
-                            row.insert(gate);
-                        }
-                    }
+            match condition.sets.split_first() {
+                None => {
+                    without_set.insert(gate);
+                    further_sets.push(Vec::new());
+                }
+                Some((rarest, rest)) => {
+                    rarest.iter().for_each(|byte| by_byte[usize::from(byte)].insert(gate));
+                    further_sets.push(rest.to_vec());
                 }
             }
         }
@@ -111,7 +113,16 @@ impl Prefilter {
             // Without the automaton nobody can say that a literal is absent.
             without_literal = Candidates::ALL;
         }
-        Self { literals, satisfied, without_literal, long_enough, by_byte, without_set, groups }
+        Self {
+            literals,
+            satisfied,
+            without_literal,
+            long_enough,
+            by_byte,
+            without_set,
+            further_sets,
+            groups,
+        }
     }
 
     /// The conditions whose literals a text holds. One pass.
@@ -138,18 +149,15 @@ impl Prefilter {
         if let Some(row) = self.long_enough.get(length.min(LENGTHS)) {
             found.meet(row);
         }
-        for (rows, without) in self.by_byte.iter().zip(&self.without_set) {
-            let mut satisfied = *without;
-            for byte in holds.iter() {
-                if let Some(row) = rows.get(usize::from(byte)) {
-                    satisfied.join(row);
-                }
-            }
-            found.meet(&satisfied);
-            if found.is_empty() {
-                break;
-            }
+        let mut satisfied = self.without_set;
+        for byte in holds.iter() {
+            satisfied.join(&self.by_byte[usize::from(byte)]);
         }
+        found.meet(&satisfied);
+        found.retain(|gate| {
+            let sets = self.further_sets.get(gate).map_or(&[][..], Vec::as_slice);
+            sets.iter().all(|set| set.meets(holds))
+        });
         found
     }
 }

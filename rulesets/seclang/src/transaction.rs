@@ -20,7 +20,7 @@ pub use hits::Match;
 pub use persistent::Store;
 pub use state::{Fired, Intervention, InterventionAction};
 
-use crate::program::{EngineMode, Program};
+use crate::program::{EngineMode, Program, RuleIndex};
 use crate::variable::Variable;
 use state::State;
 
@@ -189,6 +189,11 @@ impl Transaction {
     /// Overrides `SecRuleEngine`.
     pub fn set_engine(&mut self, mode: EngineMode) {
         self.state.mode = mode;
+    }
+
+    /// Takes a rule out for this transaction, as `ctl:ruleRemoveById` does.
+    pub fn remove_rule(&mut self, rule: RuleIndex) {
+        self.state.remove_rule(rule);
     }
 
     /// Keeps the matches of rules with `nolog` too.

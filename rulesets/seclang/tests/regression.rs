@@ -99,3 +99,39 @@ fn the_prefilter_changes_no_outcome_of_crs_3() {
 fn the_prefilter_changes_no_outcome_of_crs_4() {
     fast_equals_plain(sets::crs4(), "crs-tests/v4.28.0");
 }
+
+/// Rules whose score stands on a later link of a chain must score: with every other detection rule
+/// taken out, one of a rule's own cases is refused by it alone.
+#[test]
+fn every_chained_rule_of_crs_4_blocks_a_request_of_its_own() {
+    let (Some(program), Some(tree)) = (sets::crs4(), sets::shared("crs-tests/v4.28.0")) else {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "the rules or the cases are absent");
+        println!("skipped: the rules or the cases are not on this machine");
+        return;
+    };
+    let chained = |info: &&seclang::RuleInfo| info.links.len() > 1 && info.paranoia.is_some();
+    let cases = cases::read(&tree);
+    let (mut blocked, mut silent) = (0, Vec::new());
+    for info in program.rules().iter().filter(chained) {
+        let own = cases.iter().flat_map(|case| &case.stages).filter(|stage| {
+            stage.output.log.as_ref().is_some_and(|log| log.expect_ids.contains(&info.id))
+        });
+        let refused =
+            own.map(|stage| server::framed(request::build(&stage.input))).any(|request| {
+                let mut transaction = seclang::Transaction::new(Arc::clone(&program));
+                transaction.set_engine(seclang::EngineMode::On);
+                for (at, other) in program.rules().iter().enumerate() {
+                    if other.paranoia.is_some() && other.id != info.id {
+                        transaction.remove_rule(seclang::RuleIndex::new(at));
+                    }
+                }
+                run::feed(&mut transaction, &request);
+                transaction
+                    .intervention()
+                    .is_some_and(|i| matches!(i.rule_id, 949_110..=949_111 | 959_100..=959_101))
+            });
+        if refused { blocked += 1 } else { silent.push(info.id) }
+    }
+    println!("{blocked} chained rules block, these do not: {silent:?}");
+    assert!(blocked >= 49, "{silent:?}");
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis_policy::{Ban, BanOrigin};
 use portcullis_tests::{Edge, Manner, Origin};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: edge.test\r\n\r\n";
@@ -92,4 +93,52 @@ async fn a_ban_outlives_a_published_policy_whose_rule_did_not_change() {
     assert_eq!(client.ask(GET).await.status, 429);
     assert!(edge.publish_policy("name: [").is_err());
     assert_eq!(client.ask(GET).await.status, 429);
+}
+
+fn operators_ban(key: &str, until: portcullis_config::Timestamp) -> Ban {
+    Ban {
+        key: key.parse().expect("a key"),
+        since: until,
+        until: Some(until),
+        reason: "asked for by the customer".to_owned(),
+        origin: BanOrigin::Operator("root".to_owned()),
+        definition: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_ban_is_answered_with_the_time_that_is_left() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).start().await;
+    let (state, now) = (&edge.shared().state, edge.shared().clock.now());
+    state.add_ban(operators_ban("127.0.0.0/24", now.plus(Duration::from_secs(90))), now).unwrap();
+    let refused = edge.get("/").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("90")));
+    assert_eq!(refused.error(), "banned");
+    origin.saw_nothing();
+    let elsewhere = Manner { from: "127.0.1.1".parse().unwrap(), ..Manner::default() };
+    assert_eq!(edge.client_as(&elsewhere).await.ask(GET).await.status, 200);
+    edge.advance(Duration::from_secs(90));
+    assert_eq!(edge.get("/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_banned_tenant_is_refused_and_its_neighbour_behind_the_same_address_is_not() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin)
+        .routes(&["{ path: /, backend: origin, identity: { any: [dev] } }"])
+        .start()
+        .await;
+    let now = edge.shared().clock.now();
+    edge.shared()
+        .state
+        .add_ban(operators_ban("tenant:acme", now.plus(Duration::from_secs(90))), now)
+        .unwrap();
+    for (tenant, status) in [("acme", 429), ("rival", 200)] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {}\r\n\r\n",
+            edge.token("ada", tenant)
+        );
+        assert_eq!(edge.client().await.ask(request).await.status, status, "{tenant}");
+    }
 }

@@ -160,7 +160,7 @@ fn the_first_seed_is_told_what_it_does_not_do() {
 #[test]
 fn the_second_seed_is_told_that_its_rate_rule_shadows_everything() {
     let (Some(one), Some(two)) = (seed("policy-a.tf"), seed("policy-b.tf")) else { return };
-    let import = import(&[two.clone()]);
+    let import = import(std::slice::from_ref(&two));
     let shadow =
         import.findings.iter().find(|f| f.diagnostic.code == "shadowed-by-match-all").unwrap();
     assert!(

@@ -9,7 +9,8 @@ use super::{Compiler, Item};
 use crate::Diagnostic;
 use crate::prefilter::Prefilter;
 use crate::program::{
-    Disruption, Expansion, Link, LinkInfo, Nodes, Program, Rule, RuleIndex, RuleInfo, Test,
+    Disruption, Expansion, Link, LinkInfo, Nodes, Program, Rule, RuleIndex, RuleInfo, TargetSource,
+    Test,
 };
 use crate::syntax::{TargetSyntax, Text};
 
@@ -53,6 +54,14 @@ impl Compiler<'_> {
         for lowered in rules {
             compiled.push(lowered.rule);
             infos.push(lowered.info);
+        }
+        for link in compiled.iter_mut().flat_map(|rule| &mut rule.links) {
+            for target in &mut link.targets {
+                if target.source == TargetSource::Tx {
+                    let taken = self.tx_names.iter().filter(|(_, name)| target.select.takes(name));
+                    target.slots = taken.map(|(id, _)| id).collect();
+                }
+            }
         }
         let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases);
         Some(Program {
@@ -126,6 +135,7 @@ impl Compiler<'_> {
             return None;
         }
         let log = head.log.or(defaults.log).unwrap_or(true);
+        let keeps_hits = log || links.iter().any(Link::reads_hits);
         let skip = head.skip_after.map(Jump::After);
         let skip = skip.or_else(|| head.skip.map(|(count, _)| Jump::Over(count)));
         let paranoia = head.tags.iter().find_map(|tag| {
@@ -137,6 +147,7 @@ impl Compiler<'_> {
                 disruption: disruption?,
                 skip_to: None,
                 log,
+                keeps_hits,
                 severity,
                 msg: expanded_msg?,
                 logdata: expanded_logdata?,
@@ -216,6 +227,7 @@ impl Compiler<'_> {
             targets: included,
             exclusions: excluded,
             node,
+            path: nodes.path(node),
             stages,
             test,
             negated,

@@ -29,7 +29,8 @@ impl Compiler<'_> {
                 targets.excluded.push(Exclusion { source, select });
             } else {
                 let counted = syntax.counted;
-                targets.included.push(Target { variable, counted, source, select });
+                let slots = Vec::new();
+                targets.included.push(Target { variable, counted, source, select, slots });
             }
         }
         let whole = |exclusion: &&Exclusion| matches!(exclusion.select, Select::All);

@@ -4,6 +4,7 @@
 
 use libinjectionrs::{SqliFlags, SqliState, detect_xss};
 
+mod sql_prefix;
 mod sql_words;
 
 use sql_words::SqlWords;
@@ -29,8 +30,8 @@ fn cross_site_plain(value: &[u8]) -> bool {
     if detect_xss(value).is_injection() {
         return true;
     }
-    let spaced =
-        value.windows(2).any(|pair| matches!(pair, [b'\t' | b'\n' | 0x0b | 0x0c | b'\r', b'=']));
+    let is_space = |byte: &u8| matches!(byte, b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | b' ');
+    let spaced = value.windows(2).any(|pair| matches!(pair, [space, b'='] if is_space(space)));
     spaced && detect_xss(&without_space_before_equals(value)).is_injection()
 }
 
@@ -38,7 +39,8 @@ fn without_space_before_equals(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     for byte in value {
         if *byte == b'=' {
-            let kept = out.trim_ascii_end().len();
+            let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+            let kept = out.iter().rposition(|byte| !is_space(byte)).map_or(0, |at| at + 1);
             out.truncate(kept);
         }
         out.push(*byte);
@@ -46,14 +48,19 @@ fn without_space_before_equals(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Says whether the detector of SQL may flag `value`.
+/// Says whether the detector of SQL may flag `value`: its first tokens do not rule it out, nor do all together.
 ///
 /// A value is flagged when the sequence of its tokens' types is in libinjection's list. The list has no sequence
 /// of barewords, numbers, dots, commas, colons, semicolons, operators and functions alone, and none of
 /// barewords, numbers, dots, colons, variables and parentheses but `1n(v)`. So what holds no quote, no comment,
 /// no logical operator and no other keyword is never flagged: one pass with a look-up per word decides.
 fn sql_gate(value: &[u8]) -> bool {
-    let mut seen = Seen::default();
+    !sql_prefix::is_harmless(value) && sql_tokens_gate(value)
+}
+
+fn sql_tokens_gate(value: &[u8]) -> bool {
+    // The tokenizer takes a colon at the very end for an operator.
+    let mut seen = Seen { operator: value.ends_with(b":"), ..Seen::default() };
     let mut previous = 0_u8;
     for byte in value {
         match (previous, *byte) {
@@ -62,6 +69,7 @@ fn sql_gate(value: &[u8]) -> bool {
                 return true;
             }
             (_, 0x01..=0x08 | 0x0e..=0x1f) => return true,
+            (b':', b':') => seen.operator = true,
             (_, b'@') => seen.variable = true,
             (_, b'(' | b')' | b'{' | b'}') => seen.parenthesis = true,
             (_, b',' | b';' | b'?' | b']') => seen.separator = true,

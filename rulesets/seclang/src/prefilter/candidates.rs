@@ -37,7 +37,17 @@ impl Candidates {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+    /// Keeps the conditions that a test keeps.
+    pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        for (base, word) in (0..).step_by(64).zip(&mut self.0) {
+            let mut rest = *word;
+            while rest != 0 {
+                let bit = rest & rest.wrapping_neg();
+                rest ^= bit;
+                if !keep(base + bit.trailing_zeros() as usize) {
+                    *word ^= bit;
+                }
+            }
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! What a text must hold for one link's operator to match.
 
-use super::{SETS, byte_sets, literals};
+use super::{SETS, byte_sets, literals, rarity};
 use crate::byte_set::ByteSet;
 use crate::operator::Needs;
 use crate::program::{Link, Test};
 
-/// Phrases of a list that go into the shared automaton; longer lists keep one of their own.
+/// Phrases of a list that go into the shared automaton whole; of longer lists parts go in.
 const PHRASES_MAX: usize = 96;
+
+/// Parts of the phrases of one list that go into the shared automaton.
+const PARTS_MAX: usize = 800;
+
+/// Bytes of such a part.
+const PART_BYTES: usize = 4;
 
 /// A necessary condition. Empty parts ask for nothing.
 #[derive(Debug, Default)]
@@ -53,9 +59,13 @@ impl Condition {
         });
         let mut sets = byte_sets::one_of(ways);
         sets.truncate(SETS);
-        let shared = phrases.len() <= PHRASES_MAX && length >= 2;
-        let lower = |phrase: &Vec<u8>| phrase.to_ascii_lowercase();
-        let literals = if shared { phrases.iter().map(lower).collect() } else { Vec::new() };
+        let bytes = if phrases.len() <= PHRASES_MAX { usize::MAX } else { PART_BYTES };
+        let mut literals: Vec<_> = phrases.iter().map(|phrase| part(phrase, bytes)).collect();
+        literals.sort();
+        literals.dedup();
+        if length < 2 || literals.len() > PARTS_MAX {
+            literals.clear();
+        }
         Self { length, literals, sets }
     }
 
@@ -78,4 +88,11 @@ impl Condition {
             self.sets.len()
         )
     }
+}
+
+/// The part of a phrase, in lower case, whose bytes are the rarest together.
+fn part(phrase: &[u8], bytes: usize) -> Vec<u8> {
+    let common = |window: &&[u8]| -> u32 { window.iter().map(|b| rarity::commonness(*b)).sum() };
+    let rarest = phrase.windows(bytes.min(phrase.len()).max(1)).min_by_key(common);
+    rarest.unwrap_or(phrase).to_ascii_lowercase()
 }

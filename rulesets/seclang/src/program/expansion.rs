@@ -1,7 +1,7 @@
 //! Text with macros (`%{tx.name}`), cut once at load.
 
 use super::names::TxId;
-use crate::variable::Variable;
+use crate::variable::{Home, Variable};
 
 /// One piece of a text with macros.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,15 @@ impl Expansion {
             [Piece::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether it reads `MATCHED_VAR` or its kin.
+    pub(crate) fn reads_hits(&self) -> bool {
+        let matched = |piece: &Piece| match piece {
+            Piece::Variable(variable, _) => variable.home() == Home::Matched,
+            Piece::Literal(_) | Piece::Tx(_) | Piece::Rule(_) => false,
+        };
+        self.pieces.iter().any(matched)
     }
 
     /// The variable, when the text is `%{tx.name}` and nothing else.

@@ -5,7 +5,8 @@
 pub struct RuleIndex(u32);
 
 impl RuleIndex {
-    pub(crate) fn new(at: usize) -> Self {
+    /// The rule at a place of that list.
+    pub fn new(at: usize) -> Self {
         Self(u32::try_from(at).unwrap_or(u32::MAX))
     }
 

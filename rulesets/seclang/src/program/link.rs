@@ -19,6 +19,8 @@ pub(crate) struct Rule {
     /// The step of its phase to go on with after a match, when that is not the next one.
     pub(crate) skip_to: Option<usize>,
     pub(crate) log: bool,
+    /// Whether anything reads what it matched: the log, a macro, a later link.
+    pub(crate) keeps_hits: bool,
     pub(crate) severity: Option<u8>,
     pub(crate) msg: Expansion,
     pub(crate) logdata: Expansion,
@@ -51,6 +53,8 @@ pub(crate) struct Link {
     pub(crate) targets: Vec<Target>,
     pub(crate) exclusions: Vec<Exclusion>,
     pub(crate) node: NodeId,
+    /// The chains on the way to `node`, it last.
+    pub(crate) path: Vec<NodeId>,
     /// With `multiMatch`, every chain on the way to `node`; otherwise empty.
     pub(crate) stages: Vec<NodeId>,
     pub(crate) test: Test,
@@ -64,6 +68,22 @@ pub(crate) struct Link {
     pub(crate) group: Option<u16>,
 }
 
+impl Link {
+    /// Whether one of its targets or macros reads `MATCHED_VAR` or its kin.
+    pub(crate) fn reads_hits(&self) -> bool {
+        let target = |target: &Target| matches!(target.source, Source::Matched(_));
+        let test = match &self.test {
+            Test::Number(_, Operand::Text(text)) | Test::Text(_, text) => text.reads_hits(),
+            Test::Number(_, Operand::Number(_))
+            | Test::Always
+            | Test::Never
+            | Test::Geo
+            | Test::Operator(_) => false,
+        };
+        test || self.targets.iter().any(target) || self.effects.iter().any(Effect::reads_hits)
+    }
+}
+
 /// One target.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -72,6 +92,8 @@ pub(crate) struct Target {
     pub(crate) counted: bool,
     pub(crate) source: Source,
     pub(crate) select: Select,
+    /// For `TX` by pattern: the slots whose names it takes.
+    pub(crate) slots: Vec<TxId>,
 }
 
 /// Where a target's values stand.
@@ -176,6 +198,29 @@ pub(crate) enum Effect {
     /// `expirevar`: the name of a variable of a persistent collection, and the seconds until it is
     /// forgotten.
     Expire(Variable, Expansion, Expansion),
+}
+
+impl Effect {
+    fn reads_hits(&self) -> bool {
+        match self {
+            Self::SetVar(set) => {
+                let slot = match &set.slot {
+                    Slot::Tx(_) => false,
+                    Slot::TxNamed(name) | Slot::Persistent(_, name) => name.reads_hits(),
+                };
+                let update = match &set.update {
+                    Update::Set(text) | Update::Add(text) | Update::Subtract(text) => {
+                        text.reads_hits()
+                    }
+                    Update::Remove => false,
+                };
+                slot || update
+            }
+            Self::Control(_) => false,
+            Self::InitCollection(_, key) => key.reads_hits(),
+            Self::Expire(_, name, seconds) => name.reads_hits() || seconds.reads_hits(),
+        }
+    }
 }
 
 /// `setvar`.

@@ -20,6 +20,7 @@ struct Here<'a> {
     rule: RuleIndex,
     link: &'a Link,
     number: u8,
+    keeps_hits: bool,
 }
 
 /// What a rule means for the rules after it.
@@ -73,7 +74,8 @@ impl State {
         }
         self.hits.clear();
         for (number, link) in (0_u8..).zip(&rule.links) {
-            if !self.link(Here { program, rule: index, link, number }) {
+            let keeps_hits = rule.keeps_hits;
+            if !self.link(Here { program, rule: index, link, number, keeps_hits }) {
                 return if self.exhausted { Next::End } else { Next::Step };
             }
         }
@@ -84,7 +86,7 @@ impl State {
     fn ruled_out(&mut self, program: &Program, rule: &Rule) -> bool {
         let Some(link) = rule.links.first().filter(|_| self.prefiltered) else { return false };
         let (Some(group), Some(gate)) = (link.group, link.gate) else { return false };
-        !self.group_candidates(program, group).contains(gate)
+        !self.group_satisfies(program, group, gate)
     }
 
     fn complete(&mut self, program: &Program, index: RuleIndex, rule: &Rule) -> Next {
@@ -171,8 +173,7 @@ impl State {
         match target.source {
             TargetSource::Scalar(variable) => {
                 let id = self.values.scalar(variable);
-                !self.is_excluded(here, target.source, b"")
-                    && self.value(here, target, variable, id)
+                self.value(here, target, variable, id)
             }
             TargetSource::Lists(lists) => self.lists(here, target, lists),
             TargetSource::TxSlot(id) => {
@@ -201,9 +202,7 @@ impl State {
             while let Some(id) = self.values.list(*list).get(at).copied() {
                 at += 1;
                 let name = self.values.name(id);
-                if !target.select.takes(name)
-                    || self.is_excluded(here, TargetSource::Lists(list.alone()), name)
-                {
+                if !target.select.takes(name) {
                     continue;
                 }
                 matched |= self.value(here, target, *list, id);
@@ -217,6 +216,9 @@ impl State {
 
     /// Whether the rule, or a `ctl` that ran, takes a value out.
     fn is_excluded(&self, here: Here<'_>, source: TargetSource, name: &[u8]) -> bool {
+        if here.link.exclusions.is_empty() && self.removals.is_empty() {
+            return false;
+        }
         let hit =
             |from: TargetSource, select: &Select| overlaps(from, source) && select.takes(name);
         if here.link.exclusions.iter().any(|e| hit(e.source, &e.select)) {
@@ -260,10 +262,13 @@ impl State {
         }
         if let Some(gate) = here.link.gate {
             let prefilter = &here.program.prefilter;
-            let candidates = self.texts.candidates(prefilter, &self.values, text);
-            if !candidates.contains(gate) {
+            if !self.texts.candidates(prefilter, &self.values, text).contains(gate) {
                 return (false, text);
             }
+        }
+        // Last, because it may run the pattern of a selector.
+        if self.is_excluded(here, TargetSource::Lists(list.alone()), self.values.name(id)) {
+            return (false, text);
         }
         let steps = self.texts.take_steps();
         self.spend(steps);
@@ -292,6 +297,9 @@ impl State {
         list: Variable,
         id: ValueId,
     ) -> bool {
+        if self.is_excluded(here, TargetSource::Lists(list.alone()), self.values.name(id)) {
+            return false;
+        }
         let mut value = std::mem::take(&mut self.scratch.value);
         let mut name = std::mem::take(&mut self.scratch.name);
         value.clear();
@@ -314,15 +322,10 @@ impl State {
         value: &mut Vec<u8>,
     ) -> bool {
         let nodes = &here.program.nodes;
-        let path = if here.link.stages.is_empty() && here.link.node == Nodes::ROOT {
-            Vec::new()
-        } else {
-            nodes.path(here.link.node)
-        };
         let multi = !here.link.stages.is_empty();
         let mut matched = multi && self.examine_stage(here, target, list, name, value);
         let mut out = std::mem::take(&mut self.scratch.transformed);
-        for node in path.iter().filter_map(|node| nodes.get(*node)) {
+        for node in here.link.path.iter().filter_map(|node| nodes.get(*node)) {
             out.clear();
             self.spend(value.len());
             if node.transformation.apply(value, &mut out) == Changed::Yes {
@@ -383,7 +386,10 @@ impl State {
         value: &[u8],
     ) {
         let mut span = 0..0;
-        if let (Test::Operator(operator), false) = (&here.link.test, here.link.negated) {
+        let keeps = here.keeps_hits || self.trace;
+        let asks = keeps || here.link.capture;
+        if let (Test::Operator(operator), false, true) = (&here.link.test, here.link.negated, asks)
+        {
             let mut captures = std::mem::take(&mut self.captures);
             captures.clear();
             operator.captures(value, &mut captures);
@@ -404,7 +410,9 @@ impl State {
             counted: target.counted,
             link: here.number,
         };
-        self.hits.push(origin, name, value, span);
+        if keeps {
+            self.hits.push(origin, name, value, span);
+        }
         self.run_effects(here.program, here.rule, here.link);
     }
 
@@ -456,7 +464,8 @@ impl State {
         self.gather(here, target, before, &mut rows);
         let mut matched = false;
         for (name, mut value) in rows {
-            if target.select.takes(&name) && !self.is_excluded(here, target.source, &name) {
+            let taken = target.source == TargetSource::Tx || target.select.takes(&name);
+            if taken && !self.is_excluded(here, target.source, &name) {
                 matched |= self.examine(here, target, target.variable, &name, &mut value);
             }
             if self.exhausted {
@@ -480,8 +489,9 @@ impl State {
         };
         match target.source {
             TargetSource::Tx => {
-                let vars = self.tx.iter(&here.program.tx_names);
-                rows.extend(vars.map(|(name, var)| (name.to_vec(), written(var))));
+                let vars = self.tx.among(&here.program.tx_names, &target.slots);
+                let taken = vars.filter(|(name, _, slot)| *slot || target.select.takes(name));
+                rows.extend(taken.map(|(name, var, _)| (name.to_vec(), written(var))));
             }
             TargetSource::Persistent(collection) => {
                 let vars = self.persistent.of(collection);
@@ -536,7 +546,8 @@ impl State {
             }
             TargetSource::TxSlot(id) => usize::from(self.tx.slot(id).is_some()),
             TargetSource::Tx => {
-                self.tx.iter(&here.program.tx_names).filter(|(name, _)| takes(name)).count()
+                let vars = self.tx.among(&here.program.tx_names, &target.slots);
+                vars.filter(|(name, _, slot)| *slot || takes(name)).count()
             }
             TargetSource::Persistent(collection) => {
                 self.persistent.of(collection).filter(|(name, _)| takes(name)).count()
@@ -561,6 +572,7 @@ impl State {
 /// Whether an exclusion of `from` reaches values read through `source`.
 fn overlaps(from: TargetSource, source: TargetSource) -> bool {
     match (from, source) {
+        (TargetSource::Scalar(from), TargetSource::Lists(lists)) => lists == [from],
         (TargetSource::Lists(from), TargetSource::Lists(lists)) => {
             lists.iter().all(|list| from.contains(list))
         }

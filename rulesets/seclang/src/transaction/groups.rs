@@ -5,20 +5,20 @@ use crate::prefilter::{Candidates, Group};
 use crate::program::{Program, TargetSource};
 
 impl State {
-    /// Which conditions any value of a group satisfies; asked once per phase.
-    pub(crate) fn group_candidates(&mut self, program: &Program, group: u16) -> Candidates {
+    /// Whether any value of a group satisfies a condition; the values are asked once per phase.
+    pub(crate) fn group_satisfies(&mut self, program: &Program, group: u16, gate: u16) -> bool {
         let at = usize::from(group);
         if let Some(Some(known)) = self.groups.get(at) {
-            return *known;
+            return known.contains(gate);
         }
-        let Some(of) = program.prefilter.groups.get(at) else { return Candidates::ALL };
+        let Some(of) = program.prefilter.groups.get(at) else { return true };
         let found = self.gather_candidates(program, of);
         if let Some(slot) = self.groups.get_mut(at) {
             *slot = Some(found);
         }
         let steps = self.texts.take_steps();
         self.spend(steps);
-        found
+        found.contains(gate)
     }
 
     fn gather_candidates(&mut self, program: &Program, group: &Group) -> Candidates {
@@ -26,7 +26,7 @@ impl State {
         let Self { values, texts, .. } = self;
         let mut ask = |id| {
             let text = texts.of(&program.nodes, values, id, group.node);
-            found.join(&texts.candidates(&program.prefilter, values, text));
+            found.join(texts.candidates(&program.prefilter, values, text));
         };
         for (source, select) in &group.reads {
             match source {

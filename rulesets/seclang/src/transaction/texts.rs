@@ -195,26 +195,23 @@ impl Texts {
         TextId(id)
     }
 
-    /// Which conditioned links this text may satisfy; computed at the first question.
+    /// Which conditions a text satisfies; worked out at the first question.
     pub(crate) fn candidates(
         &mut self,
         prefilter: &Prefilter,
         values: &Values,
         id: TextId,
-    ) -> Candidates {
+    ) -> &Candidates {
         let at = id.0 as usize;
-        if let Some(Text { candidates: Some(known), .. }) = self.texts.get(at) {
-            return *known;
+        if self.texts.get(at).is_some_and(|text| text.candidates.is_none()) {
+            let literals = self.literals(prefilter, values, id);
+            let length = self.bytes(values, id).len();
+            self.steps += 64;
+            if let Some(text) = self.texts.get_mut(at) {
+                text.candidates = Some(prefilter.narrowed(literals, length, &text.holds));
+            }
         }
-        let literals = self.literals(prefilter, values, id);
-        let Some(text) = self.texts.get(at) else { return Candidates::ALL };
-        let length = self.bytes(values, id).len();
-        let found = prefilter.narrowed(literals, length, &text.holds);
-        self.steps += 64;
-        if let Some(text) = self.texts.get_mut(at) {
-            text.candidates = Some(found);
-        }
-        found
+        self.texts.get(at).and_then(|text| text.candidates.as_ref()).unwrap_or(&Candidates::ALL)
     }
 
     fn literals(&mut self, prefilter: &Prefilter, values: &Values, id: TextId) -> Candidates {

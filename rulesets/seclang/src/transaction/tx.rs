@@ -9,6 +9,9 @@ use crate::program::{CAPTURE_SLOTS, TxId, TxNames};
 /// Variables with names made at run time; further ones are dropped and the overflow is told.
 const NAMED_MAX: usize = 4096;
 
+/// Names made at run time that are looked through one by one; more have an index.
+const FEW: usize = 16;
+
 /// One variable: text, or a number that is written out when it is read as text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Var {
@@ -131,16 +134,15 @@ impl Tx {
         if let Some(id) = names.find(name) {
             return self.slot_mut(id);
         }
-        let key = name.to_ascii_lowercase();
-        let at = match self.by_name.get(&key) {
-            Some(at) => *at,
+        let at = match self.named_at(name) {
+            Some(at) => at,
             None if self.named.len() >= NAMED_MAX => {
                 self.overflowed = true;
                 return None;
             }
             None => {
                 self.named.push((name.to_vec(), Var::default()));
-                self.by_name.insert(key, self.named.len() - 1);
+                self.index();
                 self.named.len() - 1
             }
         };
@@ -152,8 +154,38 @@ impl Tx {
         if let Some(id) = names.find(name) {
             return self.slot(id);
         }
-        let at = self.by_name.get(&name.to_ascii_lowercase())?;
-        self.named.get(*at).map(|(_, var)| var).filter(|var| var.is_set())
+        let at = self.named_at(name)?;
+        self.named.get(at).map(|(_, var)| var).filter(|var| var.is_set())
+    }
+
+    fn named_at(&self, name: &[u8]) -> Option<usize> {
+        if self.named.len() <= FEW {
+            return self.named.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+        }
+        self.by_name.get(&name.to_ascii_lowercase()).copied()
+    }
+
+    /// Keeps the index over names, from the point on where looking through them costs more.
+    fn index(&mut self) {
+        let first = match self.named.len() {
+            few if few <= FEW => return,
+            few if few == FEW + 1 => 0,
+            many => many - 1,
+        };
+        for (at, (name, _)) in self.named.iter().enumerate().skip(first) {
+            self.by_name.insert(name.to_ascii_lowercase(), at);
+        }
+    }
+
+    /// The set variables among some slots, and every set variable with a name made at run time.
+    pub(crate) fn among<'a>(
+        &'a self,
+        names: &'a TxNames,
+        slots: &'a [TxId],
+    ) -> impl Iterator<Item = (&'a [u8], &'a Var, bool)> {
+        let slots = slots.iter().filter_map(|id| Some((names.name(*id), self.slot(*id)?, true)));
+        let named = self.named.iter().map(|(name, var)| (name.as_slice(), var, false));
+        slots.chain(named.filter(|(_, var, _)| var.is_set()))
     }
 
     /// Every set variable with its name.

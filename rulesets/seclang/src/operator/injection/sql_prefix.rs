@@ -1,0 +1,169 @@
+//! What the first tokens of a value say about all of it.
+//!
+//! libinjection reduces a value to the types of its first five tokens, read as it stands and, where it holds a
+//! quote, as if it stood behind one. Its list has no sequence that starts with an operator, a bareword before a
+//! bareword, a variable, a colon, a question mark or a parenthesis, nor with a string before a bareword, and
+//! these beginnings outlast every folding of what follows. Ordinary text begins so. A comma or an operator
+//! between barewords and numbers folds away, so that reading goes on behind it.
+//!
+//! One type of token overrides all others wherever it stands: that of a comment within a comment, of MySQL's
+//! executable comment, and of a brace before an empty back-quoted name. What may hold one is not judged here.
+
+use super::sql_words::SqlWords;
+
+/// Says whether the first tokens already show that the detector flags nothing.
+pub(super) fn is_harmless(value: &[u8]) -> bool {
+    let behind = |quote| match memchr::memchr(quote, value) {
+        Some(at) => behind_quote(value, at, quote),
+        None => true,
+    };
+    !may_be_overridden(value) && as_it_stands(value) && behind(b'\'') && behind(b'"')
+}
+
+fn may_be_overridden(value: &[u8]) -> bool {
+    let mut comments = memchr::memmem::find_iter(value, b"/*");
+    let executable = |at: usize| value.get(at + 2) == Some(&b'!');
+    let first = comments.next();
+    value.contains(&b'`') || first.is_some_and(executable) || comments.next().is_some()
+}
+
+/// The token to which all before the rest has been folded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    Word,
+    Number,
+    Text,
+}
+
+fn as_it_stands(value: &[u8]) -> bool {
+    let mut value = trim(value);
+    // One token is never listed, whichever it is.
+    if value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_name) {
+        return true;
+    }
+    // The detector leaves parentheses and signs at the start out.
+    while let [b'(' | b'+' | b'-' | b'~', next, ..] = value
+        && (is_plain(*next) || *next == b'(')
+    {
+        value = trim(value.get(1..).unwrap_or_default());
+    }
+    if let Some(rest) = word(value) {
+        return goes_on_harmlessly(Head::Word, rest);
+    }
+    if let Some(rest) = number(value) {
+        return goes_on_harmlessly(Head::Number, rest);
+    }
+    match value {
+        [] => true,
+        [b'/' | b'*' | b'=' | b'<' | b'>' | b'%' | b'^' | b'&' | b'|', next, ..] => is_plain(*next),
+        _ => false, // not a beginning that is known
+    }
+}
+
+/// The value as if a quote stood before it: a string up to the first quote, then the rest.
+fn behind_quote(value: &[u8], at: usize, quote: u8) -> bool {
+    let escaped = at.checked_sub(1).and_then(|before| value.get(before)) == Some(&b'\\');
+    let rest = value.get(at + 1..).unwrap_or_default();
+    !escaped && rest.first() != Some(&quote) && goes_on_harmlessly(Head::Text, rest)
+}
+
+fn goes_on_harmlessly(head: Head, mut rest: &[u8]) -> bool {
+    loop {
+        rest = trim(rest);
+        let folded = match rest {
+            [] | [b'?', ..] => return true,
+            [b':', next, ..] => return !matches!(next, b':' | b'='),
+            [b'@' | b'(', ..] => return head == Head::Word,
+            [quote @ (b'\'' | b'"'), tail @ ..] => {
+                return head == Head::Word && memchr::memchr(*quote, tail).is_none();
+            }
+            [b',', tail @ ..] => tail,
+            // The one listed sequence with a bareword behind a semicolon goes on with a colon.
+            [b';', tail @ ..] => return word(trim(tail)).is_some_and(|rest| !rest.contains(&b':')),
+            [
+                b'-' | b'/' | b'+' | b'*' | b'=' | b'<' | b'>' | b'%' | b'^' | b'&' | b'|',
+                tail @ ..,
+            ] if head != Head::Text && tail.first().is_some_and(|next| is_plain(*next)) => tail,
+            _ => {
+                return match (word(rest), head) {
+                    (None, _) => false,
+                    (Some(_), Head::Word | Head::Text) => true,
+                    (Some(after), Head::Number) => {
+                        let after = trim(after);
+                        after.is_empty() || word(after).is_some()
+                    }
+                };
+            }
+        };
+        let operand = trim(folded);
+        match word(operand).or_else(|| number(operand)) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+}
+
+/// Steps over a bareword that is no keyword, starts no phrase and names no function.
+fn word(text: &[u8]) -> Option<&[u8]> {
+    let in_word =
+        |byte: &u8| byte.is_ascii_alphanumeric() || is_beyond(*byte) || b"_.".contains(byte);
+    let starts = |byte: &u8| byte.is_ascii_alphabetic() || is_beyond(*byte) || *byte == b'_';
+    text.first().filter(|byte| starts(byte))?;
+    let length = text.iter().position(|byte| !in_word(byte)).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(length)?;
+    let ends = match rest.first() {
+        None => true,
+        Some(b'\'' | b'"' | b'&') => !opens_string(word),
+        Some(byte) => is_space(*byte) || b"[]{}<>:\\?=@!#~+-*/|^%(),;".contains(byte),
+    };
+    (ends && !SqlWords::get().hold_any(word)).then_some(rest)
+}
+
+/// Says whether a word before a quote is the prefix of a string: n'…', x'…', nq'…', u&'…'.
+fn opens_string(word: &[u8]) -> bool {
+    let is = |prefix: &[u8]| word.eq_ignore_ascii_case(prefix);
+    [b"b", b"e", b"n", b"q", b"u", b"x"].into_iter().any(|prefix| is(prefix)) || is(b"nq")
+}
+
+/// Steps over a whole or decimal number.
+fn number(text: &[u8]) -> Option<&[u8]> {
+    let rest = digits(text)?;
+    let rest = match rest {
+        [b'.', tail @ ..] => digits(tail)?,
+        _ => rest, // a whole number
+    };
+    let ends = |byte: &u8| is_space(*byte) || b"<>:?=+-*/&|^%(),;'\"".contains(byte);
+    rest.first().is_none_or(ends).then_some(rest)
+}
+
+fn digits(text: &[u8]) -> Option<&[u8]> {
+    let length = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    text.get(length..).filter(|_| length > 0)
+}
+
+const fn is_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_'
+}
+
+/// Says whether a byte behind an operator leaves that operator one byte long.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || is_space(byte) || is_beyond(byte) || byte == b'_'
+}
+
+/// Says whether a byte is beyond ASCII and no white space to the tokenizer.
+const fn is_beyond(byte: u8) -> bool {
+    byte >= 0x80 && byte != 0xa0
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [first, tail @ ..] = text
+        && is_space(*first)
+    {
+        text = tail;
+    }
+    text
+}
