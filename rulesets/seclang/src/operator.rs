@@ -222,6 +222,14 @@ impl Operator {
         true
     }
 
+    /// Like [`Operator::captures`] without the groups of a regular expression, which cost more to find.
+    pub(crate) fn whole(&self, value: &[u8], into: &mut Captures) -> bool {
+        let Self::Regex(regex) = self else { return self.captures(value, into) };
+        let Some(span) = regex.find(value) else { return false };
+        into.set(0, span);
+        true
+    }
+
     /// Returns what a value must hold for this operator to match.
     pub(crate) fn needs(&self) -> Needs<'_> {
         match self {

@@ -46,6 +46,14 @@ impl Regex {
         }
     }
 
+    /// Returns the span of the first match.
+    pub(super) fn find(&self, value: &[u8]) -> Option<Range<usize>> {
+        match &self.kind {
+            Kind::Automaton { regex, .. } => regex.find(value).map(|found| found.range()),
+            Kind::LookAround(look_around) => look_around.find(value).map(|found| found.whole),
+        }
+    }
+
     /// Writes the groups of the first match into `into`.
     pub(super) fn captures(&self, value: &[u8], into: &mut Captures) -> bool {
         match &self.kind {

@@ -5,11 +5,11 @@ use crate::byte_set::ByteSet;
 use crate::operator::Needs;
 use crate::program::{Link, Test};
 
-/// Phrases of a list that go into the shared automaton whole; of longer lists parts go in.
+/// Phrases of a list of which longer parts go into the shared automaton.
 const PHRASES_MAX: usize = 96;
 
 /// Parts of the phrases of one list that go into the shared automaton.
-const PARTS_MAX: usize = 800;
+const PARTS_MAX: usize = 400;
 
 /// Bytes of such a part.
 const PART_BYTES: usize = 4;
@@ -59,8 +59,9 @@ impl Condition {
         });
         let mut sets = byte_sets::one_of(ways);
         sets.truncate(SETS);
-        let bytes = if phrases.len() <= PHRASES_MAX { usize::MAX } else { PART_BYTES };
-        let mut literals: Vec<_> = phrases.iter().map(|phrase| part(phrase, bytes)).collect();
+        let bytes = if phrases.len() <= PHRASES_MAX { PART_BYTES + 2 } else { PART_BYTES };
+        let mut literals: Vec<_> =
+            phrases.iter().map(|phrase| rarity::part(phrase, bytes)).collect();
         literals.sort();
         literals.dedup();
         if length < 2 || literals.len() > PARTS_MAX {
@@ -88,11 +89,4 @@ impl Condition {
             self.sets.len()
         )
     }
-}
-
-/// The part of a phrase, in lower case, whose bytes are the rarest together.
-fn part(phrase: &[u8], bytes: usize) -> Vec<u8> {
-    let common = |window: &&[u8]| -> u32 { window.iter().map(|b| rarity::commonness(*b)).sum() };
-    let rarest = phrase.windows(bytes.min(phrase.len()).max(1)).min_by_key(common);
-    rarest.unwrap_or(phrase).to_ascii_lowercase()
 }

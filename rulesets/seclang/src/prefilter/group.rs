@@ -6,13 +6,14 @@ use crate::variable::Home;
 /// What the links of a group read.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(crate) node: NodeId,
+    /// The chains whose texts are read: one, or with `multiMatch` every stage.
+    pub(crate) nodes: Vec<NodeId>,
     pub(crate) reads: Vec<(TargetSource, Select)>,
     phase: usize,
 }
 
-/// Puts first links into groups. Left out are links whose values change while a phase runs, counts,
-/// and `multiMatch`.
+/// Puts first links into groups. Left out are links whose values change while a phase runs, and
+/// counts.
 pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (phase, steps) in phases.iter().enumerate() {
@@ -21,7 +22,7 @@ pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group
             else {
                 continue;
             };
-            if link.gate.is_none() || !link.stages.is_empty() || link.targets.is_empty() {
+            if link.gate.is_none() || link.targets.is_empty() {
                 continue;
             }
             let steady =
@@ -30,12 +31,12 @@ pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group
                 continue;
             }
             let reads: Vec<_> = link.targets.iter().map(|t| (t.source, t.select.clone())).collect();
-            let node = link.node;
+            let nodes = if link.stages.is_empty() { vec![link.node] } else { link.stages.clone() };
             let same = |group: &Group| {
-                group.phase == phase && group.node == node && alike(&group.reads, &reads)
+                group.phase == phase && group.nodes == nodes && alike(&group.reads, &reads)
             };
             let at = groups.iter().position(same).unwrap_or_else(|| {
-                groups.push(Group { node, reads, phase });
+                groups.push(Group { nodes, reads, phase });
                 groups.len() - 1
             });
             link.group = u16::try_from(at).ok();

@@ -2,11 +2,22 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::rarity;
+
 /// Strings in one set; past it a set says nothing.
 const STRINGS_MAX: usize = 64;
 
+/// Starts of strings in one set that only says what is held.
+const STARTS_MAX: usize = 384;
+
+/// Bytes of such a start.
+const START_BYTES: usize = 4;
+
 /// Bytes of a string that are kept: longer ones are cut, which only asks for less.
 const STRING_BYTES_MAX: usize = 16;
+
+/// Bytes of the part of a string that is asked for.
+const PART_BYTES: usize = 6;
 
 /// Single bytes that a class may stand for inside a string.
 const CLASS_MAX: usize = 4;
@@ -29,6 +40,8 @@ pub(super) fn required(hir: &Hir) -> Vec<Vec<u8>> {
     if shortest < 2 {
         return Vec::new();
     }
+    // A part of a literal that must be held must be held; short parts keep the automaton small.
+    strings.iter_mut().for_each(|text| *text = rarity::part(text, PART_BYTES));
     strings.sort();
     strings.dedup();
     strings
@@ -100,7 +113,7 @@ fn known(hir: &Hir) -> Known {
         HirKind::Alternation(parts) => {
             let all: Vec<Known> = parts.iter().map(known).collect();
             let exact = union(all.iter().map(|known| known.exact.clone()));
-            let held = union(all.into_iter().map(|known| better(known.exact, known.held)));
+            let held = starts(all.into_iter().map(|known| better(known.exact, known.held)));
             Known { exact, held }
         }
     }
@@ -123,6 +136,21 @@ fn of_class(class: &Class) -> Known {
         return Known { exact: None, held: None };
     }
     exactly(bytes.into_iter().map(|byte| vec![byte]).collect())
+}
+
+/// The union of sets of strings of which one is held; where it grows too large, only how they start.
+fn starts(sets: impl Iterator<Item = Option<Vec<Vec<u8>>>>) -> Option<Vec<Vec<u8>>> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for set in sets {
+        all.extend(set?);
+    }
+    all.sort();
+    all.dedup();
+    if all.len() > STRINGS_MAX {
+        all.iter_mut().for_each(|text| text.truncate(START_BYTES));
+        all.dedup();
+    }
+    (all.len() <= STARTS_MAX).then_some(all)
 }
 
 /// The union of sets of strings; nothing when one is unknown or it grows too large.

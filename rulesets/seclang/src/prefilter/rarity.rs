@@ -4,7 +4,7 @@ use crate::byte_set::ByteSet;
 
 /// The share of texts that hold a byte, in thousandths: a guess that only steers which conditions are
 /// kept, never what they say.
-pub(crate) fn commonness(byte: u8) -> u32 {
+pub(super) fn commonness(byte: u8) -> u32 {
     match byte {
         b'e' | b'a' | b'i' | b'o' | b't' | b'n' | b'r' | b's' => 700,
         b'b'..=b'z' => 350,
@@ -19,9 +19,16 @@ pub(crate) fn commonness(byte: u8) -> u32 {
 }
 
 /// The share of texts that meet a set, in thousandths.
-pub(crate) fn of_set(set: &ByteSet) -> u32 {
+pub(super) fn of_set(set: &ByteSet) -> u32 {
     let absent = set
         .iter()
         .fold(1.0_f64, |absent, byte| absent * (1.0 - f64::from(commonness(byte)) / 1000.0));
     ((1.0 - absent) * 1000.0) as u32
+}
+
+/// The part of a string, in lower case, whose bytes are the rarest together.
+pub(super) fn part(text: &[u8], bytes: usize) -> Vec<u8> {
+    let common = |window: &&[u8]| -> u32 { window.iter().map(|b| commonness(*b)).sum() };
+    let rarest = text.windows(bytes.min(text.len()).max(1)).min_by_key(common);
+    rarest.unwrap_or(text).to_ascii_lowercase()
 }

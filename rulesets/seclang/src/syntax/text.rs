@@ -85,7 +85,8 @@ fn printable(line: &[u8]) -> String {
 pub(crate) struct Text {
     source: Arc<SourceText>,
     bytes: Vec<u8>,
-    offsets: Vec<usize>,
+    /// Four bytes each: drafts keep them for all rules until they are lowered.
+    offsets: Vec<u32>,
     /// Where an empty text stands.
     start: usize,
 }
@@ -97,7 +98,7 @@ impl Text {
 
     pub(crate) fn push(&mut self, byte: u8, offset: usize) {
         self.bytes.push(byte);
-        self.offsets.push(offset);
+        self.offsets.push(u32::try_from(offset).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -129,8 +130,8 @@ impl Text {
 
     /// Where the whole text stands.
     pub(crate) fn place(&self) -> Place {
-        let start = self.offsets.first().copied().unwrap_or(self.start);
-        let end = self.offsets.last().map_or(start + 1, |at| at + 1);
+        let start = self.offsets.first().map_or(self.start, |at| *at as usize);
+        let end = self.offsets.last().map_or(start + 1, |at| *at as usize + 1);
         Place { source: Arc::clone(&self.source), start, end }
     }
 
@@ -138,9 +139,8 @@ impl Text {
     pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
         let end = end.min(self.len());
         let start = start.min(end);
-        let at = self.offsets.get(start).copied();
-        let start_offset =
-            at.unwrap_or_else(|| self.offsets.last().map_or(self.start, |at| at + 1));
+        let after = || self.offsets.last().map_or(self.start, |at| *at as usize + 1);
+        let start_offset = self.offsets.get(start).map_or_else(after, |at| *at as usize);
         Self {
             source: Arc::clone(&self.source),
             bytes: self.bytes.get(start..end).unwrap_or_default().to_vec(),

@@ -392,7 +392,11 @@ impl State {
         {
             let mut captures = std::mem::take(&mut self.captures);
             captures.clear();
-            operator.captures(value, &mut captures);
+            if here.link.capture {
+                operator.captures(value, &mut captures);
+            } else {
+                operator.whole(value, &mut captures);
+            }
             span = captures.span().unwrap_or(0..0);
             if here.link.capture {
                 self.tx.clear_captures();

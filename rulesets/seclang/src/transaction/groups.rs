@@ -25,8 +25,10 @@ impl State {
         let mut found = Candidates::NONE;
         let Self { values, texts, .. } = self;
         let mut ask = |id| {
-            let text = texts.of(&program.nodes, values, id, group.node);
-            found.join(texts.candidates(&program.prefilter, values, text));
+            for node in &group.nodes {
+                let text = texts.of(&program.nodes, values, id, *node);
+                found.join(texts.candidates(&program.prefilter, values, text));
+            }
         };
         for (source, select) in &group.reads {
             match source {

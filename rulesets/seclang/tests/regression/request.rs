@@ -39,7 +39,11 @@ pub(crate) fn build(input: &Input) -> Request {
     for (name, value) in input.headers.iter().flatten() {
         request.headers.push((name.clone().into_bytes(), value.clone().into_bytes()));
     }
-    if input.autocomplete_headers.unwrap_or(!input.stop_magic.unwrap_or(false)) {
+    let completes = match input.autocomplete_headers {
+        Some(completes) => completes,
+        None => input.stop_magic != Some(true),
+    };
+    if completes {
         complete(&mut request);
     }
     request

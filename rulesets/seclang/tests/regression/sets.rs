@@ -46,10 +46,22 @@ pub(crate) fn crs3() -> Option<Arc<Program>> {
 
 /// Version 4, from the directory in `CRS4_DIR` (a checkout of its repository).
 pub(crate) fn crs4() -> Option<Arc<Program>> {
+    crs4_with("")
+}
+
+/// Version 4 in which the least score is enough to block.
+pub(crate) fn crs4_blocking_any_score() -> Option<Arc<Program>> {
+    crs4_with(
+        "SecAction \"id:900110,phase:1,nolog,pass,setvar:tx.inbound_anomaly_score_threshold=1,\
+         setvar:tx.outbound_anomaly_score_threshold=1\"\n",
+    )
+}
+
+fn crs4_with(more: &str) -> Option<Arc<Program>> {
     let directory = PathBuf::from(std::env::var_os("CRS4_DIR")?);
     let example = directory.join("crs-setup.conf.example");
     let rules = directory.join("rules/*.conf");
-    let text = setup(4) + &format!("Include {}\n", example.display());
+    let text = setup(4) + more + &format!("Include {}\n", example.display());
     Some(load(&text, &rules.display().to_string()))
 }
 

@@ -81,7 +81,8 @@ fn run(
     let go = transaction.request_headers() == Outcome::Continue
         && transaction.request_body(body) == Outcome::Continue;
     if go {
-        let _ = transaction.request_body_end();
+        let outcome = transaction.request_body_end();
+        assert_eq!(outcome == Outcome::Interrupted, transaction.intervention().is_some());
     }
     transaction
 }
