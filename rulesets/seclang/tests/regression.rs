@@ -65,6 +65,7 @@ fn the_cases_of_crs_3_3_4_pass_with_debians_rules() {
 }
 
 #[test]
+#[ignore = "CRS 4 stands in no package: name a checkout in CRS4_DIR and run with --ignored"]
 fn the_cases_of_crs_4_28_0_pass() {
     suite(sets::crs4(), "crs-tests/v4.28.0", include_str!("regression/crs4.overrides"), 5003);
 }
@@ -107,6 +108,7 @@ fn the_prefilter_changes_no_outcome_of_crs_3() {
 }
 
 #[test]
+#[ignore = "CRS 4 stands in no package: name a checkout in CRS4_DIR and run with --ignored"]
 fn the_prefilter_changes_no_outcome_of_crs_4() {
     fast_equals_plain(sets::crs4(), "crs-tests/v4.28.0");
 }
@@ -114,6 +116,7 @@ fn the_prefilter_changes_no_outcome_of_crs_4() {
 /// Rules whose score stands on a later link of a chain must score: with every other detection rule
 /// taken out and the threshold at one, one of a rule's own cases is refused by it alone.
 #[test]
+#[ignore = "CRS 4 stands in no package: name a checkout in CRS4_DIR and run with --ignored"]
 fn every_chained_rule_of_crs_4_blocks_a_request_of_its_own() {
     let (Some(program), Some(tree)) =
         (sets::crs4_blocking_any_score(), sets::shared("crs-tests/v4.28.0"))
