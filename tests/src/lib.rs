@@ -15,6 +15,12 @@
 //! # }
 //! ```
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the harness is test code: what goes wrong fails the test"
+)]
+
 mod answer;
 mod builder;
 mod certificate;

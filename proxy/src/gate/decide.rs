@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
         Ok(identity)
     }
 
-    const fn asking(&self) -> Asking<'a> {
+    fn asking(&self) -> Asking<'a> {
         Asking { headers: self.headers, query: &self.target.query }
     }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, TE, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -11,6 +10,7 @@ use portcullis_config::model::Backend;
 use portcullis_identity::headers::{is_forwarding, is_reserved};
 
 use super::answer::REQUEST_ID;
+use super::body::Held;
 use super::client_address::Client;
 use super::refusal::Refusal;
 use super::sanity::Target;
@@ -28,8 +28,8 @@ pub(crate) struct Forward {
     pub(super) client: Client,
     /// The backend and its servers.
     pub(super) upstream: Arc<Upstream>,
-    /// The bytes that were held, if the body was read.
-    pub(super) held: Option<Bytes>,
+    /// The body, if it was read; its share of the budget ends with the request.
+    pub(super) held: Option<Held>,
     /// Headers that identity and policy add.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
     /// The server that was asked last.
@@ -44,7 +44,7 @@ impl Forward {
         target: Target,
         client: Client,
         upstream: Arc<Upstream>,
-        held: Option<Bytes>,
+        held: Option<Held>,
         added: Vec<(HeaderName, HeaderValue)>,
     ) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Forward {
         if head.raw_path() != self.target.uri {
             head.set_raw_path(&self.target.uri)?;
         }
-        if let Some(body) = &self.held {
+        if let Some(Held { bytes: body, .. }) = &self.held {
             head.remove_header(&TRANSFER_ENCODING);
             if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
                 head.insert_header(CONTENT_LENGTH, body.len())?;

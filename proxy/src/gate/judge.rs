@@ -6,7 +6,6 @@ use bytes::Bytes;
 use pingora::proxy::Session;
 use portcullis_config::model::RouteAction;
 
-use super::body::Held;
 use super::decide::Demands;
 use super::forward::Forward;
 use super::refusal::Refusal;
@@ -49,12 +48,10 @@ pub(super) async fn judge(
     let demands = Demands { policy, identity, body, is_asserted: upstream.backend.assertion };
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
-    let bytes = admitted.held.as_ref().map(|held| held.bytes.clone());
-    let forward =
-        Forward::new(work.id.clone(), target, work.client.clone(), upstream, bytes, added);
-    let forward = Arc::new(forward);
+    let (id, client) = (work.id.clone(), work.client.clone());
+    let forward = Arc::new(Forward::new(id, target, client, upstream, admitted.held, added));
     work.forward = Some(Arc::clone(&forward));
-    Ok(pass(session, forward, admitted.held))
+    Ok(pass(session, forward))
 }
 
 /// The snapshot is compiled whole, so this is a defect of ours.
@@ -71,13 +68,10 @@ fn redirect(status: u16, to: &str) -> Refusal {
 }
 
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.
-fn pass(session: &Session, forward: Arc<Forward>, held: Option<Held>) -> Pass {
-    match held {
-        Some(held)
-            if session.get_retry_buffer().is_none_or(|kept| kept.len() != held.bytes.len()) =>
-        {
-            Pass::Replay { forward, body: held.bytes }
-        }
-        Some(_) | None => Pass::Direct,
+fn pass(session: &Session, forward: Arc<Forward>) -> Pass {
+    let Some(held) = &forward.held else { return Pass::Direct };
+    if session.get_retry_buffer().is_some_and(|kept| kept.len() == held.bytes.len()) {
+        return Pass::Direct;
     }
+    Pass::Replay { body: held.bytes.clone(), forward }
 }
