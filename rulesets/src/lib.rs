@@ -18,6 +18,6 @@ mod set_name;
 pub use category::Category;
 pub use diff::{Change, ChangeKind};
 pub use rule_set::{Loaded, RuleSet, Source};
-pub use set_name::{Channel, Family, SetName, SignatureId, parse_set_name};
 /// The problems of a load, in the engine's types.
 pub use seclang::{Diagnostic as Problem, Severity};
+pub use set_name::{Channel, Family, SetName, SignatureId, parse_set_name};
