@@ -36,10 +36,11 @@ use reader::Reader;
 /// # Errors
 /// Every problem of the file, warnings among them.
 pub fn parse(source: &SourceFile) -> Result<(SecurityPolicy, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let root = document::parse(source).map_err(|problem| vec![problem])?;
+    let (root, unreadable) = document::parse(source);
     let mut reader = Reader::new(source);
-    let policy = options::policy(&mut reader, &root);
+    let policy = root.and_then(|root| options::policy(&mut reader, &root));
     let mut problems = reader.into_problems();
+    problems.extend(unreadable);
     problems.sort_by_key(|problem| problem.at.as_ref().map_or(0, |at| at.span.start));
     match policy {
         Some(policy) if !problems.iter().any(Diagnostic::is_error) => Ok((policy, problems)),

@@ -6,6 +6,7 @@ mod gate;
 mod keys;
 mod licenses;
 pub(crate) mod listener;
+mod openapi;
 mod sessions;
 
 use crate::assertion::KeySource;
@@ -54,6 +55,7 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api.clone());
     let open = Router::new()
         .route("/.well-known/jwks.json", get(keys::jwks))
+        .route("/openapi.json", get(openapi::show))
         .route("/health", get(health))
         .route("/health/", get(health))
         .route("/ready", get(ready))

@@ -9,6 +9,7 @@ mod sources;
 
 use std::sync::Arc;
 
+use portcullis_config::armor::lint::Strictness;
 use portcullis_config::{Config, Diagnostic, Loaded, Report};
 use portcullis_policy::GeoState;
 
@@ -22,6 +23,18 @@ use sources::Sources;
 /// # Errors
 /// Every problem of every file, warnings among them.
 pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    compile_as(loaded, generation, Strictness::Native)
+}
+
+/// Like [`compile`]; with [`Strictness::Gcp`] the policies must be ones that Google takes.
+///
+/// # Errors
+/// Every problem of every file, warnings among them.
+pub fn compile_as(
+    loaded: Loaded,
+    generation: u64,
+    strictness: Strictness,
+) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
     let mut sources = Sources::new(&loaded);
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
@@ -29,7 +42,8 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     let verifiers = identity::load(&config, &mut sources);
     let geo = geo::load(&config, &mut sources);
     let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
-    let policies = policies::load(&config, &lists, geo_state(&config, &geo), &mut sources);
+    let geo_state = geo_state(&config, geo.as_ref());
+    let policies = policies::load(&config, &lists, geo_state, strictness, &mut sources);
     let router = Router::new(&config);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
@@ -55,7 +69,7 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
 }
 
 /// Where the database that the configuration names could not be read, its error is told already.
-const fn geo_state(config: &Config, geo: &Option<Arc<Country>>) -> GeoState {
+const fn geo_state(config: &Config, geo: Option<&Arc<Country>>) -> GeoState {
     match (geo, &config.geo.country, config.geo.required) {
         (Some(_), _, _) | (None, Some(_), _) => GeoState::Loaded,
         (None, None, true) => GeoState::Required,

@@ -1,9 +1,11 @@
-//! Policies of Cloud Armor as they are kept elsewhere: `gcloud` exports, the API's JSON, Terraform. Beside the policies
+//! Policies of Cloud Armor as they are kept elsewhere: `gcloud` exports, the API's JSON, Terraform; and GKE's resources
+//! around them, which become backends and hosts of the configuration. Beside the policies
 //! stands what their authors should know, and, if asked for, the policy that was meant.
 
 mod findings;
 mod fix;
 mod hcl;
+mod kubernetes;
 mod terraform;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,8 @@ pub struct Import {
     pub policies: Vec<ImportedPolicy>,
     /// What is to be said of them, the gravest first.
     pub findings: Vec<Finding>,
+    /// Pieces of the configuration, by the resource that each was: backends and hosts.
+    pub fragments: Vec<(String, String)>,
     /// Files that could not be read at all, and fields of policies that are wrong.
     pub problems: Vec<Diagnostic>,
 }
@@ -55,14 +59,27 @@ pub struct Import {
 pub fn import(sources: &[SourceFile]) -> Import {
     let mut import = Import::default();
     let mut attachments = Vec::new();
+    let mut resources = Vec::new();
     for source in sources {
         if source.name().ends_with(".tf") {
             terraform_file(source, &mut import, &mut attachments);
+        } else if kubernetes::is_kubernetes(source) {
+            let (found, problems) = kubernetes::read(source);
+            resources.extend(found);
+            import.problems.extend(problems);
         } else {
             yaml_file(source, &mut import);
         }
     }
-    import.findings = findings::all(&import.policies, &attachments);
+    import.findings = findings::all(&import.policies, &attachments, &resources);
+    for resource in &resources {
+        let fragment = match resource.kind.as_str() {
+            "BackendConfig" => kubernetes::backend(resource),
+            "Ingress" => kubernetes::routes(resource),
+            _ => continue,
+        };
+        import.fragments.push((format!("{}/{}", resource.kind, resource.name), fragment));
+    }
     import
 }
 
@@ -86,14 +103,16 @@ fn terraform_file(
 }
 
 fn yaml_file(source: &SourceFile, import: &mut Import) {
-    match document::parse(source) {
-        Ok(Value { kind: ValueKind::List(items), .. }) => {
+    let (root, problems) = document::parse(source);
+    import.problems.extend(problems);
+    match root {
+        Some(Value { kind: ValueKind::List(items), .. }) => {
             for item in &items {
                 policy(source, item, None, import);
             }
         }
-        Ok(root) => policy(source, &root, None, import),
-        Err(problem) => import.problems.push(problem),
+        Some(root) => policy(source, &root, None, import),
+        None => {}
     }
 }
 

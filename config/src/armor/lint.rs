@@ -105,7 +105,7 @@ pub const LINTS: &[Lint] = &[
     lint(
         "path-not-normalised",
         "A refusal compares the path as it was sent.",
-        "/%61dmin and /ADMIN pass it. Write request.path.lower().urlDecode().",
+        "/%61dmin and /ADMIN pass it. Write request.path.urlDecode().lower(), in this order: /%41dmin passes the other one.",
     ),
     lint(
         "unanchored-path",

@@ -199,7 +199,7 @@ fn what_is_wrong_is_refused() {
             format!("name: p\nadvancedOptionsConfig: {{ jsonParsing: ON }}\nrules:\n{DEFAULT}"),
             "unknown-value",
         ),
-        ("name: [".to_owned(), "yaml"),
+        ("name: [".to_owned(), "not-yaml"),
         ("- a".to_owned(), "type"),
     ];
     for (text, code) in whole {

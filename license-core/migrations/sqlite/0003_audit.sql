@@ -22,24 +22,25 @@ BEGIN SELECT RAISE(ABORT, 'a linked audit event stays as it is'); END;
 CREATE TRIGGER audit_stays BEFORE DELETE ON audit_event
 BEGIN SELECT RAISE(ABORT, 'audit events are not deleted'); END;
 
--- Every transaction of the service begins by setting `alive_at` to its own time.
+-- Every transaction begins by setting `now` to its own time, a server's and an operator's command's alike.
+INSERT INTO memory (name, value) VALUES ('now', 0);
 CREATE TRIGGER audit_tenant_made AFTER INSERT ON tenant BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, detail)
     VALUES (NEW.id, NEW.created_at, 'tenant.created', 'operator', '{}');
 END;
 CREATE TRIGGER audit_tenant_set AFTER UPDATE OF standing ON tenant WHEN OLD.standing <> NEW.standing BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, detail)
-    SELECT NEW.id, value, 'tenant.' || NEW.standing, 'operator', '{}' FROM memory WHERE name = 'alive_at';
+    SELECT NEW.id, value, 'tenant.' || NEW.standing, 'operator', '{}' FROM memory WHERE name = 'now';
 END;
 CREATE TRIGGER audit_subject_made AFTER INSERT ON subject BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, detail)
     SELECT NEW.tenant_id, value, 'subject.' || NEW.standing, 'operator', json_object('subject', NEW.id)
-    FROM memory WHERE name = 'alive_at';
+    FROM memory WHERE name = 'now';
 END;
 CREATE TRIGGER audit_subject_set AFTER UPDATE OF standing ON subject WHEN OLD.standing <> NEW.standing BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, detail)
     SELECT NEW.tenant_id, value, 'subject.' || NEW.standing, 'operator', json_object('subject', NEW.id)
-    FROM memory WHERE name = 'alive_at';
+    FROM memory WHERE name = 'now';
 END;
 CREATE TRIGGER audit_license_made AFTER INSERT ON license BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, license_id, detail)
@@ -51,7 +52,7 @@ WHEN OLD.standing <> NEW.standing OR OLD.seats <> NEW.seats BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, license_id, detail)
     SELECT NEW.tenant_id, value, 'license.changed', 'operator', NEW.id,
            json_object('seats', NEW.seats, 'standing', NEW.standing)
-    FROM memory WHERE name = 'alive_at';
+    FROM memory WHERE name = 'now';
 END;
 CREATE TRIGGER audit_seat_acquired AFTER INSERT ON session BEGIN
     INSERT INTO audit_event (tenant_id, at, kind, actor, license_id, session_id, detail)

@@ -61,7 +61,7 @@ impl Sqlite {
         if role == Role::Server {
             make_good(&readers, terms, alive_at, clock.now()).await?;
         }
-        let writer = Writer::start(options, clock.clone()).await?;
+        let writer = Writer::start(options, clock.clone(), role).await?;
         Ok(Self { writer, readers, clock, terms, _lock: lock })
     }
 }

@@ -91,7 +91,8 @@ async fn open(machine: &Machine) -> SqliteConnection {
     SqliteConnectOptions::new().filename(machine.path("l.db")).connect().await.unwrap()
 }
 
-#[tokio::test]
+// The command blocks this thread: the service goes on in another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_postgres_the_trail_is_the_same_and_the_application_cannot_change_it() {
     let Some(world) = World::on_postgres().await else { return };
     let license = world.license("acme", "editor", 1).await;

@@ -182,3 +182,31 @@ async fn metrics_count_by_route_and_code_and_hold_nothing_that_a_client_wrote() 
         assert!(!text.contains(secret), "{secret}");
     }
 }
+
+#[tokio::test]
+async fn every_documented_operation_is_served() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    let document = client.send(bare(Method::GET, "/openapi.json", b"", &[])).await;
+    assert_eq!(document.status, 200);
+    let mut operations = 0;
+    for (path, methods) in document.body["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let target = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answer = if operation.get("security").is_some() {
+                client
+                    .send(bare(method.clone(), &target, b"", &[]))
+                    .await
+                    .refused(401, "missing_auth");
+                world.ask(user("acme", "anna"), method, &target, b"").await
+            } else {
+                client.send(bare(method, &target, b"", &[])).await
+            };
+            let documented = &operation["responses"][answer.status.as_str()];
+            assert!(documented.is_object(), "{path}: {answer:?}");
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, 7);
+}

@@ -14,6 +14,7 @@ mod gate;
 mod harness;
 mod isolation;
 mod load;
+mod outage;
 mod process;
 mod races;
 mod receipts;

@@ -4,6 +4,8 @@ use crate::harness::{Client, Edge, World, user};
 use http::Method;
 use license_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -303,4 +305,31 @@ async fn a_second_service_on_one_database_or_socket_is_refused() {
     assert!(matches!(error, license_core::StartError::Bind { .. }), "{error:?}");
     let answer = world.ask(user("acme", "anna"), Method::GET, "/x", b"").await;
     answer.refused(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_command_does_not_pass_for_a_server_that_is_away() {
+    let machine = Machine::new();
+    let key = machine.license("1");
+    let mut child = machine.serve();
+    let mut client = machine.client().await;
+    let body = json!({"license_key": key, "hardware_id": "a"}).to_string();
+    let (_, got) =
+        machine.ask(&mut client, "POST", "/api/v1/license/acquire", &body).await.unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The server is long gone: what it wrote last stands twenty minutes back, and so does the lease.
+    let options = SqliteConnectOptions::new().filename(machine.path("l.db"));
+    let mut file = options.connect().await.unwrap();
+    let back = "UPDATE memory SET value = value - 1200000 WHERE name = 'alive_at'; \
+        UPDATE session SET started_at = started_at - 1200000, expires_at = expires_at - 1200000";
+    sqlx::raw_sql(back).execute(&mut file).await.unwrap();
+    machine.said(&["license", "seats", "--tenant", "acme", "--name", "editor", "2"]);
+    let mut child = machine.serve();
+    let mut client = machine.client().await;
+    let beat =
+        format!("/api/v1/license/sessions/{}/heartbeat", got["session_id"].as_str().unwrap());
+    assert_eq!(machine.ask(&mut client, "PATCH", &beat, "").await.unwrap().0, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -47,6 +47,12 @@ pub struct Cursor {
     policy: Arc<Policy>,
     next: usize,
     given: Given,
+    journal: Journal,
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Journal {
     enforced: Option<(Decision, Hit)>,
     previews: Vec<Hit>,
     not_evaluated: Vec<u32>,
@@ -71,11 +77,7 @@ impl Cursor {
             given: Given { token: None, body: None, runs },
             policy,
             next: 0,
-            enforced: None,
-            previews: Vec::new(),
-            not_evaluated: Vec::new(),
-            errors: Vec::new(),
-            headers: Vec::new(),
+            journal: Journal::default(),
         }
     }
 
@@ -124,96 +126,43 @@ impl Cursor {
         now: Timestamp,
     ) -> Step {
         let policy = Arc::clone(&self.policy);
-        while let Some(rule) = policy.rules.get(self.next) {
-            if self.enforced.is_some() && !is_shadow(rule) {
-                self.next += 1;
+        let Self { next, given, journal, .. } = self;
+        let mut facts = Facts {
+            policy: &policy,
+            head,
+            token: given.token.as_ref(),
+            kept: given.body.as_ref(),
+            runs: &mut given.runs,
+            body,
+            found: Found::default(),
+        };
+        while let Some(rule) = policy.rules.get(*next) {
+            if journal.enforced.is_some() && !is_shadow(rule) {
+                *next += 1;
                 continue;
             }
-            match self.rule(&policy, rule, head, body, state, now) {
-                Ran::Needs(need) if self.enforced.is_none() => {
+            match run_rule(rule, &mut facts, journal, state, now) {
+                Ran::Needs(need) if journal.enforced.is_none() => {
                     if body.is_some() {
                         // The body is borrowed for this step only, so every rule set sees it before the step ends.
-                        self.facts(&policy, head, body).inspect_all();
+                        facts.inspect_all();
                     }
                     return match need {
                         Need::Identity => Step::NeedIdentity,
                         Need::Body => Step::NeedBody,
                     };
                 }
-                Ran::Needs(_) => self.not_evaluated.push(rule.priority),
-                Ran::Decided(decision, hit) => self.enforced = Some((decision, *hit)),
+                Ran::Needs(_) => journal.not_evaluated.push(rule.priority),
+                Ran::Decided(decision, hit) => journal.enforced = Some((decision, *hit)),
                 Ran::Passed => {}
             }
-            self.next += 1;
+            *next += 1;
         }
         Step::Done(Box::new(self.verdict()))
     }
 
-    fn rule(
-        &mut self,
-        policy: &Policy,
-        rule: &Rule,
-        head: &RequestHead<'_>,
-        body: Option<(&[u8], BodyEnd)>,
-        state: &State,
-        now: Timestamp,
-    ) -> Ran {
-        let mut facts = self.facts(policy, head, body);
-        match truth(&rule.condition, &mut facts) {
-            Truth::True => {}
-            Truth::False => return Ran::Passed,
-            Truth::Error => {
-                self.errors.push(rule.priority);
-                return Ran::Passed;
-            }
-            Truth::Needs(need) => return Ran::Needs(need),
-        }
-        let key = match &rule.action {
-            Action::Rate(rate) if !head.bypass_limits => match rate_key(rate, &mut facts) {
-                Ok(Key::Skip) => return Ran::Passed,
-                Ok(key) => Some(key),
-                Err(need) => return Ran::Needs(need),
-            },
-            Action::Rate(_)
-            | Action::Allow
-            | Action::Deny(_)
-            | Action::Redirect(_)
-            | Action::Log => None,
-        };
-        let mut hit = hit(policy, rule, facts);
-        let decision = act(rule, key.as_ref(), &mut hit, state, now);
-        if rule.preview || matches!(rule.action, Action::Log) {
-            self.previews.push(hit);
-            return Ran::Passed;
-        }
-        if hit.outcome == Outcome::Accept || hit.outcome == Outcome::Exempt {
-            self.headers.extend(rule.headers.iter().cloned());
-        }
-        match decision {
-            Some(decision) => Ran::Decided(decision, Box::new(hit)),
-            None => Ran::Passed,
-        }
-    }
-
-    fn facts<'f, 'h>(
-        &'f mut self,
-        policy: &'f Policy,
-        head: &'f RequestHead<'h>,
-        body: Option<(&'f [u8], BodyEnd)>,
-    ) -> Facts<'f, 'h> {
-        Facts {
-            policy,
-            head,
-            token: self.given.token.as_ref(),
-            kept: self.given.body.as_ref(),
-            runs: &mut self.given.runs,
-            body,
-            found: Found::default(),
-        }
-    }
-
     fn verdict(&mut self) -> Verdict {
-        let (decision, enforced) = self.enforced.take().unwrap_or_else(|| self.undecided());
+        let (decision, enforced) = self.journal.enforced.take().unwrap_or_else(|| self.undecided());
         let refused = match &decision {
             Decision::Allow => None,
             Decision::Deny { .. } | Decision::TooMany { .. } | Decision::Redirect { .. } => {
@@ -223,15 +172,15 @@ impl Cursor {
         Verdict {
             security_event: refused,
             request_headers_to_add: if decision.passes() {
-                std::mem::take(&mut self.headers)
+                std::mem::take(&mut self.journal.headers)
             } else {
                 Vec::new()
             },
             decision,
             enforced,
-            previews: std::mem::take(&mut self.previews),
-            not_evaluated: std::mem::take(&mut self.not_evaluated),
-            errors: std::mem::take(&mut self.errors),
+            previews: std::mem::take(&mut self.journal.previews),
+            not_evaluated: std::mem::take(&mut self.journal.not_evaluated),
+            errors: std::mem::take(&mut self.journal.errors),
             inspected_body_bytes: self.given.body.as_ref().map_or(0, |body| body.length),
         }
     }
@@ -252,6 +201,49 @@ impl Cursor {
             event: Some(EventKind::PolicyDeny),
         };
         (Decision::Deny { status: 403 }, hit)
+    }
+}
+
+/// Runs one rule: its condition, its key, its action.
+fn run_rule<'f>(
+    rule: &'f Rule,
+    facts: &mut Facts<'f, '_>,
+    journal: &mut Journal,
+    state: &State,
+    now: Timestamp,
+) -> Ran {
+    facts.found = Found::default();
+    match truth(&rule.condition, facts) {
+        Truth::True => {}
+        Truth::False => return Ran::Passed,
+        Truth::Error => {
+            journal.errors.push(rule.priority);
+            return Ran::Passed;
+        }
+        Truth::Needs(need) => return Ran::Needs(need),
+    }
+    let key = match &rule.action {
+        Action::Rate(rate) if !facts.head.bypass_limits => match rate_key(rate, facts) {
+            Ok(Key::Skip) => return Ran::Passed,
+            Ok(key) => Some(key),
+            Err(need) => return Ran::Needs(need),
+        },
+        Action::Rate(_) | Action::Allow | Action::Deny(_) | Action::Redirect(_) | Action::Log => {
+            None
+        }
+    };
+    let mut hit = hit(rule, facts);
+    let decision = act(rule, key.as_ref(), &mut hit, state, now);
+    if is_shadow(rule) {
+        journal.previews.push(hit);
+        return Ran::Passed;
+    }
+    if hit.outcome == Outcome::Accept || hit.outcome == Outcome::Exempt {
+        journal.headers.extend(rule.headers.iter().cloned());
+    }
+    match decision {
+        Some(decision) => Ran::Decided(decision, Box::new(hit)),
+        None => Ran::Passed,
     }
 }
 
@@ -347,11 +339,13 @@ fn logged_key(key: &LimitKey) -> String {
 }
 
 /// Makes the log entry of a rule that matched; the action fills in its outcome.
-fn hit(policy: &Policy, rule: &Rule, facts: Facts<'_, '_>) -> Hit {
+fn hit(rule: &Rule, facts: &mut Facts<'_, '_>) -> Hit {
+    let policy = facts.policy;
+    let noted = std::mem::take(&mut facts.found);
     let mut ids = Vec::new();
     let mut matched_field = None;
     let mut event = rule.event;
-    for (position, number) in facts.found.questions.iter().enumerate() {
+    for (position, number) in noted.questions.iter().enumerate() {
         let Some(question) = policy.questions.get(*number) else { continue };
         let Some(Some(run)) = facts.runs.get(question.waf) else { continue };
         if position == 0 {
@@ -372,7 +366,7 @@ fn hit(policy: &Policy, rule: &Rule, facts: Facts<'_, '_>) -> Hit {
             });
         }
     }
-    if facts.found.gave_up {
+    if noted.gave_up {
         event = EventKind::WafLimit;
     }
     Hit {
@@ -384,8 +378,8 @@ fn hit(policy: &Policy, rule: &Rule, facts: Facts<'_, '_>) -> Hit {
         preconfigured_expr_ids: ids,
         rate_limit: None,
         matched_field,
-        address_groups: facts.found.address_groups,
-        threat_categories: facts.found.threat_categories,
+        address_groups: noted.address_groups,
+        threat_categories: noted.threat_categories,
         event: Some(event),
     }
 }

@@ -104,6 +104,12 @@ fn predicate<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Result<bool, Stop
             let right = facts.value(right);
             match (left, right) {
                 (Err(Stop::Needs(need)), _) | (_, Err(Stop::Needs(need))) => Err(Stop::Needs(need)),
+                (Ok(Value::Text(left)), Ok(Value::Text(right)))
+                    if *operator == Comparison::Equal =>
+                {
+                    // The usual rule: most texts differ in length, which costs one comparison.
+                    Ok(left == right)
+                }
                 (left, right) => compare(*operator, &left?, &right?),
             }
         }

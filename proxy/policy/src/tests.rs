@@ -1,6 +1,10 @@
 //! Whole policies against requests, with a rule set that finds what the test put there.
 
+mod conformance;
+mod crs;
 mod cursor;
+mod evasion;
+mod imported;
 mod language;
 mod rates;
 mod request;
@@ -96,7 +100,7 @@ impl MarkerRun {
 }
 
 impl WafRun for MarkerRun {
-    fn body(&mut self, body: &[u8], _end: BodyEnd) {
+    fn body(&mut self, _head: &RequestHead<'_>, body: &[u8], _end: BodyEnd) {
         self.bodies += 1;
         assert_eq!(self.bodies, 1, "a body is inspected once");
         self.look(body, WafField::Body, b"");

@@ -3,6 +3,7 @@
 //! Inspect once, ask many: one run per rule set and request collects every match of every rule that is loaded,
 //! refusing nothing; each `evaluatePreconfiguredWaf` is a question to what was collected.
 
+mod body_shape;
 mod rule_set;
 
 use std::fmt::Debug;
@@ -38,7 +39,7 @@ pub struct Signature {
 /// One request's run over one rule set.
 pub trait WafRun: Debug + Send + Sync {
     /// Inspects the body, empty where there is none. Called once.
-    fn body(&mut self, body: &[u8], end: BodyEnd);
+    fn body(&mut self, head: &RequestHead<'_>, body: &[u8], end: BodyEnd);
 
     /// Returns what matched so far.
     fn matches(&self) -> &[WafMatch];

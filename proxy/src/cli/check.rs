@@ -1,30 +1,38 @@
 //! `check`: every error and lint of files, with carets.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use portcullis_config::{Diagnostic, Style, render_all};
+use portcullis_config::armor::lint::{Strictness, lint_policy};
+use portcullis_config::{Diagnostic, SourceFile, Style, armor, render_all};
 use serde_json::{Value, json};
 
 use super::{Done, say, say_json};
-use crate::compile::compile;
+use crate::compile::compile_as;
 use crate::origin::Origin;
 
 #[derive(Args, Debug)]
 pub(super) struct Check {
-    /// Configuration files.
+    /// Configuration files, or security policies on their own.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Refuse the project's extensions and what exceeds Google's limits.
+    #[arg(long)]
+    strict_gcp: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(check: &Check) -> Done {
-    let problems: Vec<(&Path, Vec<Diagnostic>)> =
-        check.files.iter().map(|file| (file.as_path(), problems(file))).collect();
+    let problems: Vec<(&Path, Vec<Diagnostic>)> = check
+        .files
+        .iter()
+        .map(|file| (file.as_path(), problems(file, check.strictness())))
+        .collect();
     let errors = problems.iter().flat_map(|(_, found)| found).filter(|one| one.is_error()).count();
     if check.json {
         say_json(&problems.iter().map(|(file, found)| view(file, found)).collect::<Vec<_>>())?;
@@ -34,13 +42,47 @@ pub(super) fn run(check: &Check) -> Done {
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What start-up would say about the file.
-fn problems(file: &Path) -> Vec<Diagnostic> {
+impl Check {
+    const fn strictness(&self) -> Strictness {
+        if self.strict_gcp { Strictness::Gcp } else { Strictness::Native }
+    }
+}
+
+/// What start-up would say about a configuration, or what can be said about a policy on its own.
+fn problems(file: &Path, strictness: Strictness) -> Vec<Diagnostic> {
+    match fs::read_to_string(file) {
+        Ok(text) if is_policy(&text) => {
+            of_policy(&SourceFile::new(file.display().to_string(), text), strictness)
+        }
+        // What cannot be read is said by the loader.
+        Ok(_) | Err(_) => of_configuration(file, strictness),
+    }
+}
+
+fn of_configuration(file: &Path, strictness: Strictness) -> Vec<Diagnostic> {
     let loaded = Origin::File(file.to_owned()).load();
-    match loaded.and_then(|loaded| compile(loaded, 1)) {
+    match loaded.and_then(|loaded| compile_as(loaded, 1, strictness)) {
         Ok((_, warnings)) => warnings,
         Err(report) => report.problems,
     }
+}
+
+/// Lists, rule sets and databases belong to a configuration: what a policy needs of them is not looked for here.
+fn of_policy(source: &SourceFile, strictness: Strictness) -> Vec<Diagnostic> {
+    match armor::parse(source) {
+        Ok((policy, mut warnings)) => {
+            warnings.extend(lint_policy(&policy, strictness));
+            warnings
+        }
+        Err(problems) => problems,
+    }
+}
+
+/// A policy has `rules` at its top, in YAML or JSON; a configuration has `listeners`.
+fn is_policy(text: &str) -> bool {
+    let is_configuration = text.lines().any(|line| line.starts_with("listeners:"));
+    let has_rules = text.lines().any(|line| line.starts_with("rules:"));
+    !is_configuration && (has_rules || text.trim_start().starts_with(['{', '[']))
 }
 
 fn drawn(problems: &[(&Path, Vec<Diagnostic>)]) -> String {

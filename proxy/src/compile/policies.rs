@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use portcullis_config::armor::lint::{Strictness, lint_policy};
 use portcullis_config::armor::{self, Action, Condition, Rule, SecurityPolicy};
 use portcullis_config::expr::Kind;
 use portcullis_config::model::{PolicyId, PolicySource, RuleSetSource};
@@ -26,6 +27,7 @@ pub(super) fn load(
     config: &Config,
     lists: &BTreeMap<String, Arc<IpSet>>,
     geo: GeoState,
+    strictness: Strictness,
     sources: &mut Sources,
 ) -> BTreeMap<PolicyId, Compiled> {
     let definitions: Vec<(PolicyId, SecurityPolicy)> = config
@@ -34,6 +36,9 @@ pub(super) fn load(
         .filter_map(|(id, source)| Some((PolicyId::new(id), define(source, sources)?)))
         .collect();
     refuse_shared_names(&definitions, sources);
+    for (_, definition) in &definitions {
+        sources.problems.extend(lint_policy(definition, strictness));
+    }
     let level = definitions.iter().flat_map(|(_, one)| demand(one)).map(|(_, level)| level).max();
     let Some(rulesets) = rulesets(config, level.unwrap_or(1), sources) else {
         // A policy without its rule set would only repeat that the set is not there.

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
@@ -54,6 +55,7 @@ fn respond(edge: &Edge, status: u16, request: &Request<Incoming>) -> Response<Fu
         }
         Err(reason) => refusal(edge, reason),
     };
+    edge.shared.metrics.answered(response.status().as_u16(), Duration::ZERO);
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     for (name, value) in security_headers() {

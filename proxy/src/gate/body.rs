@@ -116,11 +116,8 @@ async fn read_to_end(
 }
 
 fn broken(error: &pingora::Error) -> Refusal {
-    let reason = match error.etype() {
-        pingora::ErrorType::ReadTimedout => Reason::BodyTimeout,
-        // The enum is Pingora's: whatever else happens while a body is read, the framing broke off.
-        _ => Reason::MalformedBody,
-    };
+    let timed_out = matches!(error.etype(), pingora::ErrorType::ReadTimedout);
+    let reason = if timed_out { Reason::BodyTimeout } else { Reason::MalformedBody };
     Refusal { closes: true, ..Refusal::because(reason, error.to_string()) }
 }
 

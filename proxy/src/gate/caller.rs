@@ -5,12 +5,21 @@ use std::sync::Arc;
 use http::HeaderMap;
 use portcullis_config::Timestamp;
 use portcullis_config::model::{IdentityRule, ProviderId};
-use portcullis_identity::{Identity, Refusal as TokenRefusal, Verifier, credential, verify_any};
+use portcullis_identity::{
+    Identity, Refusal as TokenRefusal, Verifier, credential, is_in_query, verify_any,
+};
 use portcullis_policy::TokenView;
 
 use super::refusal::Refusal;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
+
+/// Where a credential may stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) query: &'a [u8],
+}
 
 /// The answer to "who calls", once it has been asked.
 #[derive(Debug, Default)]
@@ -24,11 +33,11 @@ impl Caller {
         &mut self,
         snapshot: &Snapshot,
         rule: &IdentityRule,
-        headers: &HeaderMap,
+        asked: Asking<'_>,
         now: Timestamp,
     ) -> Result<Arc<Identity>, TokenRefusal> {
         self.verified
-            .get_or_insert_with(|| verify(snapshot, rule, headers, now).map(Arc::new))
+            .get_or_insert_with(|| verify(snapshot, rule, asked, now).map(Arc::new))
             .clone()
     }
 
@@ -37,14 +46,14 @@ impl Caller {
         &mut self,
         snapshot: &Snapshot,
         rule: &IdentityRule,
-        headers: &HeaderMap,
+        asked: Asking<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<Identity>>, Refusal> {
         match rule {
             IdentityRule::None => Ok(None),
             IdentityRule::Any(_) | IdentityRule::All(_) => {
                 let identity =
-                    self.identity(snapshot, rule, headers, now).map_err(|why| refusal(&why))?;
+                    self.identity(snapshot, rule, asked, now).map_err(|why| refusal(&why))?;
                 identity.require_tenant().map_err(|why| refusal(&why))?;
                 Ok(Some(identity))
             }
@@ -56,11 +65,15 @@ impl Caller {
 fn verify(
     snapshot: &Snapshot,
     rule: &IdentityRule,
-    headers: &HeaderMap,
+    asked: Asking<'_>,
     now: Timestamp,
 ) -> Result<Identity, TokenRefusal> {
-    let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let fields =
+        asked.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     let token = credential(fields)?.ok_or(TokenRefusal::MissingAuth)?;
+    if is_in_query(asked.query) {
+        return Err(TokenRefusal::MoreThanOneCredential);
+    }
     match rule {
         IdentityRule::None => verify_any(snapshot.verifiers.values().map(Arc::as_ref), token, now),
         IdentityRule::Any(providers) => verify_any(named(snapshot, providers), token, now),

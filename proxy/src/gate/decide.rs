@@ -16,7 +16,7 @@ use portcullis_policy::{
 };
 
 use super::body::Held;
-use super::caller::{Caller, view};
+use super::caller::{Asking, Caller, view};
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::work::Work;
@@ -62,7 +62,7 @@ pub(super) async fn decide(
         added: Vec::new(),
     };
     if let Some(policy) = demands.policy {
-        let verdict = walk.to_the_end(session, work, policy, now).await?;
+        let verdict = walk.finish_policy(session, work, policy, now).await?;
         let refused = refusal(&verdict);
         let added = verdict.request_headers_to_add.clone();
         work.verdict = Some(verdict);
@@ -87,9 +87,9 @@ struct Walk<'a> {
     added: Vec<HeaderToSet>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// Goes through the policy, fetching what it asks for.
-    async fn to_the_end(
+    async fn finish_policy(
         &mut self,
         session: &mut Session,
         work: &mut Work,
@@ -129,7 +129,7 @@ impl Walk<'_> {
                 Step::NeedIdentity => {
                     let known = self
                         .caller
-                        .identity(&snapshot, self.demands.identity, self.headers, now)
+                        .identity(&snapshot, self.demands.identity, self.asking(), now)
                         .ok();
                     let input = Input::Identity(known.as_deref().map(view));
                     cursor.resume(input, &head, state, clock.now())
@@ -149,12 +149,16 @@ impl Walk<'_> {
         now: Timestamp,
     ) -> Result<Option<Arc<Identity>>, Refusal> {
         let identity =
-            self.caller.required(&work.snapshot, self.demands.identity, self.headers, now)?;
+            self.caller.required(&work.snapshot, self.demands.identity, self.asking(), now)?;
         work.identity.clone_from(&identity);
         if let Some(known) = &identity {
             banned::identity(&self.gate.shared.state, work.client.address, known, now)?;
         }
         Ok(identity)
+    }
+
+    const fn asking(&self) -> Asking<'a> {
+        Asking { headers: self.headers, query: &self.target.query }
     }
 
     async fn read_body(&mut self, session: &mut Session, work: &mut Work) -> Result<(), Refusal> {

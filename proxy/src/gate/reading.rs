@@ -42,5 +42,11 @@ pub(super) async fn read(
         }
         BodyPlan::Stream => return Ok(None),
     };
-    body::hold(session, reading, &gate.budget).await.map(Some)
+    let held = body::hold(session, reading, &gate.budget).await?;
+    if let BodyPlan::Inspect { inspect, oversize: Oversize::Log, limit: _ } = demands.body
+        && held.bytes.len() as u64 > *inspect
+    {
+        work.remark = Some("the body is longer than what was inspected");
+    }
+    Ok(Some(held))
 }

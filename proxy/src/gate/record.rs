@@ -53,7 +53,10 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         response_bytes: session.body_bytes_sent() as u64,
         latency,
         refusal: refusal.as_ref().map(|refusal| refusal.reason),
-        detail: refusal.and_then(|refusal| refusal.detail).map(Into::into),
+        detail: refusal
+            .and_then(|refusal| refusal.detail)
+            .or(work.remark.map(Into::into))
+            .map(Into::into),
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
         upstream,
         identity,

@@ -8,6 +8,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
 use pingora::http::RequestHeader;
 use portcullis_config::model::Limits;
+use portcullis_identity::headers::nominates_a_deciding_header;
 
 use super::refusal::Refusal;
 use crate::reason::Reason;
@@ -42,6 +43,11 @@ pub(super) fn check(
         check_framing(raw, &head.headers)?;
     }
     check_expectations(&head.headers)?;
+    let fields = head.headers.iter();
+    let mut fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    if nominates_a_deciding_header(&mut fields) {
+        return Err(malformed("Connection nominates a header that decides something"));
+    }
     target(head)
 }
 

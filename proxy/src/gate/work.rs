@@ -59,6 +59,8 @@ pub(crate) struct Work {
     pub(super) identity: Option<Arc<Identity>>,
     /// Why it was refused.
     pub(super) refusal: Option<Refusal>,
+    /// A word for the log about a request that was let through.
+    pub(super) remark: Option<&'static str>,
     /// How it is forwarded.
     pub(super) forward: Option<Arc<Forward>>,
     /// Bytes of an unread body that may go through; `None` if nobody counts.
@@ -110,6 +112,7 @@ impl Work {
             verdict: None,
             identity: None,
             refusal: None,
+            remark: None,
             forward: None,
             passing_max: None,
             passed_bytes: 0,

@@ -122,7 +122,7 @@ async fn identity_and_forwarding_headers_of_a_client_reach_no_origin_in_any_spel
     let bodies = [("GET", String::new()), ("POST", "x".repeat(10)), ("POST", "x".repeat(100_000))];
     for (method, body) in bodies {
         let head = format!(
-            "{method} / HTTP/1.1\r\nHost: edge.test\r\nConnection: x-edge-request-id, x-request-id\r\n"
+            "{method} / HTTP/1.1\r\nHost: edge.test\r\nConnection: keep-alive, x-unknown\r\n"
         );
         let request =
             format!("{head}{forged}X-Other: kept\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -138,6 +138,10 @@ async fn identity_and_forwarding_headers_of_a_client_reach_no_origin_in_any_spel
         assert_eq!(seen.headers("X-Request-Id"), seen.headers("X-Edge-Request-Id"));
         origin.forget();
     }
+    let nominating =
+        "GET / HTTP/1.1\r\nHost: edge.test\r\nConnection: close, x_edge_subject\r\n\r\n";
+    assert_eq!(edge.client().await.ask(nominating).await.status, 400);
+    origin.saw_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -125,11 +125,20 @@ async fn an_operators_ban_is_answered_with_the_time_that_is_left() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_banned_tenant_is_refused_and_its_neighbour_behind_the_same_address_is_not() {
     let origin = Origin::start().await;
-    let edge = Edge::builder(&origin).routes(&["{ path: /, backend: origin, identity: { any: [dev] } }"]).start().await;
+    let edge = Edge::builder(&origin)
+        .routes(&["{ path: /, backend: origin, identity: { any: [dev] } }"])
+        .start()
+        .await;
     let now = edge.shared().clock.now();
-    edge.shared().state.add_ban(operators_ban("tenant:acme", now.plus(Duration::from_secs(90))), now).unwrap();
+    edge.shared()
+        .state
+        .add_ban(operators_ban("tenant:acme", now.plus(Duration::from_secs(90))), now)
+        .unwrap();
     for (tenant, status) in [("acme", 429), ("rival", 200)] {
-        let request = format!("GET / HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {}\r\n\r\n", edge.token("ada", tenant));
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {}\r\n\r\n",
+            edge.token("ada", tenant)
+        );
         assert_eq!(edge.client().await.ask(request).await.status, status, "{tenant}");
     }
 }

@@ -1,6 +1,6 @@
 //! What is not HTTP as we accept it: each has its own refusal, and the origin sees nothing.
 
-use portcullis_tests::{Edge, Origin};
+use portcullis_tests::{Edge, Origin, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_requests_are_refused_and_the_origin_sees_nothing() {
@@ -104,16 +104,23 @@ async fn a_body_that_does_not_come_is_408() {
 async fn bodies_above_the_budget_of_the_process_are_503() {
     let origin = Origin::start().await;
     let edge =
-        Edge::builder(&origin).top("limits: { body: 2MiB, body_buffer: 1MiB }").start().await;
-    let post = |length: usize| {
-        format!(
-            "POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: {length}\r\n\r\n{}",
-            "x".repeat(length)
-        )
+        Edge::builder(&origin).top("limits: { body: 1MiB, body_buffer: 1MiB }").start().await;
+    let post = |length: usize, sent: usize| {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: {length}\r\n\r\n");
+        head + &"x".repeat(sent)
     };
-    assert_eq!(edge.client().await.ask(post(1024 * 1024)).await.status, 200);
-    origin.forget();
-    let answer = edge.client().await.ask(post(1024 * 1024 + 1)).await;
+    let mut slow = edge.client().await;
+    slow.send(post(1_000_000, 999_999)).await;
+    within("the first body to be held", async {
+        while !edge.metrics().contains("edge_body_bytes_held 999999") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let answer = edge.client().await.ask(post(100_000, 100_000)).await;
     assert_eq!((answer.status, answer.error().as_str()), (503, "overloaded"));
     origin.saw_nothing();
+    assert_eq!(slow.ask("x").await.status, 200);
+    assert_eq!(edge.client().await.ask(post(100_000, 100_000)).await.status, 200);
 }

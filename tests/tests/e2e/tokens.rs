@@ -70,6 +70,11 @@ async fn bad_tokens_are_refused_with_the_contracts_codes_and_the_origin_sees_not
         assert_eq!((answer.status, answer.error().as_str()), (status, code), "{headers:?}");
         origin.saw_nothing();
     }
+    let twice = format!(
+        "GET /?access_token=x HTTP/1.1\r\nHost: edge.test\r\nAuthorization: {good}\r\n\r\n"
+    );
+    assert_eq!(edge.client().await.ask(twice).await.status, 401);
+    origin.saw_nothing();
     assert_eq!(get(&edge, &[("Authorization", &good)]).await.status, 200);
 }
 

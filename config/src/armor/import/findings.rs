@@ -1,6 +1,7 @@
 //! What is to be said of imported policies.
 
 use super::ImportedPolicy;
+use super::kubernetes::{self, Resource};
 use super::terraform::Attachment;
 use crate::armor::lint::{Strictness, asks_waf, decides, lint_policy, matches_all};
 use crate::armor::{Action, Condition, DEFAULT_PRIORITY, JsonParsing, Rule, signatures};
@@ -69,7 +70,11 @@ const MOVING: &[(&str, &str)] = &[
 ];
 
 /// Returns every finding, the gravest first.
-pub(super) fn all(policies: &[ImportedPolicy], attachments: &[Attachment]) -> Vec<Finding> {
+pub(super) fn all(
+    policies: &[ImportedPolicy],
+    attachments: &[Attachment],
+    resources: &[Resource],
+) -> Vec<Finding> {
     let mut findings = Findings { found: Vec::new(), policy: String::new() };
     for policy in policies {
         findings.policy.clone_from(&policy.address);
@@ -78,6 +83,7 @@ pub(super) fn all(policies: &[ImportedPolicy], attachments: &[Attachment]) -> Ve
     findings.policy = String::new();
     twice(policies, &mut findings);
     attached(policies, attachments, &mut findings);
+    cluster(attachments, resources, &mut findings);
     if !policies.is_empty() {
         for (id, message) in MOVING {
             findings.push(Grade::Info, id, *message, "", None);
@@ -421,5 +427,87 @@ fn attached(policies: &[ImportedPolicy], attachments: &[Attachment], findings: &
         };
         let fix = "write `policy:` at the backend; a GKE BackendConfig that names one too would be a second owner";
         findings.push(Grade::Info, "attachment", message, fix, None);
+    }
+}
+
+const CONFIG_ANNOTATIONS: &[&str] =
+    &["cloud.google.com/backend-config", "ingress.gcp.kubernetes.io/backend-config"];
+
+/// What GKE's resources say of a policy, and what they do not.
+fn cluster(attachments: &[Attachment], resources: &[Resource], findings: &mut Findings) {
+    for resource in resources {
+        match resource.kind.as_str() {
+            "BackendConfig" => backend_config(attachments, resource, findings),
+            "Ingress" => ingress(resources, resource, findings),
+            _ => {}
+        }
+    }
+}
+
+fn backend_config(attachments: &[Attachment], resource: &Resource, findings: &mut Findings) {
+    let message = format!("the BackendConfig `{}` becomes a backend", resource.name);
+    findings.push(
+        Grade::Info,
+        "backend-importable",
+        message,
+        "see the fragment",
+        Some(resource.at(&resource.tree)),
+    );
+    let policy = kubernetes::get(&resource.tree, &["spec", "securityPolicy", "name"]);
+    if let (Some(policy), false) = (policy, attachments.is_empty()) {
+        let name = kubernetes::text(policy).unwrap_or_default();
+        let message =
+            format!("`{name}` is attached by Terraform and by this BackendConfig: two owners");
+        let fix = "keep one; GKE overwrites what Terraform sets on its backend services";
+        findings.push(Grade::Warning, "two-owners", message, fix, Some(resource.at(policy)));
+    }
+}
+
+fn ingress(resources: &[Resource], resource: &Resource, findings: &mut Findings) {
+    let annotation =
+        |name: &str| kubernetes::get(&resource.tree, &["metadata", "annotations", name]);
+    for name in CONFIG_ANNOTATIONS {
+        let Some(value) = annotation(name) else { continue };
+        let message = format!(
+            "`{name}` stands on the Ingress `{}`, and GKE reads it on the Service",
+            resource.name
+        );
+        let fix = "policy, timeout, draining and health check were likely never applied; here each backend names its policy";
+        findings.push(
+            Grade::High,
+            "backend-config-on-ingress",
+            message,
+            fix,
+            Some(resource.at(value)),
+        );
+    }
+    let unguarded: Vec<&str> = kubernetes::hosts(resource).iter().map(|(host, _)| *host).collect();
+    if !unguarded.is_empty() {
+        let message = format!("no Service of {} is seen to have a policy", unguarded.join(", "));
+        let fix = "write `policy:` at every backend; `check` names those without one";
+        findings.push(
+            Grade::High,
+            "hosts-without-policy",
+            message,
+            fix,
+            Some(resource.at(&resource.tree)),
+        );
+    }
+    let named = annotation("networking.gke.io/managed-certificates")
+        .and_then(kubernetes::text)
+        .unwrap_or_default();
+    let known = |name: &&str| {
+        resources.iter().any(|other| other.kind == "ManagedCertificate" && other.name == **name)
+    };
+    for missing in named.split(',').map(str::trim).filter(|name| !name.is_empty() && !known(name)) {
+        let message =
+            format!("the Ingress names the certificate `{missing}`, and no file defines it");
+        findings.push(
+            Grade::Warning,
+            "certificate-unknown",
+            message,
+            "name the files under `certificates`",
+            None,
+        );
     }
 }

@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 32;
 /// A block or an attribute.
 #[derive(Debug)]
 pub(super) enum Item {
-    Block { name: String, labels: Vec<String>, span: Range<usize>, items: Vec<Item> },
+    Block { name: String, labels: Vec<String>, span: Range<usize>, items: Vec<Self> },
     Attribute { name: String, span: Range<usize>, value: Value },
 }
 
@@ -148,16 +148,7 @@ impl<'s> Hcl<'s> {
             return Err(self.problem("expected a value"));
         }
         self.at += text.len();
-        Ok(match text {
-            "true" => ValueKind::Bool(true),
-            "false" => ValueKind::Bool(false),
-            "null" => ValueKind::Null,
-            number => match number.parse() {
-                Ok(int) => ValueKind::Int(int),
-                Err(_) if number.parse::<f64>().is_ok() => ValueKind::Float,
-                Err(_) => ValueKind::Text(number.to_owned()),
-            },
-        })
+        Ok(if text == "null" { ValueKind::Null } else { ValueKind::of_word(text) })
     }
 
     fn quoted(&mut self) -> Result<String, Diagnostic> {

@@ -160,7 +160,7 @@ fn the_first_seed_is_told_what_it_does_not_do() {
 #[test]
 fn the_second_seed_is_told_that_its_rate_rule_shadows_everything() {
     let (Some(one), Some(two)) = (seed("policy-a.tf"), seed("policy-b.tf")) else { return };
-    let import = import(&[two.clone()]);
+    let import = import(std::slice::from_ref(&two));
     let shadow =
         import.findings.iter().find(|f| f.diagnostic.code == "shadowed-by-match-all").unwrap();
     assert!(
@@ -209,4 +209,33 @@ fn what_is_written_is_read_back_alike() {
         .unwrap_or_else(|p| panic!("{written}\n{p:?}"));
     assert_eq!(armor::write(&again), written);
     assert_eq!(again.rules.len(), policy.rules.len());
+}
+
+#[test]
+fn the_seeds_cluster_becomes_backends_and_hosts_with_its_findings() {
+    let names = ["policy-a.tf", "backend-config-license-api.yaml", "unified-ingress.yaml"];
+    let sources: Vec<SourceFile> = names.into_iter().filter_map(seed).collect();
+    if sources.len() < names.len() {
+        return;
+    }
+    let import = import(&sources);
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    let ids = ids(&import);
+    for wanted in
+        ["two-owners", "backend-config-on-ingress", "hosts-without-policy", "backend-importable"]
+    {
+        assert!(ids.contains(&wanted), "{wanted}: {ids:?}");
+    }
+    assert!(!ids.contains(&"certificate-unknown"));
+    let [(_, backend), (_, routes)] = import.fragments.as_slice() else {
+        panic!("{:?}", import.fragments)
+    };
+    for part in [
+        "timeout: 30s",
+        "drain: 60s",
+        "path: /health, every: 10s, timeout: 5s, healthy: 2, unhealthy: 3",
+    ] {
+        assert!(backend.contains(part), "{backend}");
+    }
+    assert_eq!(routes.matches("path: /").count(), 6, "{routes}");
 }

@@ -22,7 +22,7 @@ pub(super) fn lint(_policy: &SecurityPolicy, rule: &Rule, found: &mut Findings) 
                 scope.report(
                     id,
                     &expression.typed.root,
-                    format!("the condition is always {value}"),
+                    &format!("the condition is always {value}"),
                     found,
                 );
             }
@@ -132,7 +132,7 @@ struct Scope<'r> {
 }
 
 impl<'r> Scope<'r> {
-    fn report(&self, id: &'static str, node: &Node, message: String, found: &mut Findings) {
+    fn report(&self, id: &'static str, node: &Node, message: &str, found: &mut Findings) {
         let message = format!("{}: {message}", named(self.rule));
         found.report(id, message, self.expression.location(node.span));
     }
@@ -158,7 +158,7 @@ impl<'r> Scope<'r> {
             Kind::Matches { text, pattern, .. } => self.pattern(text, pattern, node, found),
             Kind::Waf(call) if call.sensitivity.is_none() => {
                 let message = format!("`{}` is asked at level 4", call.set.name);
-                self.report("sensitivity-not-set", node, message, found);
+                self.report("sensitivity-not-set", node, &message, found);
             }
             Kind::Literal(_)
             | Kind::List(_)
@@ -199,7 +199,7 @@ impl<'r> Scope<'r> {
             self.report(
                 "content-length-guard",
                 node,
-                "the length is what Content-Length says".to_owned(),
+                "the length is what Content-Length says",
                 found,
             );
         }
@@ -210,21 +210,16 @@ impl<'r> Scope<'r> {
             return;
         };
         if *attribute == Attribute::OriginRegionCode && !text.is_empty() && !is_country(text) {
-            self.report("unknown-country", at, format!("`{text}` is no country"), found);
+            self.report("unknown-country", at, &format!("`{text}` is no country"), found);
         }
         if *attribute == Attribute::Method && !METHODS.contains(&text.as_str()) {
-            self.report("unknown-method", at, format!("`{text}` is no method"), found);
+            self.report("unknown-method", at, &format!("`{text}` is no method"), found);
         }
     }
 
     fn raw_path(&self, value: &Node, at: &Node, found: &mut Findings) {
         if self.refuses() && matches!(value.kind, Kind::Attribute(Attribute::Path)) {
-            self.report(
-                "path-not-normalised",
-                at,
-                "the path is compared as it was sent".to_owned(),
-                found,
-            );
+            self.report("path-not-normalised", at, "the path is compared as it was sent", found);
         }
     }
 
@@ -233,7 +228,7 @@ impl<'r> Scope<'r> {
         self.raw_path(text, node, found);
         let searched = matches!(text.kind, Kind::Literal(_)) && function == Function::Contains;
         if searched && matches!(part.kind, Kind::Attribute(Attribute::OriginRegionCode)) {
-            self.report("region-in-text", node, "the text contains '' too".to_owned(), found);
+            self.report("region-in-text", node, "the text contains '' too", found);
         }
     }
 
@@ -242,10 +237,10 @@ impl<'r> Scope<'r> {
         let mut on_path = false;
         text.walk(&mut |inner| on_path |= matches!(inner.kind, Kind::Attribute(Attribute::Path)));
         if on_path && !pattern.contains('^') && !pattern.contains(r"\A") {
-            self.report("unanchored-path", node, "the pattern has no ^".to_owned(), found);
+            self.report("unanchored-path", node, "the pattern has no ^", found);
         }
         if captures(pattern) {
-            self.report("capture-group", node, "the pattern captures".to_owned(), found);
+            self.report("capture-group", node, "the pattern captures", found);
         }
     }
 
@@ -285,7 +280,7 @@ impl<'r> Scope<'r> {
                     self.report(
                         "unguarded-header",
                         node,
-                        format!("`{}` may be missing", self.text(node)),
+                        &format!("`{}` may be missing", self.text(node)),
                         found,
                     );
                 }
@@ -295,7 +290,7 @@ impl<'r> Scope<'r> {
                     self.report(
                         "unguarded-header",
                         node,
-                        format!("`{}` may be missing", self.text(node)),
+                        &format!("`{}` may be missing", self.text(node)),
                         found,
                     );
                 }
@@ -349,12 +344,7 @@ impl<'r> Scope<'r> {
             }
         });
         if let (Some(node), false) = (complement, asked) {
-            self.report(
-                "unknown-region-refused",
-                node,
-                "an unknown country is refused too".to_owned(),
-                found,
-            );
+            self.report("unknown-region-refused", node, "an unknown country is refused too", found);
         }
     }
 
@@ -376,7 +366,7 @@ impl<'r> Scope<'r> {
                     self.report(
                         "secret-header-bypass",
                         node,
-                        "whoever sends this header is allowed".to_owned(),
+                        "whoever sends this header is allowed",
                         found,
                     );
                 }

@@ -25,7 +25,7 @@ pub(super) fn lint(policy: &SecurityPolicy, found: &mut Findings) {
         match &rule.condition {
             Condition::Any => {}
             Condition::SourceRanges(nets) if nets.len() > RANGES_MAX => {
-                over(rule, found, format!("{} ranges of {RANGES_MAX}", nets.len()));
+                over(rule, found, &format!("{} ranges of {RANGES_MAX}", nets.len()));
             }
             Condition::SourceRanges(_) => {}
             Condition::Expression(expression) => language(rule, expression, found),
@@ -33,7 +33,7 @@ pub(super) fn lint(policy: &SecurityPolicy, found: &mut Findings) {
     }
 }
 
-fn over(rule: &Rule, found: &mut Findings, what: String) {
+fn over(rule: &Rule, found: &mut Findings, what: &str) {
     found.report("gcp-limit", format!("{}: {what}", named(rule)), rule.at.clone());
 }
 
@@ -55,7 +55,7 @@ fn schema(rule: &Rule, found: &mut Findings) {
         over(
             rule,
             found,
-            format!("a description of {length} characters of {DESCRIPTION_CHARS_MAX}"),
+            &format!("a description of {length} characters of {DESCRIPTION_CHARS_MAX}"),
         );
     }
 }
@@ -93,7 +93,7 @@ fn limit(rule: &Rule, found: &mut Findings) {
         extension(rule, found, "`conformAction: continue`");
     }
     if limit.keys.len() > KEYS_MAX {
-        over(rule, found, format!("{} keys of {KEYS_MAX}", limit.keys.len()));
+        over(rule, found, &format!("{} keys of {KEYS_MAX}", limit.keys.len()));
     }
     for key in &limit.keys {
         let ours = matches!(
@@ -124,17 +124,17 @@ fn language(rule: &Rule, expression: &Expression, found: &mut Findings) {
         }
     });
     if subexpressions > SUBEXPRESSIONS_MAX {
-        over(rule, found, format!("{subexpressions} subexpressions of {SUBEXPRESSIONS_MAX}"));
+        over(rule, found, &format!("{subexpressions} subexpressions of {SUBEXPRESSIONS_MAX}"));
     }
     if matches > MATCHES_MAX {
-        over(rule, found, format!("{matches} matches() of {MATCHES_MAX}"));
+        over(rule, found, &format!("{matches} matches() of {MATCHES_MAX}"));
     }
     let length = expression.typed.text.chars().count();
     if length > EXPRESSION_CHARS_MAX {
         over(
             rule,
             found,
-            format!("an expression of {length} characters of {EXPRESSION_CHARS_MAX}"),
+            &format!("an expression of {length} characters of {EXPRESSION_CHARS_MAX}"),
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The one writer: jobs in, one transaction for all that wait, answers after the commit.
 
 use crate::clock::{LeaseClock, Timestamp};
-use crate::store::StoreError;
+use crate::store::{Role, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use std::future::Future;
@@ -32,11 +32,12 @@ impl Writer {
     pub(super) async fn start(
         options: SqliteConnectOptions,
         clock: LeaseClock,
+        role: Role,
     ) -> Result<Self, sqlx::Error> {
         let connection = options.connect().await?;
         let (sender, jobs) = mpsc::channel(WAITING_JOBS_MAX);
         let weak = sender.downgrade();
-        let task = tokio::spawn(run(jobs, connection, options, clock));
+        let task = tokio::spawn(run(jobs, connection, options, clock, role));
         Ok(Self { jobs: Mutex::new(Some(sender)), sender: weak, task: Mutex::new(Some(task)) })
     }
 
@@ -84,9 +85,10 @@ async fn run(
     mut connection: SqliteConnection,
     options: SqliteConnectOptions,
     clock: LeaseClock,
+    role: Role,
 ) {
     while let Some(first) = jobs.recv().await {
-        match batch(first, &mut jobs, &mut connection, &clock).await {
+        match batch(first, &mut jobs, &mut connection, &clock, role).await {
             Ok(acknowledgements) => {
                 acknowledgements.into_iter().for_each(|acknowledge| acknowledge())
             }
@@ -107,14 +109,21 @@ async fn batch(
     jobs: &mut mpsc::Receiver<Job>,
     connection: &mut SqliteConnection,
     clock: &LeaseClock,
+    role: Role,
 ) -> Result<Vec<Acknowledge>, sqlx::Error> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let now = clock.now();
     // First: the audit trail reads its time from here.
-    sqlx::query("UPDATE memory SET value = max(value, ?1) WHERE name = 'alive_at'")
-        .bind(now.to_column())
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(match role {
+        Role::Server => {
+            "UPDATE memory SET value = max(value, ?1) WHERE name IN ('now', 'alive_at')"
+        }
+        // A command does not make up for an absent server: it neither grants nor renews.
+        Role::Command => "UPDATE memory SET value = ?1 WHERE name = 'now'",
+    })
+    .bind(now.to_column())
+    .execute(&mut *connection)
+    .await?;
     let mut acknowledgements = vec![first(connection, now).await?];
     while acknowledgements.len() < BATCH_JOBS_MAX
         && let Ok(job) = jobs.try_recv()

@@ -100,7 +100,7 @@ impl<'f> Facts<'f, '_> {
         let run = self.runs.get_mut(number)?;
         let run = run.get_or_insert_with(|| Run { run: rules.begin(head), saw_body: false });
         if let (false, Some((body, end))) = (run.saw_body, self.body) {
-            run.run.body(body, end);
+            run.run.body(head, body, end);
             run.saw_body = true;
         }
         Some(run)

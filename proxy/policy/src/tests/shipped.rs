@@ -40,7 +40,7 @@ fn load(geo: GeoState) -> (Arc<Policy>, Vec<&'static str>) {
 }
 
 /// Returns the status of a refusal with its kind and its rule, or none.
-fn refusal(request: &Request) -> Option<(u16, EventKind, u32)> {
+pub(super) fn refusal(request: &Request) -> Option<(u16, EventKind, u32)> {
     let found = request.through(&SHIPPED, &state(), NOON).0;
     let status = match found.decision {
         Decision::Allow => return None,

@@ -7,6 +7,7 @@ use portcullis_config::expr::{SetVersion, WafSet};
 use portcullis_rulesets::{Family, RuleSet, parse_set_name};
 use seclang::{EngineMode, Match, Outcome, Program, Transaction, Variable};
 
+use super::body_shape::{Shape, readings};
 use super::{Signature, WafField, WafMatch, WafRules, WafRun};
 use crate::request::{BodyEnd, RequestHead};
 
@@ -42,7 +43,7 @@ impl WafRules for RuleSet {
     }
 
     fn begin(&self, head: &RequestHead<'_>) -> Box<dyn WafRun> {
-        Box::new(EngineRun::begin(Arc::clone(self.program()), head))
+        Box::new(EngineRun::begin(Arc::clone(self.program()), head, None))
     }
 }
 
@@ -61,18 +62,20 @@ fn family_of(set: &RuleSet) -> Family {
     }
 }
 
-/// One transaction.
+/// One transaction, and a second one for a body that is read in two ways.
 #[derive(Debug)]
 struct EngineRun {
+    program: Arc<Program>,
     transaction: Transaction,
     matches: Vec<WafMatch>,
     read: usize,
+    gave_up: bool,
 }
 
 impl EngineRun {
-    /// Runs phase 1.
-    fn begin(program: Arc<Program>, head: &RequestHead<'_>) -> Self {
-        let mut transaction = Transaction::new(program);
+    /// Runs phase 1. `labelled` takes the place of the Content-Type that the client sent.
+    fn begin(program: Arc<Program>, head: &RequestHead<'_>, labelled: Option<Shape>) -> Self {
+        let mut transaction = Transaction::new(Arc::clone(&program));
         transaction.set_engine(EngineMode::DetectionOnly);
         transaction.connection(head.client_ip, 0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         if !head.region_code.is_empty() {
@@ -80,38 +83,68 @@ impl EngineRun {
         }
         transaction.request_line(head.method, head.uri, head.version);
         for header in head.headers {
-            transaction.request_header(header.name, header.value);
+            if labelled.is_none() || !header.name.eq_ignore_ascii_case(b"content-type") {
+                transaction.request_header(header.name, header.value);
+            }
         }
         if head.header_values(b"host").next().is_none() && !head.host.is_empty() {
             transaction.request_header(b"Host", head.host);
         }
-        let mut run = Self { transaction, matches: Vec::new(), read: 0 };
+        if let Some(shape) = labelled {
+            transaction.request_header(b"Content-Type", shape.media_type());
+        }
+        let mut run = Self { program, transaction, matches: Vec::new(), read: 0, gave_up: false };
         let outcome = run.transaction.request_headers();
         run.collect(outcome);
         run
     }
 
+    /// Runs phase 2.
+    fn inspect(&mut self, body: &[u8]) {
+        if !body.is_empty() {
+            let appended = self.transaction.request_body(body);
+            self.collect(appended);
+        }
+        let outcome = self.transaction.request_body_end();
+        self.collect(outcome);
+    }
+
     /// Takes over what matched since the last phase. Interruptions are recorded by the engine, not applied.
     fn collect(&mut self, _outcome: Outcome) {
-        let program = self.transaction.program();
         for found in self.transaction.matches().iter().skip(self.read) {
             if self.matches.len() < MATCHES_MAX
-                && let Some(info) = program.rules().get(found.rule.get())
+                && let Some(info) = self.program.rules().get(found.rule.get())
             {
                 self.matches.push(kept(info.id, found));
             }
         }
         self.read = self.transaction.matches().len();
+        self.gave_up |= self.transaction.budget_exhausted() || self.transaction.overflowed();
+    }
+
+    /// Takes over what another reading of the same request found beyond this one.
+    fn join(&mut self, other: Self) {
+        self.gave_up |= other.gave_up;
+        for found in other.matches {
+            if self.matches.len() < MATCHES_MAX && !self.matches.contains(&found) {
+                self.matches.push(found);
+            }
+        }
     }
 }
 
 impl WafRun for EngineRun {
-    fn body(&mut self, body: &[u8], _end: BodyEnd) {
-        let appended =
-            if body.is_empty() { Outcome::Continue } else { self.transaction.request_body(body) };
-        self.collect(appended);
-        let outcome = self.transaction.request_body_end();
-        self.collect(outcome);
+    fn body(&mut self, head: &RequestHead<'_>, body: &[u8], _end: BodyEnd) {
+        let readings = readings(Shape::of_label(head), body);
+        if let Some(shape) = readings.first {
+            self.transaction.request_header(b"Content-Type", shape.media_type());
+        }
+        self.inspect(body);
+        if let Some(shape) = readings.second {
+            let mut again = Self::begin(Arc::clone(&self.program), head, Some(shape));
+            again.inspect(body);
+            self.join(again);
+        }
     }
 
     fn matches(&self) -> &[WafMatch] {
@@ -119,7 +152,7 @@ impl WafRun for EngineRun {
     }
 
     fn gave_up(&self) -> bool {
-        self.transaction.budget_exhausted() || self.transaction.overflowed()
+        self.gave_up
     }
 }
 

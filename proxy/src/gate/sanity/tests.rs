@@ -55,6 +55,7 @@ fn a_target_is_taken_apart() {
         ("GET /x?y=1?z HTTP/1.1\r\nHost: A.Test:8443\r\n\r\n", "a.test /x y=1?z"),
         ("GET /%00%2e?a=%zz HTTP/1.1\r\nHost: a.test\r\n\r\n", "a.test /%00%2e a=%zz"),
         ("GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n", "a.test /x "),
+        ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, TE\r\n\r\n", "a.test / "),
         ("GET / HTTP/1.1\r\nHost: [::1]:443\r\n\r\n", "::1 / "),
         ("POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-Continue\r\n\r\n", "a.test / "),
         ("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n", "a.test / "),
@@ -90,6 +91,10 @@ fn what_a_backend_might_read_otherwise_is_refused() {
         ),
         (
             "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            MalformedRequest,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close, X_Edge-Subject\r\n\r\n",
             MalformedRequest,
         ),
         ("TRACE / HTTP/1.1\r\nHost: a.test\r\n\r\n", MethodNotAllowed),

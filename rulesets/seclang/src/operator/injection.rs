@@ -30,8 +30,8 @@ fn cross_site_plain(value: &[u8]) -> bool {
     if detect_xss(value).is_injection() {
         return true;
     }
-    let spaced =
-        value.windows(2).any(|pair| matches!(pair, [b'\t' | b'\n' | 0x0b | 0x0c | b'\r', b'=']));
+    let is_space = |byte: &u8| matches!(byte, b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | b' ');
+    let spaced = value.windows(2).any(|pair| matches!(pair, [space, b'='] if is_space(space)));
     spaced && detect_xss(&without_space_before_equals(value)).is_injection()
 }
 
@@ -39,7 +39,8 @@ fn without_space_before_equals(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     for byte in value {
         if *byte == b'=' {
-            let kept = out.trim_ascii_end().len();
+            let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+            let kept = out.iter().rposition(|byte| !is_space(byte)).map_or(0, |at| at + 1);
             out.truncate(kept);
         }
         out.push(*byte);

@@ -32,7 +32,9 @@ fn attacks_are_flagged_and_ordinary_text_is_not() {
 
 #[test]
 fn scripts_are_flagged_and_markup_free_text_is_not() {
-    let attacks: [&[u8]; 5] = [
+    let attacks: [&[u8]; 7] = [
+        b"<img src=x onerror\t =alert(1)>",
+        b"<img src=x onerror\x0b\r\n=alert(1)>",
         b"<script>alert(1)</script>",
         b"<img src=x onerror=alert(1)>",
         b"<img src=x onerror\t=alert(1)>",
