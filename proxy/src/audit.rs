@@ -60,7 +60,7 @@ impl Audit {
         actor: &Actor,
         command: &str,
         reason: Option<&str>,
-        outcome: Map<String, Value>,
+        outcome: &Map<String, Value>,
         now: Timestamp,
     ) -> io::Result<()> {
         let actor = actor.to_string();
@@ -88,8 +88,8 @@ mod tests {
         let path = dir.path().join("audit.jsonl");
         let audit = Audit::open(&path).unwrap();
         let now = Timestamp::from_secs(1_767_225_600);
-        audit.record(&Actor::Uid(7), "ban add x", Some("a\nb"), Map::new(), now).unwrap();
-        audit.record(&Actor::Signal, "reload", None, Map::new(), now).unwrap();
+        audit.record(&Actor::Uid(7), "ban add x", Some("a\nb"), &Map::new(), now).unwrap();
+        audit.record(&Actor::Signal, "reload", None, &Map::new(), now).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

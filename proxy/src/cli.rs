@@ -5,6 +5,7 @@
 mod ban;
 mod check;
 mod dev;
+mod eval;
 mod run;
 mod socket;
 mod status;
@@ -36,6 +37,8 @@ enum Command {
     /// List, place and lift bans.
     #[command(subcommand)]
     Ban(ban::Ban),
+    /// Judge one raw HTTP request offline: the verdict and how it came about.
+    Eval(eval::Eval),
     /// Tokens and certificates for development.
     #[command(subcommand)]
     Dev(dev::Dev),
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Reload(reload) => status::reload(&reload),
         Command::Status(status) => status::show(&status),
         Command::Ban(ban) => ban::run(ban),
+        Command::Eval(eval) => eval::run(&eval),
         Command::Dev(dev) => dev::run(dev),
     };
     match done {

@@ -202,7 +202,7 @@ impl Reloader {
         let outcome: Map<String, Value> =
             outcome.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let now = self.shared.clock.now();
-        if let Err(error) = self.audit.record(actor, "reload", None, outcome, now) {
+        if let Err(error) = self.audit.record(actor, "reload", None, &outcome, now) {
             tracing::error!(%error, "the reload is not in the audit file");
         }
     }
@@ -265,3 +265,6 @@ fn failure(refused: &Refused) -> Failure {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

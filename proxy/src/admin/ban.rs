@@ -42,10 +42,11 @@ pub(super) async fn add(
         definition: None,
         key,
     };
-    let span = wanted.for_secs.map_or("--permanent".to_owned(), |secs| format!("--for {secs}s"));
+    let span =
+        wanted.for_secs.map_or_else(|| "--permanent".to_owned(), |secs| format!("--for {secs}s"));
     let command = format!("ban add {} {span}", ban.key);
     let outcome = Map::from_iter([("until".to_owned(), json!(ban.until.map(rfc3339)))]);
-    operator.record(&peer.actor(), &command, wanted.reason.as_deref(), outcome)?;
+    operator.record(&peer.actor(), &command, wanted.reason.as_deref(), &outcome)?;
     let shown = view(&ban, now);
     operator.shared.state.add_ban(ban, now).map_err(|error| bad(error.to_string()))?;
     operator.shared.metrics.bans_added.with_label_values(&["operator"]).inc();
@@ -74,7 +75,7 @@ pub(super) async fn remove(
     let keys: Vec<String> = lifted.iter().map(|ban| ban.key.to_string()).collect();
     let outcome = Map::from_iter([("lifted".to_owned(), json!(keys))]);
     let command = format!("ban rm {}", selected.key);
-    operator.record(&peer.actor(), &command, selected.reason.as_deref(), outcome)?;
+    operator.record(&peer.actor(), &command, selected.reason.as_deref(), &outcome)?;
     if lifted.is_empty() {
         let error = format!("no ban names `{}`", selected.key);
         return Err((StatusCode::NOT_FOUND, Json(Failure { error, problems: Vec::new() })));

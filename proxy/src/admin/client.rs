@@ -74,7 +74,7 @@ impl Client {
         path: &str,
         message: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let body = serde_json::to_vec(message).map_err(protocol)?;
+        let body = serde_json::to_vec(message).map_err(|error| protocol(&error))?;
         self.ask(Method::POST, path, body.into()).await
     }
 
@@ -87,8 +87,9 @@ impl Client {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::Connect { path: self.socket.clone(), source })?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| protocol(&error))?;
         let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -96,11 +97,11 @@ impl Client {
             .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Full::new(body))
-            .map_err(protocol)?;
-        let answer = sender.send_request(request).await.map_err(protocol)?;
+            .map_err(|error| protocol(&error))?;
+        let answer = sender.send_request(request).await.map_err(|error| protocol(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(protocol)?.to_bytes();
+        let body = body.map_err(|error| protocol(&error))?.to_bytes();
         connection.abort();
         read(status, &body)
     }
@@ -108,7 +109,7 @@ impl Client {
 
 fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, ClientError> {
     if status.is_success() {
-        return serde_json::from_slice(body).map_err(protocol);
+        return serde_json::from_slice(body).map_err(|error| protocol(&error));
     }
     match serde_json::from_slice(body) {
         Ok(failure) => Err(ClientError::Refused(failure)),
@@ -116,6 +117,6 @@ fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Clien
     }
 }
 
-fn protocol(error: impl ToString) -> ClientError {
+fn protocol(error: &dyn std::fmt::Display) -> ClientError {
     ClientError::Protocol(error.to_string())
 }

@@ -51,7 +51,7 @@ impl Operator {
         actor: &Actor,
         command: &str,
         reason: Option<&str>,
-        outcome: Map<String, Value>,
+        outcome: &Map<String, Value>,
     ) -> Result<(), (StatusCode, Json<Failure>)> {
         let now = self.shared.clock.now();
         self.audit.record(actor, command, reason, outcome, now).map_err(|error| {

@@ -98,7 +98,8 @@ fn show(target: &Target, bans: &Vec<BanView>, none: &str) -> Done {
 }
 
 fn row(ban: &BanView) -> Vec<String> {
-    let remaining = ban.remaining_secs.map_or("permanent".to_owned(), |secs| format!("{secs} s"));
+    let remaining =
+        ban.remaining_secs.map_or_else(|| "permanent".to_owned(), |secs| format!("{secs} s"));
     vec![ban.key.clone(), remaining, ban.origin.clone(), ban.since.clone(), ban.reason.clone()]
 }
 

@@ -39,7 +39,7 @@ pub(super) fn run(run: Run) -> Done {
     let shown = origin.clone();
     runtime
         .block_on(crate::run::run(origin, |started| announce(&shown, started)))
-        .map_err(explain)?;
+        .map_err(|error| explain(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,13 +57,13 @@ fn style() -> Style {
     if std::io::stderr().is_terminal() { Style::Colour } else { Style::Plain }
 }
 
-fn explain(error: StartError) -> Failed {
-    if let StartError::Config(report) = &error {
+fn explain(error: &StartError) -> Failed {
+    if let StartError::Config(report) = error {
         let drawn = report.render(style());
         return Failed::Said(format!("{drawn}error: {error}"));
     }
     let help = error.help();
-    Failed::because(&error, help)
+    Failed::because(error, help)
 }
 
 /// Prints what is served. A closed output stops nothing.

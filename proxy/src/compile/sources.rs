@@ -132,11 +132,14 @@ fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
 fn unreadable(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
     let shown = path.display();
     let kind = error.kind();
-    let help = match kind {
-        io::ErrorKind::NotFound => "create the file, or correct the path in the configuration",
-        io::ErrorKind::PermissionDenied => "let the user that runs portcullis read it",
-        io::ErrorKind::IsADirectory => "name a file in it",
-        _ => "see that the file can be read whole", // a foreign, open enum
+    let help = if kind == io::ErrorKind::NotFound {
+        "create the file, or correct the path in the configuration"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "let the user that runs portcullis read it"
+    } else if kind == io::ErrorKind::IsADirectory {
+        "name a file in it"
+    } else {
+        "see that the file can be read whole"
     };
     Diagnostic::error("file-unreadable", format!("{what} `{shown}` cannot be read: {kind}"))
         .help(help)

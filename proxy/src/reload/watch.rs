@@ -4,7 +4,6 @@
 //! symbolic link `..data` beside it.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -146,7 +145,7 @@ fn concerns(event: &Event, files: &[PathBuf]) -> bool {
 }
 
 fn may_matter(path: &Path, files: &[PathBuf]) -> bool {
-    let name = path.file_name().unwrap_or(OsStr::new(""));
+    let name = path.file_name().unwrap_or_default();
     let swapped = name.as_encoded_bytes().starts_with(b"..");
     let is_one = |file: &PathBuf| file.file_name() == Some(name);
     let is_in_one = |file: &PathBuf| file.is_dir() && path.parent() == Some(file);

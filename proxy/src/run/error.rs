@@ -113,17 +113,18 @@ impl StartError {
 }
 
 fn listen_help(address: SocketAddr, source: &io::Error) -> String {
-    let port = address.port();
-    match source.kind() {
-        io::ErrorKind::AddrInUse => format!(
+    let (port, kind) = (address.port(), source.kind());
+    if kind == io::ErrorKind::AddrInUse {
+        format!(
             "another program has the port: `ss -ltnp 'sport = :{port}'` says which; stop it, or choose another address"
-        ),
-        io::ErrorKind::PermissionDenied => format!(
+        )
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!(
             "port {port} needs a privilege: grant CAP_NET_BIND_SERVICE, or choose a port from 1024"
-        ),
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have the address: `ip address` lists those it has".to_owned()
-        }
-        _ => "choose another address".to_owned(), // a foreign, open enum
+        )
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "this machine does not have the address: `ip address` lists those it has".to_owned()
+    } else {
+        "choose another address".to_owned()
     }
 }

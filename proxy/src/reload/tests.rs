@@ -1,0 +1,158 @@
+//! Reloads of a whole configuration in a directory of its own.
+
+use std::path::Path;
+
+use arc_swap::ArcSwap;
+use portcullis_identity::assertion::AssertionKey;
+use portcullis_policy::{Limits, State};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::Manual;
+use crate::dev;
+use crate::log::{EventLog, RequestLog, Target};
+use crate::metrics::Metrics;
+
+/// A served configuration and the directory that it was made of.
+struct Served {
+    dir: TempDir,
+    shared: Arc<Shared>,
+    reloader: Reloader,
+}
+
+const TEXT: &str = include_str!("../../../config/examples/development.yaml");
+
+impl Served {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let embedded = Origin::Embedded { data_dir: dir.path().to_owned() };
+        dev::prepare(&embedded.load().unwrap().config).unwrap();
+        let file = dir.path().join("portcullis.yaml");
+        std::fs::write(&file, TEXT).unwrap();
+        let origin = Origin::File(file);
+        let (snapshot, _) = compile(origin.load().unwrap(), 1).unwrap();
+        let metrics = Metrics::new();
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            state: State::new(Limits::default()),
+            assertion_key: AssertionKey::generate().unwrap().0,
+            clock: Arc::new(Manual::at(Timestamp::from_secs(1_000))),
+            requests: RequestLog::open(Target::Off, &metrics).unwrap(),
+            events: EventLog::open(Target::Off, &metrics).unwrap(),
+            metrics,
+        });
+        let audit = Arc::new(Audit::open(&dir.path().join("audit.jsonl")).unwrap());
+        let reloader = Reloader::new(Arc::clone(&shared), origin, audit).unwrap();
+        Self { dir, shared, reloader }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    fn reload(&self) -> Result<ReloadView, Failure> {
+        self.reloader.reload(&Actor::Uid(7))
+    }
+
+    fn generation(&self) -> u64 {
+        self.shared.snapshot.load().generation
+    }
+
+    fn counted(&self, result: &str) -> u64 {
+        self.shared.metrics.config_reloads.with_label_values(&[result]).get()
+    }
+
+    fn audit(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap()
+    }
+}
+
+#[test]
+fn a_changed_list_is_published_and_what_has_not_changed_is_not() {
+    let served = Served::new();
+    let view = served.reload().unwrap();
+    assert_eq!((view.changed, view.generation), (false, 1));
+    served.write("dev/known-bad.txt", "192.0.2.99\n");
+    let view = served.reload().unwrap();
+    assert_eq!((view.changed, view.generation, served.generation()), (true, 2, 2));
+    assert!(view.probes.iter().any(|probe| probe.contains("an SQL injection: 403")), "{view:?}");
+    assert_eq!((served.counted("ok"), served.counted("error")), (2, 0));
+    assert_eq!(served.audit().lines().count(), 2);
+    assert!(served.audit().contains("uid:7"));
+}
+
+#[test]
+fn a_bad_file_keeps_the_last_good_snapshot_and_says_why() {
+    let served = Served::new();
+    let (_, other) = pair(served.dir.path());
+    for (name, good, bad, said) in [
+        ("portcullis.yaml", TEXT.to_owned(), TEXT.replace("hosts:", "hots:"), "hots"),
+        ("dev/known-bad.txt", String::new(), "nobody\n".to_owned(), "nobody"),
+        ("dev/jwks.json", read(&served, "dev/jwks.json"), "{}".to_owned(), "provider `dev`"),
+        ("dev/tls.key", read(&served, "dev/tls.key"), other, "does not belong to"),
+    ] {
+        served.write(name, &bad);
+        let failure = served.reload().unwrap_err();
+        let whole = format!("{}\n{}", failure.error, failure.problems.join("\n"));
+        assert!(whole.contains(said), "{name}: {whole}");
+        assert_eq!(served.generation(), 1);
+        assert_eq!(served.shared.metrics.config_last_reload_success.get(), 0);
+        assert_eq!(served.reloader.last().1, Some(failure.error));
+        served.write(name, &good);
+        served.write("dev/known-bad.txt", "");
+    }
+    assert_eq!(served.counted("error"), 4);
+}
+
+#[test]
+fn the_watch_speaks_once_of_one_mistake() {
+    let served = Served::new();
+    served.write("dev/known-bad.txt", "nobody\n");
+    for _ in 0..3 {
+        served.reloader.reload(&Actor::Watch).unwrap_err();
+    }
+    assert_eq!(served.counted("error"), 1);
+    served.write("dev/known-bad.txt", "192.0.2.1\n");
+    assert!(served.reloader.reload(&Actor::Watch).unwrap().changed);
+    assert!(!served.reloader.reload(&Actor::Watch).unwrap().changed);
+    assert_eq!(served.counted("ok"), 1);
+    assert_eq!(served.reloader.last().1, None);
+}
+
+#[test]
+fn what_needs_a_new_process_is_refused_by_its_name() {
+    let served = Served::new();
+    served.write("portcullis.yaml", &TEXT.replace("127.0.0.1:8443", "127.0.0.1:8444"));
+    let failure = served.reload().unwrap_err();
+    assert!(failure.error.contains("cannot change `listeners`: restart"), "{}", failure.error);
+    assert_eq!(served.generation(), 1);
+}
+
+#[test]
+fn a_reload_un_bans_nobody() {
+    let served = Served::new();
+    let now = served.shared.clock.now();
+    let ban = portcullis_policy::Ban {
+        key: "192.0.2.7".parse().unwrap(),
+        until: None,
+        since: now,
+        reason: String::new(),
+        origin: portcullis_policy::BanOrigin::Operator("test".to_owned()),
+        definition: None,
+    };
+    served.shared.state.add_ban(ban, now).unwrap();
+    served.write("dev/known-bad.txt", "192.0.2.99\n");
+    assert!(served.reload().unwrap().changed);
+    assert_eq!(served.shared.state.bans(now).len(), 1);
+}
+
+fn read(served: &Served, name: &str) -> String {
+    std::fs::read_to_string(served.dir.path().join(name)).unwrap()
+}
+
+/// A certificate and key that belong together and to nothing else.
+fn pair(dir: &Path) -> (String, String) {
+    let (cert, key) = (dir.join("other.crt"), dir.join("other.key"));
+    dev::make_certificate(&cert, &key, &["localhost".to_owned()]).unwrap();
+    (std::fs::read_to_string(cert).unwrap(), std::fs::read_to_string(key).unwrap())
+}
