@@ -6,8 +6,8 @@
 //! stop, and listeners that a successor can inherit by file descriptor, since they are plain `TcpListener`s made before
 //! anything is served.
 //!
-//! The way of a connection: permit → ClientHello within its deadline ([`hello`]) → handshake within its deadline
-//! ([`tls`]) → [`guard`] → `HttpProxy` with the gate.
+//! The way of a connection: permit → ClientHello within its deadline (`hello`) → handshake within its deadline
+//! (`tls`) → `guard` → `HttpProxy` with the gate.
 
 mod accept;
 mod connection;

@@ -65,7 +65,7 @@ impl H2Client {
         within("an HTTP/2 answer", self.exchange(request, body)).await.expect("a whole answer")
     }
 
-    async fn exchange(&mut self, request: Request<()>, body: &[u8]) -> Result<Answer, h2::Error> {
+    async fn exchange(&self, request: Request<()>, body: &[u8]) -> Result<Answer, h2::Error> {
         let mut requests = self.requests.clone().ready().await?;
         let (response, mut sender) = requests.send_request(request, body.is_empty())?;
         let sending = async {

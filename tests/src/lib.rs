@@ -50,7 +50,7 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 ///
-/// After [`WAIT_MAX`].
+/// After 20 seconds.
 pub async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
     match tokio::time::timeout(WAIT_MAX, step).await {
         Ok(value) => value,

@@ -1,5 +1,11 @@
 //! End to end: a client, the edge, an origin. One binary with a module per theme.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of tests are tests: what goes wrong fails them"
+)]
+
 #[path = "e2e/attacks.rs"]
 mod attacks;
 #[path = "e2e/bodies.rs"]

@@ -55,7 +55,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         refusal: refusal.as_ref().map(|refusal| refusal.reason),
         detail: refusal
             .and_then(|refusal| refusal.detail)
-            .or(work.remark.map(Into::into))
+            .or_else(|| work.remark.map(Into::into))
             .map(Into::into),
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
         upstream,
