@@ -188,11 +188,17 @@ fn advanced(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Advanced {
     let sizes =
         [("8KB", 8_192), ("16KB", 16_384), ("32KB", 32_768), ("48KB", 49_152), ("64KB", 65_536)];
     advanced.body_inspection_bytes = reader.word(&options, "requestBodyInspectionSize", &sizes);
+    if let Some(size) = options.value("requestBodyInspectionSize") {
+        let message = "`requestBodyInspectionSize` has no effect: how much of a body is inspected is the route's";
+        reader.warn("not-enforced", size, message, "set `body: { inspect: … }` on the route");
+    }
     advanced.user_ip_headers = lowered(reader, &options, "userIpRequestHeaders");
     if let Some(custom) = options.value("jsonCustomConfig")
         && let Some(custom) = reader.fields(custom, "`jsonCustomConfig`", &["contentTypes"])
     {
         advanced.json_content_types = lowered(reader, &custom, "contentTypes");
+        let message = "`jsonCustomConfig` has no effect: a body that looks like JSON is read as JSON, whatever its type";
+        reader.warn("not-enforced", custom.whole(), message, "take it out");
         if advanced.json_parsing == JsonParsing::Disabled {
             reader.error(
                 "json",

@@ -99,7 +99,7 @@ type: CLOUD_ARMOR
     assert!(matches!(&limit.keys[1].kind, RateKeyKind::HttpHeader(name) if name == "x-api-key"));
     assert_eq!(
         warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(),
-        ["not-enforced", "bookkeeping"]
+        ["not-enforced", "bookkeeping", "not-enforced"]
     );
 }
 

@@ -114,6 +114,7 @@ fn compare(name: &str, page: &str) {
 fn the_pages_are_what_the_tables_say() {
     compare("configuration.md", &page());
     compare("configuration-problems.md", &problems_page());
+    compare("lints.md", &crate::armor::lint::page());
 }
 
 /// Codes whose cases stand with what finds them: the YAML reader, and the tests that make files.
