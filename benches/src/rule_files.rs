@@ -11,7 +11,7 @@ pub struct RuleFiles;
 
 impl Resolve for RuleFiles {
     fn read(&self, path: &str, from: &str) -> Result<Source, ResolveError> {
-        let place = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
+        let place = Path::new(from).parent().unwrap_or_else(|| Path::new("")).join(path);
         let name = place.display().to_string();
         match fs::read(&place) {
             Ok(bytes) => Ok(Source { name, bytes }),
@@ -21,12 +21,12 @@ impl Resolve for RuleFiles {
 
     /// Expands one `*` in the last part of the pattern, in the order of the names.
     fn expand(&self, pattern: &str, from: &str) -> Result<Vec<String>, ResolveError> {
-        let place = Path::new(from).parent().unwrap_or(Path::new("")).join(pattern);
+        let place = Path::new(from).parent().unwrap_or_else(|| Path::new("")).join(pattern);
         let last = place.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some((before, after)) = last.split_once('*') else {
             return Ok(place.exists().then(|| place.display().to_string()).into_iter().collect());
         };
-        let folder = place.parent().unwrap_or(Path::new(""));
+        let folder = place.parent().unwrap_or_else(|| Path::new(""));
         let fits = |name: &str| {
             name.len() >= before.len() + after.len()
                 && name.starts_with(before)
