@@ -112,26 +112,38 @@ async fn batch(
     role: Role,
 ) -> Result<Vec<Acknowledge>, sqlx::Error> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    let now = clock.now();
-    // First: the audit trail reads its time from here.
-    sqlx::query(match role {
+    let mut now = clock.now();
+    tell_time(connection, now, role).await?;
+    let mut acknowledgements = vec![first(connection, now).await?];
+    while acknowledgements.len() < BATCH_JOBS_MAX
+        && let Ok(job) = jobs.try_recv()
+    {
+        // A job that joins late may come from after the batch's begin: a lease that has run out since is over for it.
+        let at = clock.now();
+        if at != now {
+            now = at;
+            tell_time(connection, now, role).await?;
+        }
+        acknowledgements.push(job(connection, now).await?);
+    }
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    Ok(acknowledgements)
+}
+
+/// Tells the store the time, before anything that happens at it: the audit trail reads it from there.
+async fn tell_time(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    role: Role,
+) -> Result<(), sqlx::Error> {
+    let statement = match role {
         Role::Server => {
             "UPDATE memory SET value = max(value, ?1) WHERE name IN ('now', 'alive_at')"
         }
         // A command does not make up for an absent server: it neither grants nor renews.
         Role::Command => "UPDATE memory SET value = ?1 WHERE name = 'now'",
-    })
-    .bind(now.to_column())
-    .execute(&mut *connection)
-    .await?;
-    let mut acknowledgements = vec![first(connection, now).await?];
-    while acknowledgements.len() < BATCH_JOBS_MAX
-        && let Ok(job) = jobs.try_recv()
-    {
-        acknowledgements.push(job(connection, now).await?);
-    }
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
-    Ok(acknowledgements)
+    };
+    sqlx::query(statement).bind(now.to_column()).execute(connection).await.map(drop)
 }
 
 /// Leaves no transaction open: rolls back, or takes a new connection when that fails.
