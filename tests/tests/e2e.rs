@@ -22,6 +22,8 @@ mod limits;
 mod malformed;
 #[path = "e2e/office.rs"]
 mod office;
+#[path = "e2e/process.rs"]
+mod process;
 #[path = "e2e/reloads.rs"]
 mod reloads;
 #[path = "e2e/tokens.rs"]

@@ -1,0 +1,142 @@
+//! The real binary, as an operator runs it: serve, reload by command, refuse with carets, drain.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use portcullis_tests::{Origin, binary};
+
+/// The process; killed if the test ends before it.
+struct Portcullis {
+    process: Child,
+    address: String,
+}
+
+impl Drop for Portcullis {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary("portcullis"));
+    command.current_dir(directory).args(arguments).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the output is text")
+}
+
+/// Starts the binary and reads from its output where it listens.
+fn serve(directory: &Path) -> Portcullis {
+    let mut command = Command::new(binary("portcullis"));
+    command.current_dir(directory).args(["run", "--config", "portcullis.yaml"]);
+    let mut process =
+        command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
+    let output = BufReader::new(process.stdout.take().expect("a pipe"));
+    let mut lines = output.lines().map_while(Result::ok);
+    let address =
+        lines.find_map(|line| line.trim().strip_prefix("listening on ").map(str::to_owned));
+    // The rest has to be read, or the process would stop at a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    Portcullis { process, address: address.expect("the process says where it listens") }
+}
+
+/// Asks with curl, and returns the status.
+fn curl(directory: &Path, edge: &Portcullis, path: &str) -> String {
+    let port = edge.address.rsplit(':').next().expect("a port");
+    let output = Command::new("curl")
+        .current_dir(directory)
+        .args([
+            "-s",
+            "--max-time",
+            "20",
+            "--cacert",
+            "tls.crt",
+            "-o",
+            "answer",
+            "-w",
+            "%{http_code}",
+        ])
+        .args(["--resolve", &format!("edge.test:{port}:127.0.0.1")])
+        .arg(format!("https://edge.test:{port}{path}"))
+        .output()
+        .expect("curl is installed");
+    text(&output.stdout)
+}
+
+fn configuration(origin: &Origin) -> String {
+    format!(
+        "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\n\
+         listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: file:tls.crt, key: file:tls.key }}] }} }}]\n\
+         log: {{ requests: off, events: off }}\nrulesets: {{ core: {{ builtin: core }} }}\n\
+         policies: {{ tested: {{ file: policy.yaml }} }}\n\
+         backends: {{ origin: {{ servers: ['{}'], policy: tested }} }}\n\
+         hosts: {{ edge.test: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}\n",
+        origin.address()
+    )
+}
+
+fn policy(refused: &str) -> String {
+    format!(
+        "name: tested\nrules:\n  - priority: 10\n    action: deny(403)\n    match: {{ expr: {{ expression: \"request.path == '{refused}'\" }} }}\n  \
+         - priority: 20\n    action: deny(403)\n    match: {{ expr: {{ expression: \"evaluatePreconfiguredWaf('sqli-core-stable', {{'sensitivity': 1}})\" }} }}\n  \
+         - priority: 2147483647\n    action: allow\n    match: {{ versionedExpr: SRC_IPS_V1, config: {{ srcIpRanges: ['*'] }} }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_binary_serves_reloads_by_command_bans_and_drains() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let origin = Origin::start().await;
+    std::fs::write(home.join("portcullis.yaml"), configuration(&origin)).unwrap();
+    std::fs::write(home.join("policy.yaml"), policy("/old")).unwrap();
+    assert!(run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
+    let mut edge = serve(home);
+    assert_eq!(curl(home, &edge, "/"), "200");
+    assert_eq!(curl(home, &edge, "/old"), "403");
+    assert_eq!(curl(home, &edge, "/?id=1%27%20UNION%20SELECT%20password%20FROM%20users--"), "403");
+
+    std::fs::write(home.join("policy.yaml"), policy("/new")).unwrap();
+    let reloaded = run(home, &["reload", "--socket", "admin.sock"]);
+    assert!(reloaded.status.success(), "{}", text(&reloaded.stderr));
+    assert_eq!(
+        (curl(home, &edge, "/old"), curl(home, &edge, "/new")),
+        ("200".to_owned(), "403".to_owned())
+    );
+
+    std::fs::write(
+        home.join("policy.yaml"),
+        "name: tested\nrules: [{ priority: 1, action: perhaps }]\n",
+    )
+    .unwrap();
+    let refused = run(home, &["reload", "--socket", "admin.sock"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("perhaps") || text(&refused.stdout).contains("perhaps"));
+    assert_eq!(curl(home, &edge, "/new"), "403", "the last good policy stays");
+
+    let ban = ["ban", "add", "127.0.0.1", "--for", "1h", "--socket", "admin.sock"];
+    assert!(run(home, &ban).status.success());
+    assert_eq!(curl(home, &edge, "/"), "429");
+    assert!(
+        text(&run(home, &["ban", "ls", "--socket", "admin.sock"]).stdout).contains("127.0.0.1")
+    );
+    assert!(run(home, &["ban", "rm", "127.0.0.1", "--socket", "admin.sock"]).status.success());
+    assert_eq!(curl(home, &edge, "/"), "200");
+
+    let pid = edge.process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(edge.process.wait().unwrap().success(), "SIGTERM drains and ends well");
+}
+
+#[test]
+fn check_shows_all_ten_mistakes_of_a_file_with_their_carets() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/testdata/ten-mistakes.yaml");
+    let output = run(Path::new("."), &["check", file]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stderr) + &text(&output.stdout);
+    assert!(shown.matches("╭─[").count() >= 10, "{shown}");
+    assert!(shown.contains("did you mean `platform`?"), "{shown}");
+}
