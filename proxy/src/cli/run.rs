@@ -24,8 +24,9 @@ pub(super) struct Run {
     data: PathBuf,
 }
 
-/// What the process says about itself, where `PORTCULLIS_LOG` does not choose. Pingora's own words are for its authors.
-const LOG_FILTER: &str = "info,pingora=warn,pingora_core=warn,pingora_proxy=warn";
+/// What the process says about itself, where `PORTCULLIS_LOG` does not choose. Pingora's own words are for its authors,
+/// and rustls warns once per odd ClientHello, which is for any stranger to send.
+const LOG_FILTER: &str = "info,pingora=warn,pingora_core=warn,pingora_proxy=warn,rustls=error";
 
 pub(super) fn run(run: Run) -> Done {
     start_tracing();
