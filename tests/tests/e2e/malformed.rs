@@ -122,5 +122,11 @@ async fn bodies_above_the_budget_of_the_process_are_503() {
     assert_eq!((answer.status, answer.error().as_str()), (503, "overloaded"));
     origin.saw_nothing();
     assert_eq!(slow.ask("x").await.status, 200);
+    within("the first body to be given back", async {
+        while !edge.metrics().contains("edge_body_bytes_held 0") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(edge.client().await.ask(post(100_000, 100_000)).await.status, 200);
 }
