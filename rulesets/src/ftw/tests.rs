@@ -150,12 +150,9 @@ fn the_suite_of_crs_3_3_4_passes_with_debians_rules() {
 }
 
 #[test]
+#[ignore = "CRS 4 stands in no package: name a checkout in CRS4_DIR and run with --ignored"]
 fn the_suite_of_crs_4_28_0_passes_with_the_checkout_in_crs4_dir() {
-    // No package installs CRS 4, so that a machine without a checkout is not incomplete.
-    let Some(rules) = std::env::var_os("CRS4_DIR").map(PathBuf::from) else {
-        eprintln!("skipped: CRS4_DIR names no checkout of CRS 4");
-        return;
-    };
+    let rules = std::env::var_os("CRS4_DIR").map(PathBuf::from).expect("CRS4_DIR names a checkout");
     let excuse = "920620-1: expects a server that joins two Content-Type headers into one";
     suite(Some(rules), "crs-tests/v4.28.0", excuse, 5003);
 }
