@@ -5,6 +5,7 @@
 //! meaning if it were left out is refused. Every problem of a file is reported at once, each with its place.
 
 pub mod accepted;
+mod changes;
 mod document;
 mod exclusions;
 pub mod import;
@@ -20,6 +21,7 @@ mod signatures;
 mod tests;
 mod write;
 
+pub use changes::{RuleChange, changes};
 pub use place::Expression;
 pub use policy::{
     Action, Advanced, Ban, Condition, Conform, DEFAULT_PRIORITY, DenyStatus, Exceed, Exclusion,

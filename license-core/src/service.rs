@@ -16,6 +16,8 @@ use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Role, Store};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +75,21 @@ pub struct Running {
     metrics_address: Option<LocalAddress>,
     metrics: Arc<Metrics>,
     operator: Operator,
-    end: watch::Sender<bool>,
+    /// A second handle to the socket, for a successor.
+    handle: OwnedFd,
+    end: watch::Sender<End>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// Whether a service runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// It does.
+    No,
+    /// It ends, and its socket goes with it.
+    Stopped,
+    /// It ends, and a successor serves its socket.
+    HandedOver,
 }
 
 impl Service {
@@ -83,6 +98,19 @@ impl Service {
     /// # Errors
     /// When the keys, the store or the address cannot be used; then nothing is left running.
     pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+        Self::start_on(settings, clock, None).await
+    }
+
+    /// Like [`Self::start`], on the socket that a service before has handed over, if one has: its clients never find
+    /// the address unbound.
+    ///
+    /// # Errors
+    /// When the keys, the store or the address cannot be used; then nothing is left running.
+    pub async fn start_on(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        inherited: Option<UnixListener>,
+    ) -> Result<Running, StartError> {
         let keys = Arc::new(KeySource::open(&settings.edge_keys)?);
         let store = open(&settings, Role::Server, clock.clone()).await?;
         let signer = match signer(&settings, store.clone()).await {
@@ -93,21 +121,22 @@ impl Service {
             }
         };
         let bound = async {
-            let listener = bind(&settings.listen).await?;
+            let listener = listener(&settings.listen, inherited).await?;
+            let handle = listener.handle().map_err(|source| unbound(&settings.listen, source))?;
             let metrics = match settings.metrics {
                 None => None,
                 Some(address) => Some(bind(&Listen::Tcp(address)).await?),
             };
-            Ok::<_, StartError>((listener, metrics))
+            Ok::<_, StartError>((listener, handle, metrics))
         };
-        let (listener, metrics_listener) = match bound.await {
+        let (listener, handle, metrics_listener) = match bound.await {
             Ok(bound) => bound,
             Err(error) => {
                 store.close().await;
                 return Err(error);
             }
         };
-        let (end, ended) = watch::channel(false);
+        let (end, ended) = watch::channel(End::No);
         let metrics = Arc::new(Metrics::new());
         let (address, metrics_address) =
             (listener.address(), metrics_listener.as_ref().map(Listener::address));
@@ -132,16 +161,31 @@ impl Service {
             metrics_address,
             metrics,
             operator: Operator::over(store),
+            handle,
             end,
             tasks,
         })
     }
 }
 
+async fn listener(
+    listen: &Listen,
+    inherited: Option<UnixListener>,
+) -> Result<Listener, StartError> {
+    match (inherited, listen) {
+        (Some(socket), Listen::Unix(path)) => {
+            Listener::inherit(socket, path).map_err(|source| unbound(listen, source))
+        }
+        (Some(_), Listen::Tcp(_)) | (None, _) => bind(listen).await,
+    }
+}
+
 async fn bind(listen: &Listen) -> Result<Listener, StartError> {
-    Listener::bind(listen)
-        .await
-        .map_err(|source| StartError::Bind { address: written(listen), source })
+    Listener::bind(listen).await.map_err(|source| unbound(listen, source))
+}
+
+fn unbound(listen: &Listen, source: std::io::Error) -> StartError {
+    StartError::Bind { address: written(listen), source }
 }
 
 /// Brings the database's schema to this program's version. SQLite needs no such call.
@@ -190,9 +234,26 @@ impl Running {
         &self.operator
     }
 
+    /// Returns a second handle to the socket, for [`Service::start_on`] of a successor.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn socket(&self) -> std::io::Result<OwnedFd> {
+        self.handle.try_clone()
+    }
+
     /// Takes no more requests, finishes those in hand (at most 10 s) and closes the store.
     pub async fn shutdown(self) {
-        self.end.send_replace(true);
+        self.end(End::Stopped).await;
+    }
+
+    /// Like [`Self::shutdown`], and leaves the socket where it is: requests wait in it for the successor.
+    pub async fn hand_over(self) {
+        self.end(End::HandedOver).await;
+    }
+
+    async fn end(self, how: End) {
+        self.end.send_replace(how);
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the service did not end well");
@@ -236,7 +297,7 @@ async fn stay_alive(
     store: Arc<dyn Store>,
     signer: Option<Arc<Signer>>,
     metrics: Arc<Metrics>,
-    mut ended: watch::Receiver<bool>,
+    mut ended: watch::Receiver<End>,
 ) {
     let mut ticks = tokio::time::interval(ALIVE_EVERY);
     loop {
@@ -268,11 +329,11 @@ async fn round(store: &dyn Store, signer: Option<&Signer>, metrics: &Metrics) {
 }
 
 /// Waits until the service is told to end, or nobody is left to tell it.
-pub(crate) async fn told_to_end(ended: &mut watch::Receiver<bool>) {
-    drop(ended.wait_for(|ended| *ended).await);
+pub(crate) async fn told_to_end(ended: &mut watch::Receiver<End>) {
+    drop(ended.wait_for(|ended| *ended != End::No).await);
 }
 
-async fn sweep(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut ended: watch::Receiver<bool>) {
+async fn sweep(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut ended: watch::Receiver<End>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {

@@ -4,11 +4,16 @@
 //! in the audit file, with the uid of the other end, before it is answered.
 
 mod ban;
+mod change;
 mod client;
 mod message;
 mod server;
 mod status;
+mod upgrade;
 
 pub use client::{Client, ClientError};
-pub use message::{AddBan, BanView, Failure, PolicyView, ReloadView, StatusView};
+pub use message::{
+    AddBan, BanView, Failure, PolicyView, ReloadView, StatusView, UpgradeView, WantReload,
+    WantUpgrade,
+};
 pub use server::{AdminError, AdminServer, Operator};

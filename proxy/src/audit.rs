@@ -28,6 +28,8 @@ pub enum Actor {
     Watch,
     /// The process itself, at its start.
     Start,
+    /// The end of a time that was set before.
+    Timer,
 }
 
 impl std::fmt::Display for Actor {
@@ -37,6 +39,7 @@ impl std::fmt::Display for Actor {
             Self::Signal => f.write_str("signal"),
             Self::Watch => f.write_str("watch"),
             Self::Start => f.write_str("start"),
+            Self::Timer => f.write_str("timer"),
         }
     }
 }

@@ -6,6 +6,7 @@ mod ban;
 mod check;
 mod dev;
 mod eval;
+mod policy;
 mod run;
 mod socket;
 mod status;
@@ -34,6 +35,11 @@ enum Command {
     Reload(status::Reload),
     /// Show what the running process serves.
     Status(status::Status),
+    /// Put a new program in the place of the running one, without a refused connection. Exit 1 if it does not serve.
+    Upgrade(status::Upgrade),
+    /// List policies, compare two, or go back to the generation before.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// List, place and lift bans.
     #[command(subcommand)]
     Ban(ban::Ban),
@@ -53,6 +59,8 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check::run(&check),
         Command::Reload(reload) => status::reload(&reload),
         Command::Status(status) => status::show(&status),
+        Command::Upgrade(upgrade) => status::upgrade(&upgrade),
+        Command::Policy(policy) => policy::run(policy),
         Command::Ban(ban) => ban::run(ban),
         Command::Eval(eval) => eval::run(&eval),
         Command::Dev(dev) => dev::run(dev),

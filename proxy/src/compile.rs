@@ -51,6 +51,8 @@ pub fn compile_as(
     }
     let known_bad = policies.iter().filter_map(|(id, one)| Some((id.clone(), one.known_bad?)));
     let known_bad = known_bad.collect();
+    let definitions = policies.iter().map(|(id, one)| (id.clone(), Arc::clone(&one.definition)));
+    let definitions = definitions.collect();
     let policies = policies.into_iter().map(|(id, one)| (id, one.policy)).collect();
     let config = Arc::new(config);
     let snapshot = Snapshot {
@@ -60,6 +62,7 @@ pub fn compile_as(
         router,
         certificates,
         policies,
+        definitions,
         known_bad,
         verifiers,
         geo,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,6 +39,23 @@ impl Exposition {
     /// When the system refuses, as for a port in use.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await? })
+    }
+
+    /// Takes a socket that the process before has passed on.
+    ///
+    /// # Errors
+    /// When the system does not take it.
+    pub fn inherit(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { listener: TcpListener::from_std(socket)? })
+    }
+
+    /// Returns a second handle to the socket, for a successor.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn handle(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
     }
 
     /// Returns the address that is bound.

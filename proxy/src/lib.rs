@@ -25,4 +25,5 @@ pub mod router;
 pub mod run;
 pub mod shared;
 pub mod snapshot;
+pub mod upgrade;
 mod upstream;

@@ -1,12 +1,14 @@
 //! A new configuration while requests run: load, compile, probe, publish. What fails leaves the last good snapshot.
 
 mod fixed;
+mod past;
 mod probe;
 mod retire;
 mod watch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use portcullis_config::{Report, Style, Timestamp};
 use serde_json::{Map, Value, json};
@@ -14,10 +16,13 @@ use serde_json::{Map, Value, json};
 use crate::admin::{Failure, ReloadView};
 use crate::audit::{Actor, Audit};
 use crate::compile::compile;
+use crate::log::rfc3339;
 use crate::origin::Origin;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 
+use past::Past;
+pub use past::Standing;
 pub use probe::probe;
 pub use retire::Retirement;
 pub use watch::{Watch, WatchError};
@@ -29,8 +34,8 @@ pub struct Reloader {
     origin: Origin,
     audit: Arc<Audit>,
     retirement: Retirement,
-    /// Held through a whole reload: one at a time.
-    running: Mutex<()>,
+    /// What can be gone back to. Held through a whole reload: one at a time.
+    past: Mutex<Past>,
     last: Mutex<Last>,
 }
 
@@ -43,6 +48,8 @@ struct Last {
     error: Option<String>,
     /// What the last refused candidate was made of: the mending may happen in one of them.
     refused_files: Vec<PathBuf>,
+    /// A copy for those who may not wait for a reload that runs.
+    standing: Standing,
 }
 
 /// Why a reload published nothing.
@@ -53,13 +60,15 @@ enum Refused {
     Fixed(Vec<String>),
     /// The candidate does not do what every configuration does.
     Probes(Vec<String>),
+    /// The generation that is served may still be taken back.
+    Unconfirmed(u64),
 }
 
 impl Refused {
     fn files(&self) -> Vec<PathBuf> {
         match self {
             Self::Problems(report) => report.files.clone(),
-            Self::Fixed(_) | Self::Probes(_) => Vec::new(),
+            Self::Fixed(_) | Self::Probes(_) | Self::Unconfirmed(_) => Vec::new(),
         }
     }
 }
@@ -74,8 +83,13 @@ impl Reloader {
         published(&shared, now);
         Ok(Self {
             retirement: Retirement::start()?,
-            running: Mutex::new(()),
-            last: Mutex::new(Last { published: now, error: None, refused_files: Vec::new() }),
+            past: Mutex::new(Past::default()),
+            last: Mutex::new(Last {
+                published: now,
+                error: None,
+                refused_files: Vec::new(),
+                standing: Standing::default(),
+            }),
             shared,
             origin,
             audit,
@@ -96,18 +110,19 @@ impl Reloader {
     }
 
     /// Reads everything again and publishes it if it is good and new. Blocks for as long as the compilation takes; not
-    /// for a worker thread.
+    /// for a worker thread. With `confirm`, what is published is taken back after that time unless [`Self::keep`] is
+    /// called before.
     ///
     /// # Errors
     /// When the candidate was refused; the snapshot that is served stays.
-    pub fn reload(&self, actor: &Actor) -> Result<ReloadView, Failure> {
-        let _one_at_a_time = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn reload(&self, actor: &Actor, confirm: Option<Duration>) -> Result<ReloadView, Failure> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.last().1;
-        match self.attempt() {
+        match self.attempt(&mut past, actor, confirm) {
             Ok(view) => {
                 // The watch looks often; it speaks only when something has come of it.
                 if view.changed || before.is_some() || *actor != Actor::Watch {
-                    self.succeeded(actor, &view);
+                    self.succeeded(actor, "reload", &view);
                 }
                 Ok(view)
             }
@@ -126,13 +141,23 @@ impl Reloader {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn attempt(&self) -> Result<ReloadView, Refused> {
+    fn attempt(
+        &self,
+        past: &mut Past,
+        actor: &Actor,
+        confirm: Option<Duration>,
+    ) -> Result<ReloadView, Refused> {
         let served = self.shared.snapshot.load_full();
+        if past.revert_at().is_some() {
+            return Err(Refused::Unconfirmed(served.generation));
+        }
         let loaded = self.origin.load().map_err(Refused::Problems)?;
         let (candidate, warnings) =
             compile(loaded, served.generation + 1).map_err(Refused::Problems)?;
         let warnings = warnings.iter().map(ToString::to_string).collect();
-        if candidate.fingerprint == served.fingerprint {
+        let is_known = candidate.fingerprint == served.fingerprint
+            || (*actor == Actor::Watch && past.is_rejected(&candidate.fingerprint));
+        if is_known {
             return Ok(view(&served, false, Vec::new(), warnings, 0));
         }
         let changes = fixed::changes(&served.config, &candidate.config);
@@ -140,17 +165,27 @@ impl Reloader {
             return Err(Refused::Fixed(changes));
         }
         let probes = probe(&candidate).map_err(Refused::Probes)?;
-        let forgotten = self.publish(candidate);
+        let revert_at = confirm.map(|wait| self.shared.clock.now().plus(wait));
+        let forgotten = self.publish(candidate, |replaced| past.advanced(replaced, revert_at));
+        self.held().standing = past.standing();
         let served = self.shared.snapshot.load_full();
-        Ok(view(&served, true, probes, warnings, forgotten))
+        let view = view(&served, true, probes, warnings, forgotten);
+        Ok(ReloadView { revert_at: revert_at.map(rfc3339), ..view })
     }
 
-    /// Publishes the candidate and returns how many rate keys its policies have no use for.
-    fn publish(&self, candidate: Snapshot) -> u64 {
+    /// Publishes the candidate, hands the replaced snapshot to `keep`, which gives back the one that nobody needs any
+    /// more, and returns how many rate keys the candidate's policies have no use for.
+    fn publish(
+        &self,
+        candidate: Snapshot,
+        keep: impl FnOnce(Arc<Snapshot>) -> Option<Arc<Snapshot>>,
+    ) -> u64 {
         let now = self.shared.clock.now();
         let limits = candidate.limit_ids();
-        let old = self.shared.snapshot.swap(Arc::new(candidate));
-        self.retirement.retire(old);
+        let replaced = self.shared.snapshot.swap(Arc::new(candidate));
+        if let Some(old) = keep(replaced) {
+            self.retirement.retire(old);
+        }
         published(&self.shared, now);
         let retired = self.shared.state.retire(&limits, now);
         for ban in &retired.changed_bans {
@@ -159,7 +194,75 @@ impl Reloader {
         retired.keys as u64
     }
 
-    fn succeeded(&self, actor: &Actor, view: &ReloadView) {
+    /// Publishes the snapshot before the served one again, as a generation of its own. The files stay as they are: the
+    /// watch leaves them alone until they change, and [`Self::reload`] takes them again.
+    ///
+    /// # Errors
+    /// When there is none: this process has served one generation only.
+    pub fn roll_back(&self, actor: &Actor) -> Result<ReloadView, Failure> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        self.go_back(&mut past, actor, "policy rollback")
+    }
+
+    /// Keeps what a reload published for a time.
+    ///
+    /// # Errors
+    /// When nothing awaits a confirmation.
+    pub fn keep(&self, actor: &Actor) -> Result<ReloadView, Failure> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        if !past.confirm() {
+            let error = "no reload awaits a confirmation".to_owned();
+            return Err(Failure { error, problems: Vec::new() });
+        }
+        self.held().standing = past.standing();
+        let served = self.shared.snapshot.load_full();
+        let view = view(&served, false, Vec::new(), Vec::new(), 0);
+        self.record(
+            actor,
+            "reload --keep",
+            [("generation", json!(served.generation)), ("changed", json!(false))],
+        );
+        Ok(view)
+    }
+
+    /// Takes back what was published for a time that is over. For a periodic task; cheap where nothing is due.
+    pub fn revert_if_due(&self) {
+        // A reload that runs holds the lock; what is due then is due at the next look.
+        let Ok(mut past) = self.past.try_lock() else { return };
+        let is_due = past.revert_at().is_some_and(|at| self.shared.clock.now() >= at);
+        if is_due && let Err(failure) = self.go_back(&mut past, &Actor::Timer, "reload reverted") {
+            tracing::error!("{}", failure.error);
+        }
+    }
+
+    /// Returns what can be gone back to, and what goes back by itself.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.held().standing.clone()
+    }
+
+    fn go_back(
+        &self,
+        past: &mut Past,
+        actor: &Actor,
+        command: &str,
+    ) -> Result<ReloadView, Failure> {
+        let served = self.shared.snapshot.load_full();
+        let Some(previous) = past.previous() else {
+            let error =
+                "there is nothing to go back to: this process has served one generation".to_owned();
+            return Err(Failure { error, problems: Vec::new() });
+        };
+        let again = Snapshot { generation: served.generation + 1, ..Snapshot::clone(&previous) };
+        let forgotten = self.publish(again, |replaced| past.went_back(replaced));
+        self.held().standing = past.standing();
+        let served = self.shared.snapshot.load_full();
+        let view = view(&served, true, Vec::new(), Vec::new(), forgotten);
+        self.succeeded(actor, command, &view);
+        Ok(view)
+    }
+
+    fn succeeded(&self, actor: &Actor, command: &str, view: &ReloadView) {
         let metrics = &self.shared.metrics;
         metrics.config_reloads.with_label_values(&["ok"]).inc();
         metrics.config_last_reload_success.set(1);
@@ -178,10 +281,11 @@ impl Reloader {
             generation = view.generation,
             changed = view.changed,
             fingerprint = %view.fingerprint,
-            "configuration reloaded"
+            "{command}"
         );
         self.record(
             actor,
+            command,
             [("generation", json!(view.generation)), ("changed", json!(view.changed))],
         );
     }
@@ -195,14 +299,14 @@ impl Reloader {
             problems = ?failure.problems,
             "configuration refused, the last good one is served: {}", failure.error
         );
-        self.record(actor, [("error", json!(failure.error)), ("changed", json!(false))]);
+        self.record(actor, "reload", [("error", json!(failure.error)), ("changed", json!(false))]);
     }
 
-    fn record(&self, actor: &Actor, outcome: [(&str, Value); 2]) {
+    fn record(&self, actor: &Actor, command: &str, outcome: [(&str, Value); 2]) {
         let outcome: Map<String, Value> =
             outcome.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let now = self.shared.clock.now();
-        if let Err(error) = self.audit.record(actor, "reload", None, &outcome, now) {
+        if let Err(error) = self.audit.record(actor, command, None, &outcome, now) {
             tracing::error!(%error, "the reload is not in the audit file");
         }
     }
@@ -240,6 +344,7 @@ fn view(
         probes,
         warnings,
         forgotten_keys,
+        revert_at: None,
     }
 }
 
@@ -261,6 +366,12 @@ fn failure(refused: &Refused) -> Failure {
         },
         Refused::Probes(failures) => Failure {
             error: format!("the candidate failed a probe: {}", failures.join("; ")),
+            problems: Vec::new(),
+        },
+        Refused::Unconfirmed(generation) => Failure {
+            error: format!(
+                "generation {generation} awaits a confirmation: keep it with `portcullis reload --keep`, or go back with `portcullis policy rollback`"
+            ),
             problems: Vec::new(),
         },
     }

@@ -20,7 +20,7 @@ pub struct RouteEntry {
 }
 
 /// Finds a route by host and path. Immutable; built by `compile`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Router {
     hosts: HashMap<Box<[u8]>, Vec<Arc<RouteEntry>>>,
 }

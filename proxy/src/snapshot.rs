@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_config::Config;
+use portcullis_config::armor::SecurityPolicy;
 use portcullis_config::model::{PolicyId, ProviderId};
 use portcullis_identity::Verifier;
 use portcullis_policy::{LimitId, Policy};
@@ -17,7 +18,7 @@ use crate::geo::Country;
 use crate::router::Router;
 
 /// One generation of the configuration, compiled. A request pins one at its start and never looks again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Counts the published configurations of this process, from 1.
     pub generation: u64,
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub certificates: Vec<Option<Arc<Certificates>>>,
     /// The security policies, by id.
     pub policies: BTreeMap<PolicyId, Arc<Policy>>,
+    /// What each policy was compiled from.
+    pub definitions: BTreeMap<PolicyId, Arc<SecurityPolicy>>,
     /// The priority of the rule by which a policy refuses an SQL injection, where it has one without further conditions:
     /// what a probe asks for.
     pub known_bad: BTreeMap<PolicyId, u32>,

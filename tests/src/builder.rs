@@ -154,8 +154,9 @@ impl Builder {
             metrics,
         });
         let config = Arc::clone(&shared.snapshot.load().config);
-        let bound =
-            portcullis::edge::bind(&config).await.map_err(|error| BuildError(error.to_string()))?;
+        let bound = portcullis::edge::bind(&config, None)
+            .await
+            .map_err(|error| BuildError(error.to_string()))?;
         let running = portcullis::edge::serve(Arc::clone(&shared), bound)
             .map_err(|error| BuildError(error.to_string()))?;
         Ok(Edge::new(shared, running, clock, authority, issuer, directory, lines, events))

@@ -28,3 +28,5 @@ mod process;
 mod reloads;
 #[path = "e2e/tokens.rs"]
 mod tokens;
+#[path = "e2e/upgrades.rs"]
+mod upgrades;

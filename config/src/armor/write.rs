@@ -10,6 +10,16 @@ use super::{
 /// Writes a policy; reading it again gives the same policy.
 #[must_use]
 pub fn write(policy: &SecurityPolicy) -> String {
+    let mut out = head(policy);
+    out.push_str("rules:\n");
+    for one in &policy.rules {
+        rule(&mut out, one);
+    }
+    out
+}
+
+/// Writes what is not a rule.
+pub(super) fn head(policy: &SecurityPolicy) -> String {
     let mut out = String::new();
     line(&mut out, 0, "name", &policy.name);
     if !policy.description.is_empty() {
@@ -21,10 +31,13 @@ pub fn write(policy: &SecurityPolicy) -> String {
     };
     line(&mut out, 0, "type", policy_type);
     advanced(&mut out, &policy.advanced);
-    out.push_str("rules:\n");
-    for one in &policy.rules {
-        rule(&mut out, one);
-    }
+    out
+}
+
+/// Writes one rule, as an item of the list.
+pub(super) fn rule_text(one: &Rule) -> String {
+    let mut out = String::new();
+    rule(&mut out, one);
     out
 }
 

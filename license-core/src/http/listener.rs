@@ -1,6 +1,6 @@
 //! Sockets: bind, accept under a cap, end gracefully.
 
-use crate::service::{LocalAddress, told_to_end};
+use crate::service::{End, LocalAddress, told_to_end};
 use crate::settings::Listen;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -10,6 +10,7 @@ use hyper_util::service::TowerToHyperService;
 use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +34,23 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
+    /// Takes a Unix socket that the process before bound.
+    pub(crate) fn inherit(
+        socket: std::os::unix::net::UnixListener,
+        path: &Path,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self::Unix(UnixListener::from_std(socket)?, path.to_owned()))
+    }
+
+    /// Returns a second handle to the socket, for a successor.
+    pub(crate) fn handle(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Unix(listener, _) => listener.as_fd().try_clone_to_owned(),
+            Self::Tcp(listener, _) => listener.as_fd().try_clone_to_owned(),
+        }
+    }
+
     /// Binds the address. A Unix socket is mode 0600 before its name appears.
     pub(crate) async fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
@@ -54,7 +72,7 @@ impl Listener {
     }
 
     /// Serves until `end` says so, then lets requests in hand finish.
-    pub(crate) async fn serve(self, router: Router, mut end: watch::Receiver<bool>) {
+    pub(crate) async fn serve(self, router: Router, mut end: watch::Receiver<End>) {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let graceful = GracefulShutdown::new();
         loop {
@@ -80,6 +98,7 @@ impl Listener {
             });
         }
         if let Self::Unix(_, path) = &self
+            && *end.borrow() != End::HandedOver
             && let Err(error) = std::fs::remove_file(path)
         {
             tracing::warn!(%error, path = %path.display(), "the socket was not removed");

@@ -1,5 +1,7 @@
 //! What goes over the socket, both ways. The one place outside the configuration where types are read from JSON.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// A ban to place.
@@ -31,6 +33,14 @@ pub struct BanView {
     pub remaining_secs: Option<u64>,
 }
 
+/// A reload to do.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantReload {
+    /// Take back what is published after so many seconds, unless it is kept before.
+    pub confirm_secs: Option<u64>,
+}
+
 /// What a reload did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReloadView {
@@ -46,6 +56,25 @@ pub struct ReloadView {
     pub warnings: Vec<String>,
     /// Rate keys whose definition is gone and were forgotten.
     pub forgotten_keys: u64,
+    /// When it is taken back unless it is kept before, RFC 3339.
+    pub revert_at: Option<String>,
+}
+
+/// An upgrade to do.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantUpgrade {
+    /// The program; none means the path from which the running process was started.
+    pub program: Option<PathBuf>,
+}
+
+/// The process that serves now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UpgradeView {
+    /// Its process id.
+    pub pid: u32,
+    /// Its generation.
+    pub generation: u64,
 }
 
 /// How the process is.
@@ -69,6 +98,12 @@ pub struct StatusView {
     pub published: String,
     /// Why the last reload was refused; none if it was published.
     pub last_error: Option<String>,
+    /// The generation that `policy rollback` would go back to.
+    pub previous_generation: Option<u64>,
+    /// When the served generation is taken back unless it is kept before, RFC 3339.
+    pub revert_at: Option<String>,
+    /// Whether the files hold what was gone back from.
+    pub rolled_back: bool,
     /// The listeners' addresses.
     pub listeners: Vec<String>,
     /// The metrics listener's address.
@@ -94,6 +129,12 @@ pub struct PolicyView {
     pub source: String,
     /// `host/path` of each route that is under it.
     pub routes: Vec<String>,
+    /// How many rules it has, the default rule among them.
+    pub rules: usize,
+    /// How many of them are in preview.
+    pub previews: usize,
+    /// Its text as it is served: rules by priority, in Cloud Armor's format.
+    pub text: String,
 }
 
 /// Why a request on the socket was refused.

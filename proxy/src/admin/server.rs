@@ -3,12 +3,12 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
@@ -16,13 +16,14 @@ use http::StatusCode;
 use portcullis_config::Timestamp;
 use serde_json::{Map, Value};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::message::{Failure, ReloadView};
-use super::{ban, status};
+use super::message::Failure;
+use super::{ban, change, status, upgrade};
 use crate::audit::{Actor, Audit};
 use crate::reload::Reloader;
 use crate::shared::Shared;
+use crate::upgrade::UpgradeRequest;
 
 /// The largest request on the socket.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -42,6 +43,8 @@ pub struct Operator {
     pub listeners: Vec<String>,
     /// The address of the metrics listener.
     pub metrics: Option<SocketAddr>,
+    /// Where upgrades are asked for.
+    pub upgrades: mpsc::Sender<UpgradeRequest>,
 }
 
 impl Operator {
@@ -93,6 +96,8 @@ pub enum AdminError {
 pub struct AdminServer {
     listener: Option<UnixListener>,
     path: PathBuf,
+    /// Device and inode: tells whether the name has become a successor's.
+    identity: (u64, u64),
 }
 
 impl AdminServer {
@@ -107,14 +112,29 @@ impl AdminServer {
             DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         }
         clear_leftover(path).await?;
+        Self::place(path)
+    }
+
+    /// Makes the socket in the place of the one on which the process before listens: whoever has connected there goes on
+    /// with that process.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn succeed(path: &Path) -> Result<Self, AdminError> {
+        Self::place(path)
+    }
+
+    fn place(path: &Path) -> Result<Self, AdminError> {
+        let failed = |source| AdminError::Make { path: path.to_owned(), source };
         // Between bind and chmod the socket has the mode of the umask. It is bound under a name that nobody knows and
         // moved to its place with its mode set.
         let hidden = path.with_extension(format!("{}.tmp", std::process::id()));
         let listener = UnixListener::bind(&hidden).map_err(failed)?;
         let placed = fs::set_permissions(&hidden, Permissions::from_mode(0o600))
-            .and_then(|()| fs::rename(&hidden, path));
+            .and_then(|()| fs::rename(&hidden, path))
+            .and_then(|()| identity(path));
         match placed {
-            Ok(()) => Ok(Self { listener: Some(listener), path: path.to_owned() }),
+            Ok(identity) => Ok(Self { listener: Some(listener), path: path.to_owned(), identity }),
             Err(source) => {
                 remove(&hidden);
                 Err(failed(source))
@@ -133,7 +153,10 @@ impl AdminServer {
     ) -> io::Result<()> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let routes = Router::new()
-            .route("/v1/reload", post(reload))
+            .route("/v1/reload", post(change::reload))
+            .route("/v1/reload/keep", post(change::keep))
+            .route("/v1/rollback", post(change::roll_back))
+            .route("/v1/upgrade", post(upgrade::start))
             .route("/v1/status", get(status::show))
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
             .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -150,8 +173,14 @@ impl AdminServer {
 
 impl Drop for AdminServer {
     fn drop(&mut self) {
-        remove(&self.path);
+        if identity(&self.path).is_ok_and(|there| there == self.identity) {
+            remove(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn remove(path: &Path) {
@@ -187,19 +216,5 @@ impl Peer {
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
-    }
-}
-
-async fn reload(
-    State(operator): State<Arc<Operator>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-) -> Answer<ReloadView> {
-    let reloader = Arc::clone(&operator.reloader);
-    let actor = peer.actor();
-    let done = tokio::task::spawn_blocking(move || reloader.reload(&actor)).await;
-    match done {
-        Ok(Ok(view)) => Ok(Json(view)),
-        Ok(Err(failure)) => Err((StatusCode::UNPROCESSABLE_ENTITY, Json(failure))),
-        Err(error) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use portcullis_config::model::PolicySource;
+use portcullis_config::armor;
+use portcullis_config::model::{PolicyId, PolicySource};
 
 use super::message::{PolicyView, StatusView};
 use super::server::Operator;
@@ -16,6 +17,7 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusVi
     let shared = &operator.shared;
     let snapshot = shared.snapshot.load_full();
     let (published, last_error) = operator.reloader.last();
+    let standing = operator.reloader.standing();
     let figures = shared.state.figures();
     let now = shared.clock.now();
     Json(StatusView {
@@ -28,6 +30,9 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusVi
         fingerprint: snapshot.fingerprint.clone(),
         published: rfc3339(published),
         last_error,
+        previous_generation: standing.previous,
+        revert_at: standing.revert_at.map(rfc3339),
+        rolled_back: standing.is_rolled_back,
         listeners: operator.listeners.clone(),
         metrics: operator.metrics.map(|address| address.to_string()),
         policies: policies(&snapshot),
@@ -53,7 +58,16 @@ fn policies(snapshot: &Snapshot) -> Vec<PolicyView> {
             PolicySource::File(path) => path.display().to_string(),
             PolicySource::Builtin(name) => format!("builtin:{name}"),
         };
-        PolicyView { id: id.clone(), source, routes }
+        let definition = snapshot.definitions.get(&PolicyId::new(id));
+        let rules = definition.map_or(&[][..], |definition| &definition.rules);
+        PolicyView {
+            id: id.clone(),
+            source,
+            routes,
+            rules: rules.len(),
+            previews: rules.iter().filter(|rule| rule.preview).count(),
+            text: definition.map_or_else(String::new, |definition| armor::write(definition)),
+        }
     };
     snapshot.config.policies.iter().map(view).collect()
 }

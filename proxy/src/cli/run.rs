@@ -13,6 +13,7 @@ use super::{DATA_DIR, Done, Failed, complain, say};
 use crate::dev::{Tour, tour};
 use crate::origin::Origin;
 use crate::run::{StartError, Started};
+use crate::upgrade::{Inheritance, Invocation};
 
 #[derive(Args, Debug)]
 pub(super) struct Run {
@@ -22,6 +23,9 @@ pub(super) struct Run {
     /// The directory of the embedded default.
     #[arg(long, value_name = "DIR", conflicts_with = "config", default_value = DATA_DIR)]
     data: PathBuf,
+    /// Take the place of the process that hands over on standard input: what `portcullis upgrade` starts.
+    #[arg(long, hide = true)]
+    successor: bool,
 }
 
 /// What the process says about itself, where `PORTCULLIS_LOG` does not choose. Pingora's own words are for its authors,
@@ -35,12 +39,18 @@ pub(super) fn run(run: Run) -> Done {
         Some(file) => Origin::File(file),
         None => Origin::Embedded { data_dir: run.data },
     };
+    let because = |error: &dyn std::error::Error| Failed::because(error, None);
+    let invocation = Invocation::current().map_err(|error| because(&error))?;
+    let inheritance = match run.successor {
+        true => Some(Inheritance::receive().map_err(|error| because(&error))?),
+        false => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failed::because(&error, None))?;
+    let runtime = runtime.map_err(|error| because(&error))?;
     let shown = origin.clone();
-    runtime
-        .block_on(crate::run::run(origin, |started| announce(&shown, started)))
-        .map_err(|error| explain(&error))?;
+    let serving =
+        crate::run::run(origin, &invocation, inheritance, |started| announce(&shown, started));
+    runtime.block_on(serving).map_err(|error| explain(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,14 +1,17 @@
-//! `status` and `reload`.
+//! `status`, `reload` and `upgrade`.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
+use super::ban::duration;
 use super::socket::{Target, ask};
 use super::{Done, say, say_json};
-use crate::admin::{ReloadView, StatusView};
+use crate::admin::{ReloadView, StatusView, UpgradeView, WantReload, WantUpgrade};
 
 #[derive(Args, Debug)]
 pub(super) struct Status {
@@ -18,15 +21,53 @@ pub(super) struct Status {
 
 #[derive(Args, Debug)]
 pub(super) struct Reload {
+    /// Go back to what is served now after this time (`90s`, `5m`), unless `reload --keep` comes before.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    confirm: Option<Duration>,
+    /// Keep what `reload --confirm` published. Reads no file.
+    #[arg(long, conflicts_with = "confirm")]
+    keep: bool,
     #[command(flatten)]
     target: Target,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct Upgrade {
+    /// The new program. Without it: the path from which the running process was started.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) fn upgrade(upgrade: &Upgrade) -> Done {
+    let absolute =
+        |program: &PathBuf| std::path::absolute(program).unwrap_or_else(|_| program.clone());
+    let wanted = WantUpgrade { program: upgrade.program.as_ref().map(absolute) };
+    let view: UpgradeView = ask(upgrade.target.client()?.post("/v1/upgrade", &wanted))?;
+    if upgrade.target.json {
+        say_json(&view)?;
+    } else {
+        let UpgradeView { pid, generation } = view;
+        say(&format!("process {pid} serves generation {generation}; the process before drains\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) fn reload(reload: &Reload) -> Done {
     let client = reload.target.client()?;
-    let view: ReloadView = ask(client.post("/v1/reload", &json!({})))?;
+    let view: ReloadView = if reload.keep {
+        ask(client.post("/v1/reload/keep", &json!({})))?
+    } else {
+        let confirm_secs = reload.confirm.map(|wait| wait.as_secs());
+        ask(client.post("/v1/reload", &WantReload { confirm_secs }))?
+    };
     if reload.target.json {
         say_json(&view)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if reload.keep {
+        say(&format!("generation {} is kept\n", view.generation))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text: String =
@@ -41,6 +82,11 @@ pub(super) fn reload(reload: &Reload) -> Done {
         format!("nothing has changed; generation {generation} ({fingerprint}) is served\n")
     };
     text.push_str(&said);
+    if let Some(at) = &view.revert_at {
+        text.push_str(&format!(
+            "it is taken back at {at} unless you say `portcullis reload --keep`\n"
+        ));
+    }
     say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -64,7 +110,7 @@ fn draw(view: &StatusView) -> String {
             "generation",
             format!("{} ({}), since {}", view.generation, short(&view.fingerprint), view.published),
         ),
-        ("last reload", view.last_error.clone().unwrap_or_else(|| "good".to_owned())),
+        ("last reload", last_reload(view)),
         ("listeners", view.listeners.join(", ")),
         ("metrics", view.metrics.clone().unwrap_or_else(|| "none".to_owned())),
         (
@@ -84,7 +130,20 @@ fn draw(view: &StatusView) -> String {
     })
 }
 
+fn last_reload(view: &StatusView) -> String {
+    if let Some(error) = &view.last_error {
+        return error.clone();
+    }
+    if let Some(at) = &view.revert_at {
+        return format!("taken back at {at} unless `portcullis reload --keep` comes before");
+    }
+    if view.rolled_back {
+        return "rolled back: the files hold another configuration".to_owned();
+    }
+    "good".to_owned()
+}
+
 /// The first twelve digits: enough to tell two configurations apart by eye.
-fn short(fingerprint: &str) -> &str {
+pub(super) fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
 }

@@ -18,6 +18,7 @@ use super::sources::Sources;
 /// A compiled policy, with what a probe may expect of it.
 pub(super) struct Compiled {
     pub(super) policy: Arc<Policy>,
+    pub(super) definition: Arc<SecurityPolicy>,
     /// See [`known_bad`].
     pub(super) known_bad: Option<u32>,
 }
@@ -46,12 +47,13 @@ pub(super) fn load(
     };
     let with = Materials { rulesets: &rulesets, lists, geo, asn: GeoState::Absent };
     let mut policies = BTreeMap::new();
-    for (id, definition) in &definitions {
-        match Policy::compile(definition, &with) {
+    for (id, definition) in definitions {
+        match Policy::compile(&definition, &with) {
             Ok((policy, warnings)) => {
                 sources.problems.extend(warnings);
-                let known_bad = known_bad(definition);
-                policies.insert(id.clone(), Compiled { policy: Arc::new(policy), known_bad });
+                let known_bad = known_bad(&definition);
+                let (policy, definition) = (Arc::new(policy), Arc::new(definition));
+                policies.insert(id, Compiled { policy, definition, known_bad });
             }
             Err(problems) => sources.problems.extend(problems),
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,15 @@ use super::permits::Permits;
 use super::{Deadlines, Running, open, redirect, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
+use crate::upgrade::{Handed, Inheritance, SocketName};
 use crate::upstream::{Turns, probe_forever};
 
 /// A listener that holds its port and does not serve yet.
 #[derive(Debug)]
 pub struct Bound {
     listener: TcpListener,
+    /// A second handle to the socket, for a successor.
+    passed_on: Handed,
     address: SocketAddr,
     kind: ListenerKind,
     /// The place in the configuration's `listeners`.
@@ -47,24 +51,42 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// Binds every listener of the configuration. A port in use is an error here, before anything is served.
+/// Binds every listener of the configuration, but for those that the process before has passed on. A port in use is an
+/// error here, before anything is served.
 ///
 /// # Errors
 ///
 /// The first address that cannot be bound.
-pub async fn bind(config: &Config) -> Result<Vec<Bound>, BindError> {
+pub async fn bind(
+    config: &Config,
+    mut inheritance: Option<&mut Inheritance>,
+) -> Result<Vec<Bound>, BindError> {
     let mut bound = Vec::with_capacity(config.listeners.len());
+    let mut passed_on = |address| inheritance.as_mut().and_then(|passed| passed.listener(address));
     for (index, listener) in config.listeners.iter().enumerate() {
         let error = |source| BindError { address: listener.address, source };
-        bound.push(bind_one(index, listener).await.map_err(error)?);
+        let inherited = passed_on(listener.address);
+        bound.push(bind_one(index, listener, inherited).await.map_err(error)?);
     }
     Ok(bound)
 }
 
-async fn bind_one(index: usize, listener: &Listener) -> io::Result<Bound> {
-    let socket = TcpListener::bind(listener.address).await?;
+async fn bind_one(
+    index: usize,
+    listener: &Listener,
+    inherited: Option<std::net::TcpListener>,
+) -> io::Result<Bound> {
+    let socket = match inherited {
+        Some(socket) => {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket)?
+        }
+        None => TcpListener::bind(listener.address).await?,
+    };
     let address = socket.local_addr()?;
-    Ok(Bound { listener: socket, address, kind: listener.kind.clone(), index })
+    let handle = socket.as_fd().try_clone_to_owned()?;
+    let passed_on = (SocketName::Listener(listener.address), handle);
+    Ok(Bound { listener: socket, passed_on, address, kind: listener.kind.clone(), index })
 }
 
 /// What every connection of one edge needs.
@@ -92,6 +114,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     tls::install_provider();
     let limits = shared.snapshot.load().config.limits.clone();
     let (stop, stopping) = watch::channel(false);
+    let (pause, paused) = watch::channel(false);
     let turns = Arc::new(Turns::default());
     let proxy = gate::proxy(&shared, &limits, &turns);
     let https_port = bound
@@ -111,6 +134,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     });
     let addresses = bound.iter().map(Bound::local_addr).collect();
     let mut listeners = JoinSet::new();
+    let mut handed = Vec::with_capacity(bound.len());
     let probing = probe_forever(Arc::clone(&edge.shared), turns, stopping.clone());
     listeners.spawn(async move {
         probing.await;
@@ -123,28 +147,32 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
             }
             ListenerKind::RedirectToHttps { status } => Manner::RedirectToHttps(*status),
         });
-        listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, stopping.clone()));
+        handed.push(one.passed_on);
+        let signals = (stopping.clone(), paused.clone());
+        listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, signals));
     }
-    Ok(Running::new(addresses, proxy, stop, listeners))
+    Ok(Running { addresses, proxy, stop, pause, listeners, handed })
 }
 
 /// How long accepting rests when the process has no descriptors left.
 const REST: Duration = Duration::from_millis(50);
 
-/// Accepts until told to stop; gives back the connections that still run.
+/// Accepts until told to stop, but for pauses; gives back the connections that still run.
 async fn accept(
     edge: Arc<Edge>,
     listener: TcpListener,
     manner: Arc<Manner>,
-    mut stopping: watch::Receiver<bool>,
+    (mut stopping, mut paused): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
     loop {
+        let is_paused = *paused.borrow_and_update();
         tokio::select! {
             biased;
             _ = stopping.changed() => return connections,
+            Ok(()) = paused.changed() => {}
             Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if !is_paused => match accepted {
                 Ok((tcp, peer)) => admit(&edge, &mut connections, tcp, peer, &manner, &stopping),
                 Err(error) => {
                     tracing::warn!(%error, "accept");

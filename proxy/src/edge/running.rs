@@ -10,13 +10,18 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::gate::Gate;
+use crate::upgrade::Handed;
 
 /// An edge that serves. Dropping it without [`Running::stop`] cuts every connection.
 pub struct Running {
-    addresses: Vec<SocketAddr>,
-    proxy: Arc<HttpProxy<Gate>>,
-    stop: watch::Sender<bool>,
-    listeners: JoinSet<JoinSet<()>>,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) proxy: Arc<HttpProxy<Gate>>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) pause: watch::Sender<bool>,
+    pub(super) listeners: JoinSet<JoinSet<()>>,
+    /// Second handles to the listening sockets, for a successor. While they are open nobody is refused: who connects
+    /// waits until somebody accepts.
+    pub(super) handed: Vec<Handed>,
 }
 
 impl std::fmt::Debug for Running {
@@ -26,24 +31,28 @@ impl std::fmt::Debug for Running {
 }
 
 impl Running {
-    pub(super) fn new(
-        addresses: Vec<SocketAddr>,
-        proxy: Arc<HttpProxy<Gate>>,
-        stop: watch::Sender<bool>,
-        listeners: JoinSet<JoinSet<()>>,
-    ) -> Self {
-        Self { addresses, proxy, stop, listeners }
-    }
-
     /// Returns the address that each listener is bound to, in the order of the configuration.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
+    /// Returns the listening sockets, for a successor.
+    #[must_use]
+    pub fn handed(&self) -> &[Handed] {
+        &self.handed
+    }
+
+    /// Accepts no more, or accepts again. Who connects meanwhile waits.
+    pub fn pause(&self, is_paused: bool) {
+        self.pause.send_replace(is_paused);
+    }
+
     /// Stops: no further connection is taken, idle ones are closed, requests in work get `grace` to end, then what is
     /// left is cut.
     pub async fn stop(mut self, grace: Duration) {
+        // With these open, clients would wait for an accept that does not come.
+        self.handed.clear();
         if self.stop.send(true).is_err() {
             tracing::debug!("every listener has ended already");
         }

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 struct Served {
     dir: TempDir,
     shared: Arc<Shared>,
+    clock: Arc<Manual>,
     reloader: Reloader,
 }
 
@@ -32,18 +33,19 @@ impl Served {
         let origin = Origin::File(file);
         let (snapshot, _) = compile(origin.load().unwrap(), 1).unwrap();
         let metrics = Metrics::new();
+        let clock = Arc::new(Manual::at(Timestamp::from_secs(1_000)));
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
             assertion_key: AssertionKey::generate().unwrap().0,
-            clock: Arc::new(Manual::at(Timestamp::from_secs(1_000))),
+            clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
             events: EventLog::open(Target::Off, &metrics).unwrap(),
             metrics,
         });
         let audit = Arc::new(Audit::open(&dir.path().join("audit.jsonl")).unwrap());
         let reloader = Reloader::new(Arc::clone(&shared), origin, audit).unwrap();
-        Self { dir, shared, reloader }
+        Self { dir, shared, clock, reloader }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -51,7 +53,7 @@ impl Served {
     }
 
     fn reload(&self) -> Result<ReloadView, Failure> {
-        self.reloader.reload(&Actor::Uid(7))
+        self.reloader.reload(&Actor::Uid(7), None)
     }
 
     fn generation(&self) -> u64 {
@@ -109,12 +111,12 @@ fn the_watch_speaks_once_of_one_mistake() {
     let served = Served::new();
     served.write("dev/known-bad.txt", "nobody\n");
     for _ in 0..3 {
-        served.reloader.reload(&Actor::Watch).unwrap_err();
+        served.reloader.reload(&Actor::Watch, None).unwrap_err();
     }
     assert_eq!(served.counted("error"), 1);
     served.write("dev/known-bad.txt", "192.0.2.1\n");
-    assert!(served.reloader.reload(&Actor::Watch).unwrap().changed);
-    assert!(!served.reloader.reload(&Actor::Watch).unwrap().changed);
+    assert!(served.reloader.reload(&Actor::Watch, None).unwrap().changed);
+    assert!(!served.reloader.reload(&Actor::Watch, None).unwrap().changed);
     assert_eq!(served.counted("ok"), 1);
     assert_eq!(served.reloader.last().1, None);
 }
@@ -155,4 +157,68 @@ fn pair(dir: &Path) -> (String, String) {
     let (cert, key) = (dir.join("other.crt"), dir.join("other.key"));
     dev::make_certificate(&cert, &key, &["localhost".to_owned()]).unwrap();
     (std::fs::read_to_string(cert).unwrap(), std::fs::read_to_string(key).unwrap())
+}
+
+/// Serves generation 2, whose list names one address more than generation 1's.
+fn changed(confirm: Option<Duration>) -> Served {
+    let served = Served::new();
+    served.write("dev/known-bad.txt", "192.0.2.99\n");
+    assert!(served.reloader.reload(&Actor::Uid(7), confirm).unwrap().changed);
+    served
+}
+
+#[test]
+fn a_rollback_serves_the_generation_before_and_the_watch_leaves_it_so() {
+    let served = Served::new();
+    assert!(
+        served.reloader.roll_back(&Actor::Uid(7)).unwrap_err().error.contains("one generation")
+    );
+    let first = served.shared.snapshot.load().fingerprint.clone();
+    served.write("dev/known-bad.txt", "192.0.2.99\n");
+    assert!(served.reload().unwrap().changed);
+    let view = served.reloader.roll_back(&Actor::Uid(7)).unwrap();
+    assert_eq!((view.changed, view.generation), (true, 3));
+    assert_eq!(view.fingerprint, first);
+    assert_eq!(served.shared.snapshot.load().fingerprint, first);
+    assert!(served.reloader.standing().is_rolled_back);
+    assert!(
+        !served.reloader.reload(&Actor::Watch, None).unwrap().changed,
+        "the files have not changed"
+    );
+    served.write("dev/known-bad.txt", "192.0.2.98\n");
+    assert!(served.reloader.reload(&Actor::Watch, None).unwrap().changed, "now they have");
+    assert!(!served.reloader.standing().is_rolled_back);
+    assert!(served.audit().contains("\"policy rollback\""));
+}
+
+#[test]
+fn an_operator_may_publish_again_what_was_rolled_back() {
+    let served = changed(None);
+    served.reloader.roll_back(&Actor::Uid(7)).unwrap();
+    assert!(served.reload().unwrap().changed);
+}
+
+#[test]
+fn an_unconfirmed_reload_is_taken_back_at_its_time_and_not_before() {
+    let served = changed(Some(Duration::from_secs(300)));
+    assert!(served.reload().unwrap_err().error.contains("awaits a confirmation"));
+    served.clock.advance(Duration::from_millis(299_999));
+    served.reloader.revert_if_due();
+    assert_eq!(served.generation(), 2);
+    served.clock.advance(Duration::from_millis(1));
+    served.reloader.revert_if_due();
+    assert_eq!(served.generation(), 3);
+    assert!(served.audit().contains("\"timer\""));
+    served.reloader.revert_if_due();
+    assert_eq!(served.generation(), 3, "once");
+}
+
+#[test]
+fn a_confirmed_reload_stays() {
+    let served = changed(Some(Duration::from_secs(300)));
+    assert_eq!(served.reloader.keep(&Actor::Uid(7)).unwrap().generation, 2);
+    assert!(served.reloader.keep(&Actor::Uid(7)).is_err());
+    served.clock.advance(Duration::from_secs(301));
+    served.reloader.revert_if_due();
+    assert_eq!(served.generation(), 2);
 }

@@ -101,7 +101,7 @@ impl Watching {
 
     fn reload(&mut self) {
         // The reloader has logged a refusal.
-        drop(self.reloader.reload(&Actor::Watch));
+        drop(self.reloader.reload(&Actor::Watch, None));
         self.follow();
     }
 

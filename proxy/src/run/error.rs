@@ -4,13 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use portcullis_config::Report;
+use portcullis_config::{Report, Style};
 
 use super::assertion::AssertionError;
 use crate::admin::AdminError;
 use crate::bans::StoreError;
 use crate::dev::{DemoError, DevError};
 use crate::log::LogError;
+use crate::upgrade::UpgradeError;
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +75,34 @@ pub enum StartError {
     /// The system gives no signal handler.
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
+    /// The process before does not hand over.
+    #[error(transparent)]
+    Upgrade(UpgradeError),
     /// The system gives no thread.
     #[error("a thread cannot be started")]
     Thread(#[source] io::Error),
 }
 
 impl StartError {
+    /// Returns the message with its causes, and the configuration's problems with their carets.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        if let Self::Config(report) = self {
+            return format!("{self}\n{}", report.render(Style::Plain));
+        }
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            let said = source.to_string();
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = source.source();
+        }
+        text
+    }
+
     /// Says what to do next, where that can be said beyond the message.
     #[must_use]
     pub fn help(&self) -> Option<String> {
@@ -107,6 +130,7 @@ impl StartError {
             | Self::Tls(_)
             | Self::Admin(_)
             | Self::Signals(_)
+            | Self::Upgrade(_)
             | Self::Thread(_) => None,
         }
     }

@@ -2,6 +2,9 @@
 //! opposite one.
 
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +16,7 @@ use license_core::{Service, Settings};
 use portcullis_config::model::{Backend, ListenerKind};
 use portcullis_config::{Config, Diagnostic};
 use portcullis_policy::{Limits, State};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{StartError, Started, assertion};
@@ -32,9 +35,15 @@ use crate::origin::Origin;
 use crate::reload::{Reloader, Watch, probe};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::upgrade::{
+    Handed, Holding, Inheritance, Invocation, SocketName, Successor, UpgradeError, UpgradeRequest,
+};
 
 /// How long the admin and metrics listeners get to finish an answer.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How late an unconfirmed reload may be taken back.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The running parts.
 pub(super) struct Parts {
@@ -42,30 +51,52 @@ pub(super) struct Parts {
     pub(super) reloader: Arc<Reloader>,
     /// What `/readyz` answers.
     pub(super) ready: Arc<AtomicBool>,
+    pub(super) upgrades: mpsc::Receiver<UpgradeRequest>,
     edge: edge::Running,
     license: Option<license_core::Running>,
     bans: BanKeeper,
     watch: Option<Watch>,
+    exposed: Option<Exposed>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<io::Result<()>>>,
 }
 
+/// The metrics listener.
+struct Exposed {
+    /// A second handle to its socket, for a successor.
+    handed: Handed,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<io::Result<()>>,
+}
+
 impl Parts {
-    /// Starts all parts.
-    pub(super) async fn start(origin: Origin) -> Result<(Self, Started), StartError> {
-        let (snapshot, warnings, assertion_key) = configure(&origin)?;
+    /// Starts all parts. Where a process before hands over, it has let go of everything only after all that may fail
+    /// here has been done.
+    pub(super) async fn start(
+        origin: Origin,
+        inheritance: &mut Option<Inheritance>,
+    ) -> Result<(Self, Started), StartError> {
+        let generation = inheritance.as_ref().map_or(0, Inheritance::generation) + 1;
+        let (snapshot, warnings, assertion_key) = configure(&origin, generation)?;
         let config = Arc::clone(&snapshot.config);
-        let admin = AdminServer::bind(&config.admin.socket).await?;
-        let bound = edge::bind(&config).await.map_err(|error| StartError::Listen {
+        let admin = match inheritance {
+            None => Some(AdminServer::bind(&config.admin.socket).await?),
+            Some(_) => None,
+        };
+        let bound = edge::bind(&config, inheritance.as_mut()).await;
+        let bound = bound.map_err(|error| StartError::Listen {
             address: error.address,
             what: "an address of `listeners`",
             source: error.source,
         })?;
-        let exposition = expose(&config).await?;
-        let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
+        let exposition = expose(&config, inheritance.as_mut()).await?;
         let audit = open_audit(&config.state_dir.join("audit.jsonl"))?;
         let shared = Arc::new(share(snapshot, assertion_key)?);
-        let license = start_license(&config).await?;
+        ready(inheritance).await?;
+        let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
+        let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
+        let license = start_license(&config, socket).await?;
         let demo = match (&origin, &license) {
             (Origin::Embedded { .. }, Some(license)) => {
                 Some(Demo::open(license.operator(), &config.state_dir).await?)
@@ -76,13 +107,20 @@ impl Parts {
         let reloader = Reloader::new(Arc::clone(&shared), origin, Arc::clone(&audit));
         let reloader = Arc::new(reloader.map_err(StartError::Thread)?);
         let watch = start_watch(&reloader);
+        let admin = match admin {
+            Some(admin) => admin,
+            None => AdminServer::succeed(&config.admin.socket)?,
+        };
         let edge = edge::serve(Arc::clone(&shared), bound)?;
         let (stop, stopping) = watch::channel(false);
         let ready = Arc::new(AtomicBool::new(false));
-        let metrics = match &exposition {
-            Some(exposition) => exposition.local_addr().ok(),
-            None => None,
-        };
+        let exposed = exposition.map(|(exposition, address, handed)| {
+            let (stop, stopping) = watch::channel(false);
+            let served = exposition.serve(Arc::clone(&shared), Arc::clone(&ready), stopping);
+            Exposed { handed, address, stop, task: tokio::spawn(served) }
+        });
+        let metrics = exposed.as_ref().map(|exposed| exposed.address);
+        let (asked, upgrades) = mpsc::channel(1);
         let operator = Arc::new(Operator {
             shared: Arc::clone(&shared),
             reloader: Arc::clone(&reloader),
@@ -90,12 +128,12 @@ impl Parts {
             started: shared.clock.now(),
             listeners: edge.local_addrs().iter().map(ToString::to_string).collect(),
             metrics,
+            upgrades: asked,
         });
-        let mut tasks = vec![tokio::spawn(admin.serve(operator, stopping.clone()))];
-        if let Some(exposition) = exposition {
-            let served = exposition.serve(Arc::clone(&shared), Arc::clone(&ready), stopping);
-            tasks.push(tokio::spawn(served));
-        }
+        let tasks = vec![
+            tokio::spawn(admin.serve(operator, stopping.clone())),
+            tokio::spawn(take_back(Arc::clone(&reloader), stopping)),
+        ];
         let started = Started {
             listeners: edge.local_addrs().to_vec(),
             metrics,
@@ -105,8 +143,98 @@ impl Parts {
             warnings,
             demo,
         };
-        let parts = Self { shared, reloader, ready, edge, license, bans, watch, stop, tasks };
+        let parts = Self {
+            shared,
+            reloader,
+            ready,
+            upgrades,
+            edge,
+            license,
+            bans,
+            watch,
+            exposed,
+            stop,
+            tasks,
+        };
         Ok((parts, started))
+    }
+
+    /// Puts a successor in the place of this process; then this one has to stop. Returns the successor's process id and
+    /// generation.
+    ///
+    /// # Errors
+    /// When no successor serves; then this process goes on as before.
+    pub(super) async fn hand_over(
+        &mut self,
+        invocation: Invocation,
+    ) -> Result<(u32, u64), UpgradeError> {
+        let sockets = self.sockets().map_err(UpgradeError::Socket)?;
+        let generation = self.shared.snapshot.load().generation;
+        let start = move || Successor::start(&invocation, &sockets, generation);
+        let successor = blocking(start).await?;
+        let pid = successor.pid();
+        let license = self.let_go().await;
+        match blocking(move || successor.go(&Holding::default())).await {
+            Ok(generation) => {
+                if let Some(exposed) = &self.exposed {
+                    exposed.stop.send_replace(true);
+                }
+                Ok((pid, generation))
+            }
+            Err(error) => {
+                self.take_again(license).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn sockets(&self) -> io::Result<Vec<Handed>> {
+        let license = match &self.license {
+            Some(license) => {
+                let path = self.shared.snapshot.load().config.license.socket.clone();
+                Some((SocketName::License(path), license.socket()?))
+            }
+            None => None,
+        };
+        let clone = |(name, socket): &Handed| Ok((name.clone(), socket.try_clone()?));
+        let exposed = self.exposed.iter().map(|exposed| &exposed.handed);
+        let others = self.edge.handed().iter().chain(exposed).map(clone);
+        others.chain(license.into_iter().map(Ok)).collect()
+    }
+
+    /// Lets go of what only one process can hold. Clients wait in the sockets' backlog meanwhile. Returns the license
+    /// service's socket.
+    async fn let_go(&mut self) -> Option<OwnedFd> {
+        self.edge.pause(true);
+        let socket = match self.license.take() {
+            Some(license) => {
+                let socket = license.socket().ok();
+                license.hand_over().await;
+                socket
+            }
+            None => None,
+        };
+        tokio::task::block_in_place(|| self.bans.stop());
+        socket
+    }
+
+    /// Takes again what was let go of for a successor that failed.
+    async fn take_again(&mut self, license: Option<OwnedFd>) {
+        let config = Arc::clone(&self.shared.snapshot.load().config);
+        match BanStore::open(&config.state_dir.join("bans.redb")) {
+            Ok(store) => match BanKeeper::start(Arc::clone(&self.shared), store) {
+                Ok(keeper) => self.bans = keeper,
+                Err(error) => tracing::error!(%error, "bans are not stored any more"),
+            },
+            Err(error) => tracing::error!(%error, "bans are not stored any more"),
+        }
+        if let Some(socket) = license {
+            match start_license(&config, Some(socket.into())).await {
+                Ok(license) => self.license = license,
+                Err(error) => tracing::error!(%error, "the license service does not start again"),
+            }
+        }
+        self.edge.pause(false);
     }
 
     /// Stops all parts: no new connection, requests in work get their backends' drain time, then the rest ends.
@@ -120,7 +248,12 @@ impl Parts {
             license.shutdown().await;
         }
         self.stop.send_replace(true);
-        for task in self.tasks {
+        let mut tasks = self.tasks;
+        if let Some(exposed) = self.exposed {
+            exposed.stop.send_replace(true);
+            tasks.push(exposed.task);
+        }
+        for task in tasks {
             match tokio::time::timeout(GRACE, task).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(error))) => tracing::error!(%error, "a listener broke off"),
@@ -140,9 +273,29 @@ impl Parts {
     }
 }
 
+/// Runs what blocks beside the worker threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, UpgradeError> + Send + 'static,
+) -> Result<T, UpgradeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(UpgradeError::Link(io::Error::other(error))),
+    }
+}
+
+/// Tells the process before that this one is ready, and waits until it has let go.
+async fn ready(inheritance: &mut Option<Inheritance>) -> Result<(), StartError> {
+    let Some(mut passed) = inheritance.take() else { return Ok(()) };
+    let waited = blocking(move || passed.ready().map(|holding| (passed, holding))).await;
+    let (passed, Holding {}) = waited.map_err(StartError::Upgrade)?;
+    *inheritance = Some(passed);
+    Ok(())
+}
+
 /// Loads and compiles the configuration, and makes what it says is to be made.
 fn configure(
     origin: &Origin,
+    generation: u64,
 ) -> Result<(Snapshot, Vec<Diagnostic>, portcullis_identity::assertion::AssertionKey), StartError> {
     let unusable = |report| StartError::Config(Box::new(report));
     let loaded = origin.load().map_err(unusable)?;
@@ -152,7 +305,7 @@ fn configure(
     if matches!(origin, Origin::Embedded { .. }) {
         dev::prepare(&loaded.config)?;
     }
-    let (snapshot, warnings) = compile(loaded, 1).map_err(unusable)?;
+    let (snapshot, warnings) = compile(loaded, generation).map_err(unusable)?;
     if let Err(wrong) = probe(&snapshot) {
         tracing::warn!(
             "the configuration fails a probe that a reload would refuse it for: {}",
@@ -185,11 +338,23 @@ fn share(
     })
 }
 
-async fn expose(config: &Config) -> Result<Option<Exposition>, StartError> {
+async fn expose(
+    config: &Config,
+    inheritance: Option<&mut Inheritance>,
+) -> Result<Option<(Exposition, SocketAddr, Handed)>, StartError> {
     let Some(address) = config.admin.metrics else { return Ok(None) };
+    let inherited = inheritance.and_then(|passed| passed.metrics(address));
+    let bound = async {
+        let exposition = match inherited {
+            Some(socket) => Exposition::inherit(socket)?,
+            None => Exposition::bind(address).await?,
+        };
+        let handed = (SocketName::Metrics(address), exposition.handle()?);
+        let local = exposition.local_addr()?;
+        Ok((exposition, local, handed))
+    };
     let what = "`admin.metrics`";
-    let bound = Exposition::bind(address).await;
-    bound.map(Some).map_err(|source| StartError::Listen { address, what, source })
+    bound.await.map(Some).map_err(|source| StartError::Listen { address, what, source })
 }
 
 fn open_audit(path: &Path) -> Result<Arc<Audit>, StartError> {
@@ -199,7 +364,10 @@ fn open_audit(path: &Path) -> Result<Arc<Audit>, StartError> {
     }
 }
 
-async fn start_license(config: &Config) -> Result<Option<license_core::Running>, StartError> {
+async fn start_license(
+    config: &Config,
+    inherited: Option<UnixListener>,
+) -> Result<Option<license_core::Running>, StartError> {
     if !config.license.embedded {
         return Ok(None);
     }
@@ -211,7 +379,22 @@ async fn start_license(config: &Config) -> Result<Option<license_core::Running>,
     settings.lease.ttl = config.license.lease;
     settings.lease.heartbeat = config.license.lease / 2;
     let clock = Arc::new(license_core::SystemClock::new());
-    Ok(Some(Service::start(settings, clock).await?))
+    Ok(Some(Service::start_on(settings, clock, inherited).await?))
+}
+
+/// Takes back what `reload --confirm` published, when its time is over.
+async fn take_back(reloader: Arc<Reloader>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            // An error means that the sender is gone, which stops us as well.
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let reloader = Arc::clone(&reloader);
+        if let Err(error) = tokio::task::spawn_blocking(move || reloader.revert_if_due()).await {
+            tracing::error!(%error, "what was to be taken back may still be served");
+        }
+    }
 }
 
 /// Without a watch the edge serves all the same: SIGHUP and the command reload.

@@ -7,9 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 use portcullis_tests::{Origin, binary};
 
 /// The process; killed if the test ends before it.
-struct Portcullis {
-    process: Child,
-    address: String,
+pub(super) struct Portcullis {
+    pub(super) process: Child,
+    pub(super) address: String,
 }
 
 impl Drop for Portcullis {
@@ -19,17 +19,17 @@ impl Drop for Portcullis {
     }
 }
 
-fn run(directory: &Path, arguments: &[&str]) -> Output {
+pub(super) fn run(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary("portcullis"));
     command.current_dir(directory).args(arguments).output().expect("the binary starts")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the output is text")
 }
 
 /// Starts the binary and reads from its output where it listens.
-fn serve(directory: &Path) -> Portcullis {
+pub(super) fn serve(directory: &Path) -> Portcullis {
     let mut command = Command::new(binary("portcullis"));
     command.current_dir(directory).args(["run", "--config", "portcullis.yaml"]);
     let mut process =
@@ -44,7 +44,7 @@ fn serve(directory: &Path) -> Portcullis {
 }
 
 /// Asks with curl, and returns the status.
-fn curl(directory: &Path, edge: &Portcullis, path: &str) -> String {
+pub(super) fn curl(directory: &Path, edge: &Portcullis, path: &str) -> String {
     let port = edge.address.rsplit(':').next().expect("a port");
     let output = Command::new("curl")
         .current_dir(directory)
@@ -66,7 +66,7 @@ fn curl(directory: &Path, edge: &Portcullis, path: &str) -> String {
     text(&output.stdout)
 }
 
-fn configuration(origin: &Origin) -> String {
+pub(super) fn configuration(origin: &Origin) -> String {
     format!(
         "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\n\
          listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: file:tls.crt, key: file:tls.key }}] }} }}]\n\
@@ -78,7 +78,7 @@ fn configuration(origin: &Origin) -> String {
     )
 }
 
-fn policy(refused: &str) -> String {
+pub(super) fn policy(refused: &str) -> String {
     format!(
         "name: tested\nrules:\n  - priority: 10\n    action: deny(403)\n    match: {{ expr: {{ expression: \"request.path == '{refused}'\" }} }}\n  \
          - priority: 20\n    action: deny(403)\n    match: {{ expr: {{ expression: \"evaluatePreconfiguredWaf('sqli-core-stable', {{'sensitivity': 1}})\" }} }}\n  \

@@ -1,0 +1,52 @@
+//! What the two processes tell each other.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of these messages. A successor that does not speak it refuses, and the old process goes on.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// What a socket that is passed on is for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketName {
+    /// One of `listeners`, by its address in the configuration.
+    Listener(SocketAddr),
+    /// `admin.metrics`.
+    Metrics(SocketAddr),
+    /// The embedded license service's.
+    License(PathBuf),
+}
+
+/// The first message of the old process; the sockets come beside it, in this order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Offer {
+    pub(super) protocol: u32,
+    /// The generation that is served.
+    pub(super) generation: u64,
+    pub(super) sockets: Vec<SocketName>,
+}
+
+/// What the old process let go of, for the successor to hold: a file is free, and here is what is in no file.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Holding {}
+
+/// What the successor says, in this order; `Failed` ends it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Word {
+    /// The configuration is compiled, the sockets are there.
+    Ready,
+    /// It serves.
+    Serving {
+        /// Its first generation.
+        generation: u64,
+    },
+    /// It does not start.
+    Failed {
+        /// Why, for the operator.
+        error: String,
+    },
+}
