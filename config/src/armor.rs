@@ -8,6 +8,7 @@ pub mod accepted;
 mod changes;
 mod document;
 mod exclusions;
+mod export;
 pub mod import;
 pub mod lint;
 mod options;
@@ -22,6 +23,7 @@ mod tests;
 mod write;
 
 pub use changes::{RuleChange, changes};
+pub use export::{Exported, export};
 pub use place::Expression;
 pub use policy::{
     Action, Advanced, Ban, Condition, Conform, DEFAULT_PRIORITY, DenyStatus, Exceed, Exclusion,

@@ -6,16 +6,22 @@ mod ban;
 mod check;
 mod dev;
 mod eval;
+mod import;
 mod policy;
+mod replay;
 mod run;
 mod socket;
 mod status;
 mod table;
+mod test;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+pub(crate) use ban::duration;
+
 use clap::{Parser, Subcommand};
+use portcullis_config::Style;
 
 /// Self-hosted ingress data plane: reverse proxy and web application firewall in front of a license service.
 #[derive(Parser, Debug)]
@@ -45,6 +51,16 @@ enum Command {
     Ban(ban::Ban),
     /// Judge one raw HTTP request offline: the verdict and how it came about.
     Eval(eval::Eval),
+    /// Judge the requests of test files and compare with the verdicts that they must get. Exit 1 on a failed case.
+    Test(test::Test),
+    /// Ask a configuration, or two, about the requests of a log: what would change.
+    Replay(replay::Replay),
+    /// Take over policies and the resources around them from elsewhere.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Write a policy for elsewhere.
+    #[command(subcommand)]
+    Export(import::Export),
     /// Tokens and certificates for development.
     #[command(subcommand)]
     Dev(dev::Dev),
@@ -63,6 +79,10 @@ pub fn main() -> ExitCode {
         Command::Policy(policy) => policy::run(policy),
         Command::Ban(ban) => ban::run(ban),
         Command::Eval(eval) => eval::run(&eval),
+        Command::Test(test) => test::run(&test),
+        Command::Replay(replay) => replay::run(&replay),
+        Command::Import(import) => import::run(&import),
+        Command::Export(export) => import::export(&export),
         Command::Dev(dev) => dev::run(dev),
     };
     match done {
@@ -118,6 +138,11 @@ fn say(text: &str) -> io::Result<()> {
 /// Writes to standard error; if that is closed there is nobody to tell.
 fn complain(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
+}
+
+/// How problems are drawn on standard error.
+fn style() -> Style {
+    if io::stderr().is_terminal() { Style::Colour } else { Style::Plain }
 }
 
 /// Writes a value as indented JSON.

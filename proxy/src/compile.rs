@@ -35,6 +35,33 @@ pub fn compile_as(
     generation: u64,
     strictness: Strictness,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    compile_with(loaded, generation, strictness, Countries::Looked)
+}
+
+/// Like [`compile`], for judging requests offline: rules that ask for a country are active without a database, because
+/// a request can state its country.
+///
+/// # Errors
+/// Every problem of every file, warnings among them.
+pub fn compile_for_trial(loaded: Loaded) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    compile_with(loaded, 1, Strictness::Native, Countries::Stated)
+}
+
+/// Where countries come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Countries {
+    /// From the database.
+    Looked,
+    /// From the database, or the request itself.
+    Stated,
+}
+
+fn compile_with(
+    loaded: Loaded,
+    generation: u64,
+    strictness: Strictness,
+    countries: Countries,
+) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
     let mut sources = Sources::new(&loaded);
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
@@ -42,7 +69,10 @@ pub fn compile_as(
     let verifiers = identity::load(&config, &mut sources);
     let geo = geo::load(&config, &mut sources);
     let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
-    let geo_state = geo_state(&config, geo.as_ref());
+    let geo_state = match countries {
+        Countries::Looked => geo_state(&config, geo.as_ref()),
+        Countries::Stated => GeoState::Loaded,
+    };
     let policies = policies::load(&config, &lists, geo_state, strictness, &mut sources);
     let router = Router::new(&config);
     let (fingerprint, files, problems) = sources.finish();

@@ -14,6 +14,8 @@ mod bodies;
 mod connections;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
+#[path = "e2e/importing.rs"]
+mod importing;
 #[path = "e2e/license.rs"]
 mod license;
 #[path = "e2e/limits.rs"]

@@ -2,10 +2,14 @@
 //! around them, which become backends and hosts of the configuration. Beside the policies
 //! stands what their authors should know, and, if asked for, the policy that was meant.
 
+mod compare;
+mod explain;
 mod findings;
 mod fix;
 mod hcl;
 mod kubernetes;
+mod plan;
+mod skeleton;
 mod terraform;
 #[cfg(test)]
 mod tests;
@@ -14,8 +18,12 @@ use super::document::{self, Value, ValueKind};
 use super::reader::Reader;
 use super::{SecurityPolicy, options};
 use crate::{Diagnostic, Severity, SourceFile};
+pub use compare::{Beside, Twice, twice};
+pub use explain::explanation;
 pub use findings::{Finding, Grade};
 pub use fix::{Fixed, Reach, fix};
+pub use plan::{Plan, PlannedBackend, PlannedHealth, PlannedHost};
+pub use skeleton::{CERTIFICATE, PolicyFile, skeleton};
 
 /// A policy that was found.
 #[derive(Debug)]
@@ -48,8 +56,8 @@ pub struct Import {
     pub policies: Vec<ImportedPolicy>,
     /// What is to be said of them, the gravest first.
     pub findings: Vec<Finding>,
-    /// Pieces of the configuration, by the resource that each was: backends and hosts.
-    pub fragments: Vec<(String, String)>,
+    /// What the resources around the policies say of backends and hosts.
+    pub plan: Plan,
     /// Files that could not be read at all, and fields of policies that are wrong.
     pub problems: Vec<Diagnostic>,
 }
@@ -72,14 +80,7 @@ pub fn import(sources: &[SourceFile]) -> Import {
         }
     }
     import.findings = findings::all(&import.policies, &attachments, &resources);
-    for resource in &resources {
-        let fragment = match resource.kind.as_str() {
-            "BackendConfig" => kubernetes::backend(resource),
-            "Ingress" => kubernetes::routes(resource),
-            _ => continue,
-        };
-        import.fragments.push((format!("{}/{}", resource.kind, resource.name), fragment));
-    }
+    import.plan = plan::plan(&import.policies, &attachments, &resources);
     import
 }
 

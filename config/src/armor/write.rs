@@ -3,17 +3,30 @@
 use std::fmt::Write;
 
 use super::{
-    Action, Advanced, Condition, Conform, Exceed, ExclusionField, ExclusionOperator, Fallback,
-    JsonParsing, LogLevel, PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule, SecurityPolicy,
+    Action, Advanced, Condition, Conform, Exceed, ExclusionField, ExclusionOperator, Expression,
+    Fallback, JsonParsing, LogLevel, PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule,
+    SecurityPolicy,
 };
 
 /// Writes a policy; reading it again gives the same policy.
 #[must_use]
 pub fn write(policy: &SecurityPolicy) -> String {
+    write_with(policy, &text_of)
+}
+
+fn text_of(_: &Rule, expression: &Expression) -> String {
+    expression.typed.text.to_string()
+}
+
+/// Writes a policy with the text that `text_of` gives for each rule's expression.
+pub(super) fn write_with(
+    policy: &SecurityPolicy,
+    text_of: &dyn Fn(&Rule, &Expression) -> String,
+) -> String {
     let mut out = head(policy);
     out.push_str("rules:\n");
     for one in &policy.rules {
-        rule(&mut out, one);
+        rule(&mut out, one, text_of);
     }
     out
 }
@@ -37,7 +50,7 @@ pub(super) fn head(policy: &SecurityPolicy) -> String {
 /// Writes one rule, as an item of the list.
 pub(super) fn rule_text(one: &Rule) -> String {
     let mut out = String::new();
-    rule(&mut out, one);
+    rule(&mut out, one, &text_of);
     out
 }
 
@@ -84,7 +97,7 @@ fn advanced(out: &mut String, options: &Advanced) {
     }
 }
 
-fn rule(out: &mut String, rule: &Rule) {
+fn rule(out: &mut String, rule: &Rule, text_of: &dyn Fn(&Rule, &Expression) -> String) {
     writeln!(out, "- priority: {}", rule.priority).expect("a string takes any text");
     if !rule.description.is_empty() {
         line(out, 2, "description", &quoted(&rule.description));
@@ -109,7 +122,7 @@ fn rule(out: &mut String, rule: &Rule) {
         }
         Condition::Expression(expression) => {
             out.push_str("    expr:\n");
-            line(out, 6, "expression", &quoted(&expression.typed.text));
+            line(out, 6, "expression", &quoted(&text_of(rule, expression)));
         }
     }
     match &rule.action {

@@ -15,7 +15,8 @@ use portcullis_config::{Diagnostic, Severity};
 use crate::address_set::IpSet;
 use crate::cursor::Cursor;
 use crate::limit::LimitId;
-use crate::verdict::{EventKind, HeaderToSet};
+use crate::trace::{RuleResult, RuleTrace};
+use crate::verdict::{ConfiguredAction, EventKind, HeaderToSet};
 use crate::waf::WafRules;
 pub(crate) use action::{Action, CompiledExceed, CompiledKey, KeyKind, RateRule};
 pub(crate) use code::{Code, Operand};
@@ -50,6 +51,8 @@ pub enum GeoState {
 pub struct Policy {
     pub(crate) name: Arc<str>,
     pub(crate) rules: Box<[Rule]>,
+    /// Rules that read a database that is not loaded.
+    pub(crate) inactive: Box<[RuleTrace]>,
     /// The rule sets that are asked, each once per request.
     pub(crate) wafs: Box<[Arc<dyn WafRules>]>,
     pub(crate) questions: Box<[Question]>,
@@ -106,6 +109,7 @@ impl Policy {
             with,
             policy: Arc::from(definition.name.as_str()),
             problems: Vec::new(),
+            inactive: Vec::new(),
             wafs: Vec::new(),
             questions: Vec::new(),
             reads_claims: false,
@@ -121,6 +125,7 @@ impl Policy {
         let policy = Self {
             name: compiler.policy,
             rules: rules.into_iter().flatten().collect(),
+            inactive: compiler.inactive.into(),
             wafs: compiler.wafs.into(),
             questions: compiler.questions.into(),
             user_ip_headers: advanced
@@ -139,6 +144,12 @@ impl Policy {
     #[must_use]
     pub fn start(self: &Arc<Self>) -> Cursor {
         Cursor::new(Arc::clone(self))
+    }
+
+    /// Starts one request's evaluation and notes what came of each rule, for [`Cursor::trace`].
+    #[must_use]
+    pub fn start_traced(self: &Arc<Self>) -> Cursor {
+        Cursor::new(Arc::clone(self)).traced()
     }
 
     /// Returns the policy's name.
@@ -167,6 +178,7 @@ struct Compiler<'m> {
     with: &'m Materials<'m>,
     policy: Arc<str>,
     problems: Vec<Diagnostic>,
+    inactive: Vec<RuleTrace>,
     wafs: Vec<Arc<dyn WafRules>>,
     questions: Vec<Question>,
     reads_claims: bool,
@@ -176,6 +188,12 @@ struct Compiler<'m> {
 impl Compiler<'_> {
     fn rule(&mut self, rule: &armor::Rule) -> Option<Rule> {
         if !self.is_active(rule) {
+            self.inactive.push(RuleTrace {
+                priority: rule.priority,
+                preview: rule.preview,
+                action: configured(&rule.action),
+                result: RuleResult::Inactive,
+            });
             return None;
         }
         let condition = self.condition(rule);
@@ -245,6 +263,17 @@ impl Compiler<'_> {
             .help("write advancedOptionsConfig: { jsonParsing: STANDARD }")
             .at(definition.at.clone());
         self.problems.push(problem);
+    }
+}
+
+const fn configured(action: &armor::Action) -> ConfiguredAction {
+    match action {
+        armor::Action::Allow => ConfiguredAction::Allow,
+        armor::Action::Deny(_) => ConfiguredAction::Deny,
+        armor::Action::Throttle(_) => ConfiguredAction::Throttle,
+        armor::Action::RateBasedBan(_) => ConfiguredAction::RateBasedBan,
+        armor::Action::Redirect(_) => ConfiguredAction::External302,
+        armor::Action::Log => ConfiguredAction::Log,
     }
 }
 

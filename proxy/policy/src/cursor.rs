@@ -17,6 +17,7 @@ use crate::evaluate::{
 use crate::limit::{LimitKey, LimitOutcome};
 use crate::request::{BodyEnd, Input, RequestHead};
 use crate::state::State;
+use crate::trace::{self, RuleResult, RuleTrace, Trace};
 use crate::verdict::{
     Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit, RateWord, Verdict,
 };
@@ -58,6 +59,16 @@ struct Journal {
     not_evaluated: Vec<u32>,
     errors: Vec<u32>,
     headers: Vec<HeaderToSet>,
+    /// What came of each rule, where somebody wants to know.
+    trace: Option<Vec<(u32, RuleResult)>>,
+}
+
+impl Journal {
+    fn note(&mut self, rule: &Rule, result: RuleResult) {
+        if let Some(trace) = &mut self.trace {
+            trace.push((rule.priority, result));
+        }
+    }
 }
 
 /// What one rule did.
@@ -79,6 +90,36 @@ impl Cursor {
             next: 0,
             journal: Journal::default(),
         }
+    }
+
+    pub(crate) fn traced(mut self) -> Self {
+        self.journal.trace = Some(Vec::new());
+        self
+    }
+
+    /// Returns what came of each rule, and every match, once the verdict stands; nothing where the cursor was not
+    /// started with [`Policy::start_traced`].
+    #[must_use]
+    pub fn trace(&self, head: &RequestHead<'_>) -> Trace {
+        let Some(noted) = &self.journal.trace else { return Trace::default() };
+        let result = |priority| noted.iter().find(|(known, _)| *known == priority);
+        let mut rules: Vec<RuleTrace> = self
+            .policy
+            .rules
+            .iter()
+            .map(|rule| RuleTrace {
+                priority: rule.priority,
+                preview: rule.preview,
+                action: rule.action.configured(),
+                result: result(rule.priority).map_or(RuleResult::NotReached, |(_, result)| *result),
+            })
+            .chain(self.policy.inactive.iter().copied())
+            .collect();
+        rules.sort_by_key(|rule| rule.priority);
+        let run_of = |number: usize| {
+            self.given.runs.get(number).and_then(Option::as_ref).map(|run| &*run.run)
+        };
+        Trace { rules, matches: trace::matches(&self.policy, run_of, head) }
     }
 
     /// Goes on until something is needed or the verdict stands.
@@ -152,7 +193,10 @@ impl Cursor {
                         Need::Body => Step::NeedBody,
                     };
                 }
-                Ran::Needs(_) => journal.not_evaluated.push(rule.priority),
+                Ran::Needs(_) => {
+                    journal.note(rule, RuleResult::NotEvaluated);
+                    journal.not_evaluated.push(rule.priority);
+                }
                 Ran::Decided(decision, hit) => journal.enforced = Some((decision, *hit)),
                 Ran::Passed => {}
             }
@@ -215,8 +259,12 @@ fn run_rule<'f>(
     facts.found = Found::default();
     match truth(&rule.condition, facts) {
         Truth::True => {}
-        Truth::False => return Ran::Passed,
+        Truth::False => {
+            journal.note(rule, RuleResult::Unmatched);
+            return Ran::Passed;
+        }
         Truth::Error => {
+            journal.note(rule, RuleResult::Error);
             journal.errors.push(rule.priority);
             return Ran::Passed;
         }
@@ -224,7 +272,10 @@ fn run_rule<'f>(
     }
     let key = match &rule.action {
         Action::Rate(rate) if !facts.head.bypass_limits => match rate_key(rate, facts) {
-            Ok(Key::Skip) => return Ran::Passed,
+            Ok(Key::Skip) => {
+                journal.note(rule, RuleResult::Skipped);
+                return Ran::Passed;
+            }
             Ok(key) => Some(key),
             Err(need) => return Ran::Needs(need),
         },
@@ -234,6 +285,7 @@ fn run_rule<'f>(
     };
     let mut hit = hit(rule, facts);
     let decision = act(rule, key.as_ref(), &mut hit, state, now);
+    journal.note(rule, RuleResult::Matched(hit.outcome));
     if is_shadow(rule) {
         journal.previews.push(hit);
         return Ran::Passed;
@@ -352,7 +404,7 @@ fn hit(rule: &Rule, facts: &mut Facts<'_, '_>) -> Hit {
             event = question.event;
         }
         for found in matches_of(question, run.run.matches(), facts.head) {
-            let id = format!("{}{}-{}", question.id_prefix, found.id, question.id_suffix);
+            let id = question.signature(found.id);
             if !ids.contains(&id) {
                 ids.push(id);
             }

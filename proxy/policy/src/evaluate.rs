@@ -9,7 +9,7 @@ mod facts;
 mod key;
 mod value;
 
-pub(crate) use answer::matches_of;
+pub(crate) use answer::{is_left_out, matches_of, questioned};
 pub(crate) use facts::{Facts, Found, Given, KeptBody, Token};
 pub(crate) use key::{Key, rate_key};
 use value::{Stop, Value};

@@ -14,6 +14,7 @@ mod request;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod verdict;
 pub mod waf;
 
@@ -23,6 +24,7 @@ pub use cursor::{Cursor, Step};
 pub use limit::{BanRule, Limit, LimitId, LimitKey, LimitOutcome, Threshold};
 pub use request::{BodyEnd, Header, Input, RequestHead, Scheme, TokenView};
 pub use state::{Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, Limits, State};
+pub use trace::{RuleResult, RuleTrace, Trace, TracedMatch};
 pub use verdict::{
     ConfiguredAction, Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit,
     RateWord, Verdict,

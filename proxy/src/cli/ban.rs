@@ -104,7 +104,7 @@ fn row(ban: &BanView) -> Vec<String> {
 }
 
 /// Reads a time with its unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write `90s`, `10m`, `1h` or `7d`");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at_checked(split).ok_or_else(wrong)?;

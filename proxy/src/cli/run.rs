@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use portcullis_config::{Style, render_all};
+use portcullis_config::render_all;
 use tracing_subscriber::EnvFilter;
 
-use super::{DATA_DIR, Done, Failed, complain, say};
+use super::{DATA_DIR, Done, Failed, complain, say, style};
 use crate::dev::{Tour, tour};
 use crate::origin::Origin;
 use crate::run::{StartError, Started};
@@ -62,10 +62,6 @@ fn start_tracing() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-}
-
-fn style() -> Style {
-    if std::io::stderr().is_terminal() { Style::Colour } else { Style::Plain }
 }
 
 fn explain(error: &StartError) -> Failed {

@@ -18,6 +18,7 @@ use super::sources::Sources;
 /// A compiled policy, with what a probe may expect of it.
 pub(super) struct Compiled {
     pub(super) policy: Arc<Policy>,
+    /// As the operator wrote it.
     pub(super) definition: Arc<SecurityPolicy>,
     /// See [`known_bad`].
     pub(super) known_bad: Option<u32>,

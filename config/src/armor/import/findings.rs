@@ -1,7 +1,7 @@
 //! What is to be said of imported policies.
 
 use super::ImportedPolicy;
-use super::kubernetes::{self, Resource};
+use super::kubernetes::{self, CONFIG_ANNOTATIONS, Resource};
 use super::terraform::Attachment;
 use crate::armor::lint::{Strictness, asks_waf, decides, lint_policy, matches_all};
 use crate::armor::{Action, Condition, DEFAULT_PRIORITY, JsonParsing, Rule, signatures};
@@ -67,6 +67,10 @@ const MOVING: &[(&str, &str)] = &[
         "moving-exact",
         "limits are exact here and not per region: the request after the last allowed one is refused",
     ),
+    (
+        "moving-metrics",
+        "Google counts per policy; here every rule and signature is counted, under the names that dashboards know",
+    ),
 ];
 
 /// Returns every finding, the gravest first.
@@ -88,9 +92,25 @@ pub(super) fn all(
         for (id, message) in MOVING {
             findings.push(Grade::Info, id, *message, "", None);
         }
+        cost(policies, &mut findings);
     }
     findings.found.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
     findings.found
+}
+
+/// What the policies cost there each month: $5 a policy and $1 a rule, before requests and the paid tier.
+fn cost(policies: &[ImportedPolicy], findings: &mut Findings) {
+    let rules: usize =
+        policies.iter().map(|policy| policy.policy.rules.len() + policy.broken.len()).sum();
+    let dollars = policies.len() * 5 + rules;
+    let which = match policies.len() {
+        1 => "this policy".to_owned(),
+        count => format!("{count} policies"),
+    };
+    let message = format!(
+        "on Google {which} with {rules} rules cost ${dollars} a month and $0.75 a million requests; feeds, address groups and automatic rules need the paid tier, from $200 a month"
+    );
+    findings.push(Grade::Info, "moving-cost", message, "", None);
 }
 
 struct Findings {
@@ -205,7 +225,7 @@ fn countries(imported: &ImportedPolicy, findings: &mut Findings) {
         let fix = "deny the complement at the same place: origin.region_code != '' && !(origin.region_code in […])";
         findings.push(Grade::Critical, "listed-countries-bypass", message, fix, at.clone());
         if default_allows {
-            let message = "no rule denies the other countries: the default rule allows them";
+            let message = "no rule denies the other countries: the default rule allows them, and clients whose country is unknown ('')";
             findings.push(Grade::High, "countries-not-denied", message, fix, at.clone());
         }
         let says_union =
@@ -414,24 +434,21 @@ fn twice(policies: &[ImportedPolicy], findings: &mut Findings) {
 
 fn attached(policies: &[ImportedPolicy], attachments: &[Attachment], findings: &mut Findings) {
     for attachment in attachments {
-        let known = policies.iter().find(|policy| attachment.policy.starts_with(&policy.address));
+        let Some(reference) = &attachment.policy else { continue };
+        let known = policies.iter().find(|policy| reference.starts_with(&policy.address));
         let message = match known {
-            Some(policy) => format!(
-                "`{}` is attached to the backend `{}`",
-                policy.policy.name, attachment.backend
-            ),
+            Some(policy) => {
+                format!("`{}` is attached to the backend `{}`", policy.policy.name, attachment.name)
+            }
             None => format!(
-                "the backend `{}` names a policy that was not read: {}",
-                attachment.backend, attachment.policy
+                "the backend `{}` names a policy that was not read: {reference}",
+                attachment.name
             ),
         };
         let fix = "write `policy:` at the backend; a GKE BackendConfig that names one too would be a second owner";
         findings.push(Grade::Info, "attachment", message, fix, None);
     }
 }
-
-const CONFIG_ANNOTATIONS: &[&str] =
-    &["cloud.google.com/backend-config", "ingress.gcp.kubernetes.io/backend-config"];
 
 /// What GKE's resources say of a policy, and what they do not.
 fn cluster(attachments: &[Attachment], resources: &[Resource], findings: &mut Findings) {
@@ -445,16 +462,15 @@ fn cluster(attachments: &[Attachment], resources: &[Resource], findings: &mut Fi
 }
 
 fn backend_config(attachments: &[Attachment], resource: &Resource, findings: &mut Findings) {
-    let message = format!("the BackendConfig `{}` becomes a backend", resource.name);
-    findings.push(
-        Grade::Info,
-        "backend-importable",
-        message,
-        "see the fragment",
-        Some(resource.at(&resource.tree)),
+    let message = format!(
+        "the BackendConfig `{}` becomes a backend: its probe, timeout, drain and policy",
+        resource.name
     );
+    let fix = "`-o DIR` writes it";
+    findings.push(Grade::Info, "backend-importable", message, fix, place(resource));
     let policy = kubernetes::get(&resource.tree, &["spec", "securityPolicy", "name"]);
-    if let (Some(policy), false) = (policy, attachments.is_empty()) {
+    let by_terraform = attachments.iter().any(|attachment| attachment.policy.is_some());
+    if let (Some(policy), true) = (policy, by_terraform) {
         let name = kubernetes::text(policy).unwrap_or_default();
         let message =
             format!("`{name}` is attached by Terraform and by this BackendConfig: two owners");
@@ -481,33 +497,80 @@ fn ingress(resources: &[Resource], resource: &Resource, findings: &mut Findings)
             Some(resource.at(value)),
         );
     }
-    let unguarded: Vec<&str> = kubernetes::hosts(resource).iter().map(|(host, _)| *host).collect();
-    if !unguarded.is_empty() {
-        let message = format!("no Service of {} is seen to have a policy", unguarded.join(", "));
-        let fix = "write `policy:` at every backend; `check` names those without one";
-        findings.push(
-            Grade::High,
-            "hosts-without-policy",
-            message,
-            fix,
-            Some(resource.at(&resource.tree)),
+    unguarded(resources, resource, findings);
+    certificates(resources, resource, findings);
+    if annotation("networking.gke.io/v1beta1.FrontendConfig").is_none() {
+        let message = format!(
+            "the Ingress `{}` names no FrontendConfig: Google's default takes TLS 1.0 and later",
+            resource.name
         );
+        let fix = "here `versions: [\"1.3\"]` is the default of every listener";
+        findings.push(Grade::Warning, "tls-policy-absent", message, fix, place(resource));
     }
-    let named = annotation("networking.gke.io/managed-certificates")
-        .and_then(kubernetes::text)
-        .unwrap_or_default();
-    let known = |name: &&str| {
-        resources.iter().any(|other| other.kind == "ManagedCertificate" && other.name == **name)
+}
+
+fn place(resource: &Resource) -> Option<Location> {
+    kubernetes::get(&resource.tree, &["metadata", "name"]).map(|name| resource.at(name))
+}
+
+/// Hosts with a service for which no Service resource names a BackendConfig with a policy.
+fn unguarded(resources: &[Resource], resource: &Resource, findings: &mut Findings) {
+    let has_policy = |config: &str| {
+        resources.iter().any(|other| {
+            other.kind == "BackendConfig"
+                && other.name == config
+                && kubernetes::get(&other.tree, &["spec", "securityPolicy", "name"]).is_some()
+        })
     };
-    for missing in named.split(',').map(str::trim).filter(|name| !name.is_empty() && !known(name)) {
-        let message =
-            format!("the Ingress names the certificate `{missing}`, and no file defines it");
-        findings.push(
-            Grade::Warning,
-            "certificate-unknown",
-            message,
-            "name the files under `certificates`",
-            None,
-        );
+    let is_guarded = |service: &str| {
+        resources.iter().filter(|other| other.kind == "Service" && other.name == service).any(
+            |other| kubernetes::backend_configs(other).iter().any(|(_, _, name)| has_policy(name)),
+        )
+    };
+    let hosts: Vec<&str> = kubernetes::hosts(resource)
+        .iter()
+        .filter(|(_, paths)| paths.iter().any(|(_, service, _)| !is_guarded(service)))
+        .map(|(host, _)| *host)
+        .collect();
+    if hosts.is_empty() {
+        return;
+    }
+    let message = format!("no Service of {} is seen to have a policy", hosts.join(", "));
+    let fix = "write `policy:` at every backend; `check` names those without one";
+    findings.push(Grade::High, "hosts-without-policy", message, fix, place(resource));
+}
+
+fn certificates(resources: &[Resource], resource: &Resource, findings: &mut Findings) {
+    let named = kubernetes::get(
+        &resource.tree,
+        &["metadata", "annotations", "networking.gke.io/managed-certificates"],
+    );
+    let names: Vec<&str> = named
+        .and_then(kubernetes::text)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let mut domains = Vec::new();
+    for name in &names {
+        let known = resources
+            .iter()
+            .find(|other| other.kind == "ManagedCertificate" && other.name == *name);
+        if let Some(known) = known {
+            domains.extend(kubernetes::domains(known));
+            continue;
+        }
+        let message = format!("the Ingress names the certificate `{name}`, and no file defines it");
+        let fix = "name the files under `certificates`";
+        let at = named.map(|named| resource.at(named));
+        findings.push(Grade::Warning, "certificate-unknown", message, fix, at);
+    }
+    for (host, _) in kubernetes::hosts(resource) {
+        if !domains.is_empty() && !domains.contains(&host) {
+            let message = format!("no certificate of the Ingress names `{host}`");
+            let fix = "add the name, or a certificate for it";
+            findings.push(Grade::Warning, "certificate-misses-host", message, fix, place(resource));
+        }
     }
 }

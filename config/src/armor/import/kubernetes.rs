@@ -72,7 +72,8 @@ pub(super) fn text(value: &Value) -> Option<&str> {
     if let ValueKind::Text(text) = &value.kind { Some(text) } else { None }
 }
 
-fn number(value: &Value, path: &[&str]) -> Option<i64> {
+/// Returns the number at the end of a path of keys.
+pub(super) fn number(value: &Value, path: &[&str]) -> Option<i64> {
     match get(value, path)?.kind {
         ValueKind::Int(number) => Some(number),
         ValueKind::Null
@@ -92,56 +93,66 @@ pub(super) fn items(value: Option<&Value>) -> &[Value] {
     }
 }
 
-/// Writes a BackendConfig as a backend of the configuration.
-pub(super) fn backend(resource: &Resource) -> String {
-    let spec = |path: &[&str]| get(&resource.tree, &["spec"]).and_then(|spec| number(spec, path));
-    let mut out = format!("backends:\n  {}:\n    servers: [ADDRESS:PORT]\n", resource.name);
-    let policy = get(&resource.tree, &["spec", "securityPolicy", "name"]).and_then(text);
-    if let Some(policy) = policy {
-        out += &format!("    policy: {policy}\n");
-    }
-    if let Some(secs) = spec(&["timeoutSec"]) {
-        out += &format!("    timeout: {secs}s\n");
-    }
-    if let Some(secs) = spec(&["connectionDraining", "drainingTimeoutSec"]) {
-        out += &format!("    drain: {secs}s\n");
-    }
-    let path = get(&resource.tree, &["spec", "healthCheck", "requestPath"]).and_then(text);
-    if let Some(path) = path {
-        let or = |name: &str, usual| spec(&["healthCheck", name]).unwrap_or(usual);
-        out += &format!(
-            "    health: {{ path: {path}, every: {}s, timeout: {}s, healthy: {}, unhealthy: {} }}\n",
-            or("checkIntervalSec", 5),
-            or("timeoutSec", 5),
-            or("healthyThreshold", 2),
-            or("unhealthyThreshold", 2),
-        );
-    }
-    out
+/// Whether a value is `true`.
+pub(super) const fn is_true(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Bool(true))
 }
 
-/// Returns an Ingress's hosts, each with its paths and services.
-pub(super) fn hosts(resource: &Resource) -> Vec<(&str, Vec<(&str, &str)>)> {
+/// A path, its service and the service's port.
+type Path<'v> = (&'v str, &'v str, String);
+
+/// Returns an Ingress's hosts, each with its paths.
+pub(super) fn hosts(resource: &Resource) -> Vec<(&str, Vec<Path<'_>>)> {
     let rules = items(get(&resource.tree, &["spec", "rules"]));
     let host = |rule| {
         let name = get(rule, &["host"]).and_then(text)?;
         let paths = items(get(rule, &["http", "paths"])).iter().filter_map(|path| {
             let service = get(path, &["backend", "service", "name"]).and_then(text)?;
-            Some((get(path, &["path"]).and_then(text).unwrap_or("/"), service))
+            let port = number(path, &["backend", "service", "port", "number"]);
+            let port = port.map_or_else(|| "80".to_owned(), |port| port.to_string());
+            Some((get(path, &["path"]).and_then(text).unwrap_or("/"), service, port))
         });
         Some((name, paths.collect()))
     };
     rules.iter().filter_map(host).collect()
 }
 
-/// Writes an Ingress as hosts of the configuration.
-pub(super) fn routes(resource: &Resource) -> String {
-    let mut out = String::from("hosts:\n");
-    for (host, paths) in hosts(resource) {
-        out += &format!("  {host}:\n    routes:\n");
-        for (path, service) in paths {
-            out += &format!("      - {{ path: {path}, backend: {service}, identity: none }}\n");
+/// Annotations that name a BackendConfig.
+pub(super) const CONFIG_ANNOTATIONS: &[&str] = &[
+    "cloud.google.com/backend-config",
+    "beta.cloud.google.com/backend-config",
+    "ingress.gcp.kubernetes.io/backend-config",
+];
+
+/// Returns annotation, key and BackendConfig of every annotation that names one: `{"default": "config"}`, or
+/// `{"ports": {"80": "config"}}`.
+pub(super) fn backend_configs(resource: &Resource) -> Vec<(&'static str, String, String)> {
+    let mut found = Vec::new();
+    for annotation in CONFIG_ANNOTATIONS {
+        let value = get(&resource.tree, &["metadata", "annotations", annotation]).and_then(text);
+        let json: Option<serde_json::Value> =
+            value.and_then(|value| serde_json::from_str(value).ok());
+        let Some(serde_json::Value::Object(map)) = json else { continue };
+        for (key, value) in map {
+            match value {
+                serde_json::Value::String(name) => found.push((*annotation, key, name)),
+                serde_json::Value::Object(ports) => {
+                    found.extend(ports.into_iter().filter_map(|(port, name)| {
+                        Some((*annotation, port, name.as_str()?.to_owned()))
+                    }));
+                }
+                // Anything else names no BackendConfig.
+                serde_json::Value::Null
+                | serde_json::Value::Bool(_)
+                | serde_json::Value::Number(_)
+                | serde_json::Value::Array(_) => {}
+            }
         }
     }
-    out
+    found
+}
+
+/// Returns the domains of a ManagedCertificate.
+pub(super) fn domains(resource: &Resource) -> Vec<&str> {
+    items(get(&resource.tree, &["spec", "domains"])).iter().filter_map(text).collect()
 }

@@ -12,13 +12,19 @@ pub(super) struct Resource {
     pub(super) tree: Value,
 }
 
-/// Something that a policy is attached to.
+/// A backend service.
 #[derive(Debug)]
 pub(super) struct Attachment {
-    /// The backend service's name.
-    pub(super) backend: String,
-    /// The reference to the policy, as written.
-    pub(super) policy: String,
+    /// Its name.
+    pub(super) name: String,
+    /// The reference to the policy in front of it, as written.
+    pub(super) policy: Option<String>,
+    /// How long an answer may take.
+    pub(super) timeout_secs: Option<i64>,
+    /// How long requests in work get.
+    pub(super) drain_secs: Option<i64>,
+    /// What has no key in the configuration.
+    pub(super) notes: Vec<String>,
 }
 
 const POLICIES: &[&str] = &[
@@ -54,7 +60,7 @@ const META: &[&str] = &[
     "labels",
 ];
 
-/// Returns the policies of a file and what they are attached to. Rules in resources of their own go to their policy.
+/// Returns the policies of a file and its backend services. Rules in resources of their own go to their policy.
 pub(super) fn read(items: &[Item]) -> (Vec<Resource>, Vec<Attachment>) {
     let mut policies = Vec::new();
     let mut attachments = Vec::new();
@@ -73,7 +79,7 @@ pub(super) fn read(items: &[Item]) -> (Vec<Resource>, Vec<Attachment>) {
         {
             rules.push((policy.to_owned(), Value { kind: map("rule", items), span: span.clone() }));
         } else if kind.ends_with("backend_service") {
-            attachments.extend(attachment(label, items));
+            attachments.push(attachment(label, items));
         }
     }
     for (policy, rule) in rules {
@@ -82,21 +88,38 @@ pub(super) fn read(items: &[Item]) -> (Vec<Resource>, Vec<Attachment>) {
     (policies, attachments)
 }
 
-fn attachment(label: &str, items: &[Item]) -> Option<Attachment> {
-    items.iter().find_map(|item| match item {
-        Item::Attribute { name, value, .. } if name == "security_policy" => match &value.kind {
-            ValueKind::Text(policy) => {
-                Some(Attachment { backend: label.to_owned(), policy: policy.clone() })
+fn attachment(label: &str, items: &[Item]) -> Attachment {
+    let mut found = Attachment {
+        name: label.replace('_', "-"),
+        policy: None,
+        timeout_secs: None,
+        drain_secs: None,
+        notes: Vec::new(),
+    };
+    for item in items {
+        let Item::Attribute { name, value, .. } = item else { continue };
+        match (name.as_str(), &value.kind) {
+            ("name", ValueKind::Text(text)) if !text.contains(['$', '{']) => {
+                found.name.clone_from(text);
             }
-            ValueKind::Null
-            | ValueKind::Bool(_)
-            | ValueKind::Int(_)
-            | ValueKind::Float
-            | ValueKind::List(_)
-            | ValueKind::Map(_) => None,
-        },
-        Item::Attribute { .. } | Item::Block { .. } => None,
-    })
+            ("security_policy", ValueKind::Text(policy)) => found.policy = Some(policy.clone()),
+            ("timeout_sec", ValueKind::Int(secs)) => found.timeout_secs = Some(*secs),
+            ("connection_draining_timeout_sec", ValueKind::Int(secs)) => {
+                found.drain_secs = Some(*secs);
+            }
+            ("edge_security_policy", ValueKind::Text(policy)) => {
+                found.notes.push(format!(
+                    "the edge policy {policy} runs before it: write its rules into the policy"
+                ));
+            }
+            ("session_affinity", ValueKind::Text(affinity)) if affinity != "NONE" => {
+                found.notes.push(format!("session affinity {affinity}"));
+            }
+            // What else a backend service has is Google's own business: groups, health checks, log samples.
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Puts a rule into the policy that its `security_policy` names, or into the only one there is.

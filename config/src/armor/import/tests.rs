@@ -221,21 +221,55 @@ fn the_seeds_cluster_becomes_backends_and_hosts_with_its_findings() {
     let import = import(&sources);
     assert!(import.problems.is_empty(), "{:?}", import.problems);
     let ids = ids(&import);
-    for wanted in
-        ["two-owners", "backend-config-on-ingress", "hosts-without-policy", "backend-importable"]
-    {
+    for wanted in [
+        "two-owners",
+        "backend-config-on-ingress",
+        "hosts-without-policy",
+        "backend-importable",
+        "tls-policy-absent",
+        "moving-cost",
+    ] {
         assert!(ids.contains(&wanted), "{wanted}: {ids:?}");
     }
     assert!(!ids.contains(&"certificate-unknown"));
-    let [(_, backend), (_, routes)] = import.fragments.as_slice() else {
-        panic!("{:?}", import.fragments)
+    assert!(!ids.contains(&"certificate-misses-host"));
+    for finding in &import.findings {
+        let id = finding.diagnostic.code;
+        assert!(!explanation(id).is_empty(), "{id} has no explanation");
+    }
+    let plan = &import.plan;
+    assert!(plan.https_only);
+    let license = &plan.backends["coditect-license-api"];
+    assert_eq!(license.policy.as_deref(), Some("license-api-security-policy"));
+    assert_eq!((license.timeout_secs, license.drain_secs), (Some(30), Some(60)));
+    assert_eq!(license.server, "coditect-license-api.coditect-app.svc.cluster.local:80");
+    assert_eq!(plan.hosts.iter().map(|host| host.routes.len()).sum::<usize>(), 6);
+    let file = PolicyFile {
+        name: "license-api-security-policy".to_owned(),
+        file: "policies/license-api-security-policy.yaml".to_owned(),
     };
+    let text = skeleton(plan, &[file], &["known-bad".to_owned()]);
     for part in [
         "timeout: 30s",
         "drain: 60s",
         "path: /health, every: 10s, timeout: 5s, healthy: 2, unhealthy: 3",
+        "licenses.coditect.ai:",
     ] {
-        assert!(backend.contains(part), "{backend}");
+        assert!(text.contains(part), "{text}");
     }
-    assert_eq!(routes.matches("path: /").count(), 6, "{routes}");
+}
+
+#[test]
+fn two_definitions_of_one_policy_stand_beside_each_other() {
+    let (Some(one), Some(two)) = (seed("policy-a.tf"), seed("policy-b.tf")) else { return };
+    let import = import(&[one, two]);
+    let pairs = twice(&import);
+    let [pair] = pairs.as_slice() else { panic!("{pairs:?}") };
+    assert_eq!(pair.name, "license-api-security-policy");
+    let first = pair.rules.iter().find(|row| row.priority == 1000).unwrap();
+    assert!(first.rules[0].starts_with("allow: origin.region_code in"), "{first:?}");
+    assert!(first.rules[1].starts_with("rate_based_ban 100 in 60 s: *"), "{first:?}");
+    let alone = pair.rules.iter().find(|row| row.priority == 5000).unwrap();
+    assert!(alone.rules[0].contains("project-shield"), "{alone:?}");
+    assert_eq!(alone.rules[1], "");
 }

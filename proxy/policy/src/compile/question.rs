@@ -14,6 +14,10 @@ use crate::waf::Signature;
 pub(crate) struct Question {
     /// The rule set, by its number in the policy.
     pub(crate) waf: usize,
+    /// The priority of the rule that asks.
+    pub(crate) rule: u32,
+    /// The preconfigured set that it names.
+    pub(crate) set: Box<str>,
     /// The ids that count, sorted.
     pub(crate) ids: Box<[u32]>,
     /// What the rule leaves out.
@@ -31,6 +35,13 @@ pub(crate) struct QuestionExclusion {
     /// The ids, sorted; empty means all.
     pub(crate) ids: Box<[u32]>,
     pub(crate) fields: Box<[FieldPattern]>,
+}
+
+impl Question {
+    /// Names a signature as the log does.
+    pub(crate) fn signature(&self, id: u32) -> String {
+        format!("{}{id}-{}", self.id_prefix, self.id_suffix)
+    }
 }
 
 impl Compiler<'_> {
@@ -57,6 +68,8 @@ impl Compiler<'_> {
             at.rule.exclusions.iter().filter(|exclusion| exclusion.set == call.set.name);
         self.questions.push(Question {
             waf,
+            rule: at.rule.priority,
+            set: call.set.name.as_str().into(),
             ids: ids.into(),
             exclusions: exclusions.map(compiled).collect(),
             id_prefix: match call.set.version {

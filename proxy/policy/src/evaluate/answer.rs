@@ -17,10 +17,20 @@ pub(crate) fn matches_of<'m>(
     matches: &'m [WafMatch],
     head: &'m RequestHead<'_>,
 ) -> impl Iterator<Item = &'m WafMatch> {
-    matches.iter().filter(move |found| {
-        question.ids.binary_search(&found.id).is_ok()
-            && !question.exclusions.iter().any(|exclusion| leaves_out(exclusion, found, head))
-    })
+    questioned(question, matches).filter(move |found| !is_left_out(question, found, head))
+}
+
+/// Returns every match that the question asks for, whatever its rule leaves out.
+pub(crate) fn questioned<'m>(
+    question: &'m Question,
+    matches: &'m [WafMatch],
+) -> impl Iterator<Item = &'m WafMatch> {
+    matches.iter().filter(move |found| question.ids.binary_search(&found.id).is_ok())
+}
+
+/// Whether the question's rule leaves a match out.
+pub(crate) fn is_left_out(question: &Question, found: &WafMatch, head: &RequestHead<'_>) -> bool {
+    question.exclusions.iter().any(|exclusion| leaves_out(exclusion, found, head))
 }
 
 fn leaves_out(exclusion: &QuestionExclusion, found: &WafMatch, head: &RequestHead<'_>) -> bool {
