@@ -9,6 +9,7 @@ mod changes;
 mod document;
 mod exclusions;
 mod export;
+mod extension;
 pub mod import;
 pub mod lint;
 mod options;
@@ -28,8 +29,9 @@ pub use place::Expression;
 pub use policy::{
     Action, Advanced, Ban, Condition, Conform, DEFAULT_PRIORITY, DenyStatus, Exceed, Exclusion,
     ExclusionField, ExclusionOperator, Fallback, FieldPattern, HeaderToAdd, JsonParsing, LogLevel,
-    PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule, SecurityPolicy,
+    PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule, Scoring, SecurityPolicy,
 };
+pub use signatures::google_signatures;
 pub use write::write;
 
 use crate::{Diagnostic, SourceFile};

@@ -6,6 +6,7 @@
 mod escape;
 mod line;
 mod record;
+mod redact;
 mod writer;
 
 pub use escape::Escaped;
@@ -15,6 +16,7 @@ pub use record::{
     ClientRecord, EventRecord, IdentityRecord, PolicyRecord, RateLimitRecord, RequestRecord,
     UpstreamRecord, WafRecord,
 };
+pub(crate) use redact::{REDACTED, Redaction};
 pub use writer::{EventLog, Log, LogError, RequestLog, Target};
 
 #[cfg(test)]

@@ -28,6 +28,12 @@ pub struct Metrics {
     pub blocked: IntCounterVec,
     /// Requests that a preview rule would have refused, by policy and rule priority.
     pub previewed: IntCounterVec,
+    /// Requests that a policy rule matched, by policy, rule, mode, action and outcome.
+    pub rule_hits: IntCounterVec,
+    /// Requests in which a signature made a rule match, by policy, signature and mode.
+    pub signature_hits: IntCounterVec,
+    /// Requests on which a rule's expression met an error and so did not match.
+    pub rule_errors: IntCounterVec,
     /// Security events by type.
     pub security_events: IntCounterVec,
     /// Answers that the edge gave instead of the origin, by the label of [`Reason`].
@@ -133,6 +139,24 @@ impl Metrics {
                 r,
                 "cloudarmor_previewed_requests_total",
                 "Requests that a preview rule would have refused.",
+                &["policy", "rule"],
+            ),
+            rule_hits: counters(
+                r,
+                "edge_policy_rule_hits_total",
+                "Requests that a policy rule matched.",
+                &["policy", "rule", "mode", "action", "outcome"],
+            ),
+            signature_hits: counters(
+                r,
+                "edge_waf_signature_hits_total",
+                "Requests in which a signature made a rule match.",
+                &["policy", "signature", "mode"],
+            ),
+            rule_errors: counters(
+                r,
+                "edge_policy_rule_errors_total",
+                "Requests on which a rule's expression met an error, such as a missing header, and so did not match.",
                 &["policy", "rule"],
             ),
             security_events: counters(

@@ -36,6 +36,7 @@ pub struct RuleSet {
 struct Placed {
     category: Option<Category>,
     level: Option<u8>,
+    severity: Option<u8>,
 }
 
 /// What a load gives.
@@ -105,7 +106,7 @@ impl RuleSet {
     fn new(name: &str, level: u8, program: Program, bytes: &[&[u8]]) -> Self {
         let place = |info: &seclang::RuleInfo| {
             let category = Category::of(info.id, &info.tags);
-            (info.id, Placed { category, level: info.paranoia })
+            (info.id, Placed { category, level: info.paranoia, severity: info.severity })
         };
         let rules = program.rules().iter().map(place).collect();
         let fingerprint = fingerprint(bytes);
@@ -146,6 +147,16 @@ impl RuleSet {
     /// Returns the paranoia level of a rule; `None` for one that only prepares or evaluates.
     pub fn level(&self, rule_id: u32) -> Option<u8> {
         self.rules.get(&rule_id)?.level
+    }
+
+    /// Returns what a match of the rule adds to an anomaly score, as the Core Rule Set weighs its severities.
+    pub fn score(&self, rule_id: u32) -> u32 {
+        match self.rules.get(&rule_id).and_then(|placed| placed.severity) {
+            Some(0..=2) => 5,
+            Some(3) => 4,
+            Some(4) => 3,
+            Some(_) | None => 2,
+        }
     }
 
     /// Returns the detection rules of a category with their levels, by id.

@@ -12,6 +12,8 @@ mod attacks;
 mod bodies;
 #[path = "e2e/connections.rs"]
 mod connections;
+#[path = "e2e/extensions.rs"]
+mod extensions;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
 #[path = "e2e/importing.rs"]

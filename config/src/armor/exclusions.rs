@@ -1,7 +1,7 @@
-//! `preconfiguredWafConfig.exclusions`: which fields the WAF questions of a rule leave out.
+//! `preconfiguredWafConfig`: which fields the WAF questions of a rule leave out, and how their matches are scored.
 
 use super::document::{Value, ValueKind};
-use super::policy::{Exclusion, ExclusionField, ExclusionOperator, FieldPattern};
+use super::policy::{Exclusion, ExclusionField, ExclusionOperator, FieldPattern, Scoring};
 use super::reader::{Fields, Reader};
 use crate::expr::{SetVersion, WafSet};
 
@@ -15,13 +15,35 @@ const KINDS: &[(&str, ExclusionField)] = &[
     ("requestUrisToExclude", ExclusionField::Uri),
 ];
 
-pub(super) fn exclusions(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Exclusion> {
-    let Some(value) = fields.value("preconfiguredWafConfig") else { return Vec::new() };
-    let Some(fields) = reader.fields(value, "`preconfiguredWafConfig`", &["exclusions"]) else {
-        return Vec::new();
+/// The score of one critical signature, which the Core Rule Set refuses at.
+const THRESHOLD: u32 = 5;
+const THRESHOLD_MAX: u32 = 10_000;
+
+pub(super) fn waf_config(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+) -> (Vec<Exclusion>, Scoring) {
+    let nothing = (Vec::new(), Scoring::Any);
+    let Some(value) = fields.value("preconfiguredWafConfig") else { return nothing };
+    let known = ["exclusions", "scoring", "anomalyThreshold"];
+    let Some(fields) = reader.fields(value, "`preconfiguredWafConfig`", &known) else {
+        return nothing;
     };
     let items = reader.list(&fields, "exclusions");
-    items.iter().filter_map(|item| exclusion(reader, item)).collect()
+    let exclusions = items.iter().filter_map(|item| exclusion(reader, item)).collect();
+    (exclusions, scoring(reader, &fields))
+}
+
+fn scoring(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Scoring {
+    let is_anomaly = reader.word(fields, "scoring", &[("any", false), ("anomaly", true)]);
+    if is_anomaly == Some(true) {
+        let threshold = reader.number(fields, "anomalyThreshold", 1..=THRESHOLD_MAX);
+        return Scoring::Anomaly { threshold: threshold.unwrap_or(THRESHOLD) };
+    }
+    if let Some(key) = fields.present("anomalyThreshold") {
+        reader.error("not-of-this-scoring", key, "`anomalyThreshold` goes with `scoring: anomaly`");
+    }
+    Scoring::Any
 }
 
 fn exclusion(reader: &mut Reader<'_>, value: &Value) -> Option<Exclusion> {

@@ -9,7 +9,7 @@ mod strict;
 mod tests;
 
 use super::{Rule, SecurityPolicy};
-use crate::{Diagnostic, Location};
+use crate::{Diagnostic, Location, Timestamp};
 
 /// One lint.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,35 @@ pub struct Lint {
     pub finds: &'static str,
     /// What goes wrong, and what to write instead.
     pub advice: &'static str,
-    /// Whether it speaks only under `--strict-gcp`, as an error.
-    pub strict: bool,
+    /// When it speaks.
+    pub said: Said,
+}
+
+/// When a lint speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Of a policy that loads, as a warning.
+    Loaded,
+    /// Under `--strict-gcp` only, as an error.
+    Strict,
+    /// While the policy is read, as a warning.
+    Reading,
+    /// While the policy is read: it does not load.
+    Refused,
+    /// While the policy is compiled with the rule sets and lists of a configuration.
+    Compiling,
+}
+
+impl Said {
+    /// Returns what stands behind the id on the page.
+    const fn note(self) -> &'static str {
+        match self {
+            Self::Loaded | Self::Reading => "",
+            Self::Strict => " (`--strict-gcp`, an error)",
+            Self::Refused => " (an error)",
+            Self::Compiling => " (with a configuration)",
+        }
+    }
 }
 
 /// Every lint, in the order of the page.
@@ -60,6 +87,16 @@ pub const LINTS: &[Lint] = &[
         "header-action-on-rate-rule",
         "A rate rule adds headers.",
         "On Google such a rule has been seen to accept everything. Use a rule of its own.",
+    ),
+    lint(
+        "covered-ranges",
+        "Every range of a rule lies inside ranges of a rule above it that decides.",
+        "It never runs. Move it up or delete it.",
+    ),
+    lint(
+        "expired-rule",
+        "A rule's `expires` has passed.",
+        "It does nothing any more. Delete it, or give it a new end.",
     ),
     lint(
         "contained-range",
@@ -108,6 +145,16 @@ pub const LINTS: &[Lint] = &[
         "/%61dmin and /ADMIN pass it. Write request.path.urlDecode().lower(), in this order: /%41dmin passes the other one.",
     ),
     lint(
+        "path-lowered-before-decoding",
+        "The path is lowered and then decoded.",
+        "Google's samples write lower().urlDecode(), which /%41dmin passes: the letter appears after it was lowered. Write urlDecode().lower().",
+    ),
+    lint(
+        "unanchored-host",
+        "A pattern for the host has no ^ or no $.",
+        "It matches other hosts too: a.example.com.attacker.net. Write ^…$.",
+    ),
+    lint(
         "unanchored-path",
         "A pattern for the path has no ^.",
         "It matches anywhere in the path. Write ^ where the beginning is meant.",
@@ -132,6 +179,16 @@ pub const LINTS: &[Lint] = &[
         "exclusion-not-asked",
         "An exclusion belongs to a set that the rule's condition does not ask.",
         "It changes nothing.",
+    ),
+    lint(
+        "scoring-not-asked",
+        "`scoring: anomaly` on a rule whose condition asks no WAF set.",
+        "It changes nothing.",
+    ),
+    lint(
+        "opt-out-on-crs-30",
+        "Signatures are left out of a set of CRS 3.0.",
+        "Google has been seen to ignore it on these sets. Use the set of a version: sqli-v33-stable, sqli-v422-stable.",
     ),
     lint(
         "json-parsing-off",
@@ -163,6 +220,57 @@ pub const LINTS: &[Lint] = &[
         "The only rate rules count every request of an address alike.",
         "An office behind one address shares it, and /health too. Give callers with a token limits of their own.",
     ),
+    reading("bare-deny", "`deny` without a status.", "It is read as deny(403). Write the status."),
+    reading(
+        "deny-429",
+        "`deny(429)` as a rule's action.",
+        "On Google 429 is an exceed action only; here it refuses with 429.",
+    ),
+    reading(
+        "deprecated-expr",
+        "`evaluatePreconfiguredExpr`, which Google has deprecated.",
+        "Write evaluatePreconfiguredWaf(…, {'sensitivity': 1}).",
+    ),
+    reading(
+        "header-key-case",
+        "A header's name with capital letters.",
+        "Google's map has keys in lower case and finds nothing under this one; here it is folded.",
+    ),
+    reading(
+        "host-bits",
+        "A range with bits set beyond its prefix.",
+        "It is read as the whole network: 10.0.0.1/8 is 10.0.0.0/8.",
+    ),
+    refused(
+        "duplicate-priority",
+        "Two rules of one priority.",
+        "Nobody can say which of them is first. Give each its own.",
+    ),
+    refused(
+        "default-rule",
+        "No rule at 2147483647 that matches everything, or one that expires.",
+        "Google's pages disagree on what a missing one means. Write it out: allow or deny(403), with srcIpRanges: ['*'].",
+    ),
+    refused(
+        "not-of-this-action",
+        "A key that the rule's action does not have, such as `banDurationSec` of a throttle.",
+        "It would change nothing. Delete it, or change the action.",
+    ),
+    refused(
+        "waf-signature",
+        "A signature's name that is none, or is of another version than its set.",
+        "Google ignores it silently. Write the set's own version, as in owasp-crs-v030301-id942100-sqli.",
+    ),
+    refused(
+        "waf-options",
+        "Options of a WAF question that contradict each other, such as `opt_in_rule_ids` above sensitivity 0.",
+        "Signatures are taken in at 'sensitivity': 0, or left out of a higher one.",
+    ),
+    compiling(
+        "waf-signature-unknown",
+        "A signature is left out of a set, or taken in, that the loaded rules do not have.",
+        "Leaving it out changes nothing, and taken in it never matches.",
+    ),
     strict(
         "gcp-interval",
         "An interval or ban that Google does not take.",
@@ -186,11 +294,23 @@ pub const LINTS: &[Lint] = &[
 ];
 
 const fn lint(id: &'static str, finds: &'static str, advice: &'static str) -> Lint {
-    Lint { id, finds, advice, strict: false }
+    Lint { id, finds, advice, said: Said::Loaded }
 }
 
 const fn strict(id: &'static str, finds: &'static str, advice: &'static str) -> Lint {
-    Lint { id, finds, advice, strict: true }
+    Lint { id, finds, advice, said: Said::Strict }
+}
+
+const fn reading(id: &'static str, finds: &'static str, advice: &'static str) -> Lint {
+    Lint { id, finds, advice, said: Said::Reading }
+}
+
+const fn refused(id: &'static str, finds: &'static str, advice: &'static str) -> Lint {
+    Lint { id, finds, advice, said: Said::Refused }
+}
+
+const fn compiling(id: &'static str, finds: &'static str, advice: &'static str) -> Lint {
+    Lint { id, finds, advice, said: Said::Compiling }
 }
 
 /// Whether a policy must also be one that Google takes.
@@ -218,13 +338,25 @@ pub fn lint_policy(policy: &SecurityPolicy, strictness: Strictness) -> Vec<Diagn
     found.found
 }
 
+/// Returns the rules that do nothing at `now` because their time is over.
+#[must_use]
+pub fn expired(policy: &SecurityPolicy, now: Timestamp) -> Vec<Diagnostic> {
+    let mut found = Findings { found: Vec::new() };
+    for rule in &policy.rules {
+        if rule.expires.is_some_and(|end| now >= end) {
+            let message = format!("{} has expired and does nothing", named(rule));
+            found.report("expired-rule", message, rule.at.clone());
+        }
+    }
+    found.found
+}
+
 /// Returns the page of all lints, in Markdown.
 #[must_use]
 pub fn page() -> String {
-    let mut page =
-        String::from("# Lints\n\nWhat `portcullis check` says of a security policy that loads.\n");
+    let mut page = String::from("# Lints\n\nWhat `portcullis check` says of a security policy.\n");
     for lint in LINTS {
-        let when = if lint.strict { " (`--strict-gcp`, an error)" } else { "" };
+        let when = lint.said.note();
         page += &format!("\n## `{}`{when}\n\n{} {}\n", lint.id, lint.finds, lint.advice);
     }
     page
@@ -242,7 +374,9 @@ impl Findings {
     fn report(&mut self, id: &'static str, message: impl Into<String>, at: Location) {
         let lint = LINTS.iter().find(|lint| lint.id == id);
         let problem = match lint {
-            Some(lint) if lint.strict => Diagnostic::error(id, message).help(lint.advice),
+            Some(lint) if lint.said == Said::Strict => {
+                Diagnostic::error(id, message).help(lint.advice)
+            }
             Some(lint) => Diagnostic::warning(id, message).help(lint.advice),
             None => Diagnostic::warning(id, message),
         };

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::place::Expression;
-use crate::Location;
+use crate::{Location, Timestamp};
 
 /// The default rule's priority: every policy has one there, and it matches everything.
 pub const DEFAULT_PRIORITY: u32 = 2_147_483_647;
@@ -86,8 +86,26 @@ pub struct Rule {
     pub headers: Vec<HeaderToAdd>,
     /// What its WAF questions leave out.
     pub exclusions: Vec<Exclusion>,
+    /// When its WAF questions are answered with yes (extension).
+    pub scoring: Scoring,
+    /// The JSON object that a refused client reads in place of the usual one (extension).
+    pub deny_body: Option<String>,
+    /// From when on the rule does nothing (extension).
+    pub expires: Option<Timestamp>,
     /// Where it stands.
     pub at: Location,
+}
+
+/// When the WAF questions of a rule are answered with yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scoring {
+    /// `any`: one signature is enough, as on Google.
+    Any,
+    /// `anomaly`: the scores of all signatures that the rule asks for and that match add up to the threshold.
+    Anomaly {
+        /// The sum from which on it is yes; the Core Rule Set's own is 5, one critical signature.
+        threshold: u32,
+    },
 }
 
 /// What happens on a match.

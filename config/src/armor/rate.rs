@@ -10,8 +10,8 @@ use crate::expr;
 const COUNT_MAX: u32 = 1_000_000;
 /// The longest interval and ban: a week.
 const SECS_MAX: u32 = 7 * 24 * 3600;
-/// The most parts of one key.
-const KEYS_MAX: usize = 8;
+/// The most parts of one key: more than anyone means, and a bound on what one key costs.
+const KEYS_MAX: usize = 32;
 
 const KNOWN: &[&str] = &[
     "rateLimitThreshold",

@@ -8,7 +8,7 @@ use super::policy::{
     Action, Condition, DEFAULT_PRIORITY, DenyStatus, HeaderToAdd, RateLimit, Rule,
 };
 use super::reader::{Fields, Reader};
-use super::{accepted, exclusions, options, rate};
+use super::{accepted, exclusions, extension, options, rate};
 use crate::expr;
 
 const RULE_KEYS: &[&str] = &[
@@ -21,6 +21,8 @@ const RULE_KEYS: &[&str] = &[
     "redirectOptions",
     "headerAction",
     "preconfiguredWafConfig",
+    "denyBody",
+    "expires",
 ];
 
 pub(super) fn rule(
@@ -38,7 +40,9 @@ pub(super) fn rule(
     let action = required(reader, &fields, "action", action);
     let condition = required(reader, &fields, "match", condition);
     let headers = headers(reader, &fields);
-    let exclusions = exclusions::exclusions(reader, &fields);
+    let (exclusions, scoring) = exclusions::waf_config(reader, &fields);
+    let deny_body = extension::deny_body(reader, &fields, action.as_ref());
+    let expires = extension::expires(reader, &fields, priority);
     let preview = reader.flag(&fields, "preview").unwrap_or(false);
     let description = options::description(reader, &fields);
     if matches!(action, Some(Action::Allow)) && !exclusions.is_empty() {
@@ -53,6 +57,9 @@ pub(super) fn rule(
         condition: condition?,
         headers: headers?,
         exclusions,
+        scoring,
+        deny_body: deny_body?,
+        expires: expires?,
         at: reader.location(value),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! They tell what a policy asked of Google. What runs here is what the loaded rule set holds.
 
-use crate::expr::SetVersion;
+use crate::expr::{SetVersion, WafSet};
 
 /// A level and ids that it adds.
 type Row = (u8, &'static [u32]);
@@ -206,6 +206,33 @@ pub(super) fn above(version: SetVersion, thousands: u32, level: u8) -> impl Iter
     let rows = rows(version).iter().filter(move |(of, _)| *of > level);
     rows.flat_map(|(_, ids)| ids.iter().copied()).filter(move |id| id / 1000 == thousands)
 }
+
+/// Returns the signatures of one of Google's sets with their levels; none for a set of our own.
+pub fn google_signatures(set: &WafSet) -> impl Iterator<Item = (u32, u8)> + use<> {
+    let thousands = CATEGORIES.iter().find(|(word, _)| *word == set.category).map(|row| row.1);
+    let whole = !set.name.starts_with("json-");
+    let rows = if whole { rows(set.version) } else { &[] };
+    rows.iter()
+        .flat_map(|(level, ids)| ids.iter().map(|id| (*id, *level)))
+        .filter(move |(id, _)| Some(id / 1000) == thousands)
+}
+
+/// Categories by the thousands of their ids.
+const CATEGORIES: &[(&str, u32)] = &[
+    ("methodenforcement", 911),
+    ("scannerdetection", 913),
+    ("protocolattack", 921),
+    ("lfi", 930),
+    ("rfi", 931),
+    ("rce", 932),
+    ("php", 933),
+    ("nodejs", 934),
+    ("generic", 934),
+    ("xss", 941),
+    ("sqli", 942),
+    ("sessionfixation", 943),
+    ("java", 944),
+];
 
 const fn rows(version: SetVersion) -> &'static [Row] {
     match version {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{
     Action, Advanced, Condition, Conform, Exceed, ExclusionField, ExclusionOperator, Expression,
     Fallback, JsonParsing, LogLevel, PolicyType, Rate, RateKey, RateKeyKind, RateLimit, Rule,
-    SecurityPolicy,
+    Scoring, SecurityPolicy, extension,
 };
 
 /// Writes a policy; reading it again gives the same policy.
@@ -141,7 +141,13 @@ fn rule(out: &mut String, rule: &Rule, text_of: &dyn Fn(&Rule, &Expression) -> S
             writeln!(out, "    {pair}").expect("a string takes any text");
         }
     }
-    exclusions(out, rule);
+    if let Some(body) = &rule.deny_body {
+        line(out, 2, "denyBody", body);
+    }
+    if let Some(end) = rule.expires {
+        line(out, 2, "expires", &quoted(&extension::written(end)));
+    }
+    waf_config(out, rule);
 }
 
 fn ranges(out: &mut String, ranges: &[String]) {
@@ -216,11 +222,18 @@ fn key(key: &RateKey) -> String {
     format!("enforceOnKeyType: {kind}{fallback}")
 }
 
-fn exclusions(out: &mut String, rule: &Rule) {
-    if rule.exclusions.is_empty() {
+fn waf_config(out: &mut String, rule: &Rule) {
+    if rule.exclusions.is_empty() && rule.scoring == Scoring::Any {
         return;
     }
-    out.push_str("  preconfiguredWafConfig:\n    exclusions:\n");
+    out.push_str("  preconfiguredWafConfig:\n");
+    if let Scoring::Anomaly { threshold } = rule.scoring {
+        line(out, 4, "scoring", "anomaly");
+        line(out, 4, "anomalyThreshold", &threshold.to_string());
+    }
+    if !rule.exclusions.is_empty() {
+        out.push_str("    exclusions:\n");
+    }
     for exclusion in &rule.exclusions {
         writeln!(out, "    - targetRuleSet: {}", exclusion.set).expect("a string takes any text");
         if !exclusion.signatures.is_empty() {

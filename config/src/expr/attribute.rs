@@ -61,6 +61,8 @@ pub enum MapAttribute {
     Headers,
     /// Cookie values by name, first wins (extension).
     Cookies,
+    /// The parameters of query and body by name; several of one name joined by a comma (extension).
+    Params,
     /// The token's claims (extension).
     Claims,
 }
@@ -98,12 +100,9 @@ pub(super) const ATTRIBUTES: &[(&str, Type, Attribute)] = &[
 pub(super) const MAPS: &[(&str, MapAttribute)] = &[
     ("request.headers", MapAttribute::Headers),
     ("request.cookies", MapAttribute::Cookies),
+    ("request.params", MapAttribute::Params),
     ("token.claims", MapAttribute::Claims),
 ];
-
-/// Attributes that are part of the plan and not of this version.
-pub(super) const NOT_BUILT: &[(&str, &str)] =
-    &[("request.params", "not built yet: match on `request.query` or `request.body`")];
 
 /// What people write, and what they mean.
 const MEANT: &[(&str, &str)] = &[
@@ -111,7 +110,9 @@ const MEANT: &[(&str, &str)] = &[
     ("request.hostname", "request.headers['host']"),
     ("request.url", "request.path"),
     ("request.uri", "request.path"),
-    ("request.query_params", "request.query"),
+    ("request.query_params", "request.params"),
+    ("request.args", "request.params"),
+    ("request.parameters", "request.params"),
     ("request.query_string", "request.query"),
     ("request.user_agent", "request.headers['user-agent']"),
     ("request.referer", "request.headers['referer']"),
@@ -215,6 +216,7 @@ impl MapAttribute {
         match self {
             Self::Headers => "request.headers",
             Self::Cookies => "request.cookies",
+            Self::Params => "request.params",
             Self::Claims => "token.claims",
         }
     }
@@ -224,6 +226,7 @@ impl MapAttribute {
     pub const fn need(self) -> Option<Need> {
         match self {
             Self::Headers | Self::Cookies => None,
+            Self::Params => Some(Need::Body),
             Self::Claims => Some(Need::Identity),
         }
     }

@@ -212,4 +212,6 @@ pub enum ListKind {
     ThreatFeed,
     /// `evaluatePreconfiguredExpr('sourceiplist-…')`.
     NamedList,
+    /// `address in lists['…']` (extension).
+    Reference,
 }

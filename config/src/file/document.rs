@@ -62,7 +62,11 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         backends: backends?,
         hosts: hosts?,
         headers: headers?.unwrap_or(HeaderProfile::Api),
-        log: log?.unwrap_or(Log { requests: LogTarget::Stdout, events: LogTarget::Stdout }),
+        log: log?.unwrap_or_else(|| Log {
+            requests: LogTarget::Stdout,
+            events: LogTarget::Stdout,
+            redact: Log::usual_redaction(),
+        }),
         license: license?,
         limits: limits?,
         places: std::mem::take(&mut cx.places),
@@ -133,7 +137,11 @@ fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
     let fields = Fields::open(node, &keys::LOG, cx)?;
     let requests = fields.of("requests", cx, source::log_target);
     let events = fields.of("events", cx, source::log_target);
-    Some(Log { requests: requests?, events: events? })
+    let name =
+        |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_ascii_lowercase);
+    let redact = fields.may("redact", cx, |node, cx| scalar::items(node, cx, name));
+    let redact = redact?.unwrap_or_else(Log::usual_redaction);
+    Some(Log { requests: requests?, events: events?, redact })
 }
 
 fn no_license(cx: &Context<'_>) -> License {

@@ -536,6 +536,12 @@ pub const LOG: Section = Section {
             "stdout",
             "One line per security event.",
         ),
+        may(
+            "redact",
+            "list of names",
+            "the usual names of credentials, `token` and `password` among them",
+            "Parameters, headers and cookies whose values no log gives: in URLs, matched fields and rate keys.",
+        ),
     ],
 };
 

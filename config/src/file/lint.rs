@@ -168,6 +168,15 @@ fn check_route(config: &Config, host: &str, route: &Route, root: &Node, cx: &mut
         cx.warn("no-policy", said, "name a `policy` at the backend or the route", place.clone());
     }
     let asserted = config.backends.get(backend.as_str()).is_some_and(|backend| backend.assertion);
+    if asserted && matches!(body, BodyPlan::Stream) {
+        let said = format!(
+            "the assertion to `{backend}` for `{host}{}` is signed over the hash of no body",
+            route.path
+        );
+        let help =
+            "let the body be read (`body: skip` or `inspect`), or take `assertion` off the backend";
+        cx.warn("streamed-body-unsigned", said, help, place.clone());
+    }
     let licensed = LICENSE_PATHS
         .iter()
         .any(|path| taken_by(config, host, path).is_some_and(|taken| taken == route));

@@ -88,6 +88,10 @@ pub const PROBLEMS: &[Problem] = &[
     ),
     lint("body-streamed", "`body: stream`: the origin may see a body before any verdict on it."),
     lint(
+        "streamed-body-unsigned",
+        "`body: stream` to a backend with `assertion`: it is signed before the body is there, over the hash of none, and a receiver that compares refuses every request with a body.",
+    ),
+    lint(
         "license-without-identity",
         "A route takes license requests to a license backend without asking for a token.",
     ),

@@ -8,9 +8,9 @@ mod question;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_config::armor::{self, SecurityPolicy};
+use portcullis_config::armor::{self, Scoring, SecurityPolicy};
 use portcullis_config::expr::{Kind, WafSet};
-use portcullis_config::{Diagnostic, Severity};
+use portcullis_config::{Diagnostic, Location, Severity, Timestamp};
 
 use crate::address_set::IpSet;
 use crate::cursor::Cursor;
@@ -19,8 +19,9 @@ use crate::trace::{RuleResult, RuleTrace};
 use crate::verdict::{ConfiguredAction, EventKind, HeaderToSet};
 use crate::waf::WafRules;
 pub(crate) use action::{Action, CompiledExceed, CompiledKey, KeyKind, RateRule};
-pub(crate) use code::{Code, Operand};
-pub(crate) use question::{Question, QuestionExclusion};
+pub(crate) use code::{Code, HeadText, Operand};
+pub use question::Served;
+pub(crate) use question::{Question, QuestionExclusion, Scored};
 
 /// What a policy is compiled with.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ pub struct Policy {
     /// The rule sets that are asked, each once per request.
     pub(crate) wafs: Box<[Arc<dyn WafRules>]>,
     pub(crate) questions: Box<[Question]>,
-    pub(crate) user_ip_headers: Box<[Box<[u8]>]>,
+    pub(crate) user_ip_headers: Box<[Box<str>]>,
     /// Whether a rule reads the token's claims, so that the cursor keeps them.
     pub(crate) reads_claims: bool,
     /// Whether a rule reads the body itself, so that the cursor keeps it.
@@ -75,6 +76,12 @@ pub(crate) struct Rule {
     pub(crate) headers: Box<[HeaderToSet]>,
     /// What a refusal by this rule is, where no WAF question says more.
     pub(crate) event: EventKind,
+    /// What a refused client reads in place of the usual body.
+    pub(crate) deny_body: Option<Arc<str>>,
+    /// From when on the rule does nothing.
+    pub(crate) expires: Option<Timestamp>,
+    /// Where it stands.
+    pub(crate) at: Location,
 }
 
 /// Which preconfigured sets a policy asks, and the highest level of each: what has to be loaded for it.
@@ -131,7 +138,7 @@ impl Policy {
             user_ip_headers: advanced
                 .user_ip_headers
                 .iter()
-                .map(|name| name.as_bytes().into())
+                .map(|name| name.as_str().into())
                 .collect(),
             reads_claims: compiler.reads_claims,
             reads_body: compiler.reads_body,
@@ -166,6 +173,25 @@ impl Policy {
         })
     }
 
+    /// Returns the rules that do nothing at `now` because their time is over, by priority and place.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> Vec<(u32, Location)> {
+        let over = |rule: &&Rule| rule.expires.is_some_and(|end| now >= end);
+        self.rules.iter().filter(over).map(|rule| (rule.priority, rule.at.clone())).collect()
+    }
+
+    /// Returns which loaded rule set answers for each preconfigured set that the policy asks, each once.
+    #[must_use]
+    pub fn served(&self) -> Vec<&Served> {
+        let mut served: Vec<&Served> = Vec::new();
+        for question in &self.questions {
+            if !served.contains(&&question.served) {
+                served.push(&question.served);
+            }
+        }
+        served
+    }
+
     /// Whether the log of this policy wants the matched field.
     #[must_use]
     pub const fn is_verbose(&self) -> bool {
@@ -196,7 +222,9 @@ impl Compiler<'_> {
             });
             return None;
         }
+        let first = self.questions.len();
         let condition = self.condition(rule);
+        self.score(first, rule.scoring);
         let action = self.action(rule);
         let headers = rule
             .headers
@@ -213,7 +241,19 @@ impl Compiler<'_> {
             action: action?,
             headers,
             event: event(rule),
+            deny_body: rule.deny_body.as_deref().map(Arc::from),
+            expires: rule.expires,
+            at: rule.at.clone(),
         })
+    }
+
+    /// Makes the questions of a rule, which are those from `first` on, add up their scores.
+    fn score(&mut self, first: usize, scoring: Scoring) {
+        let Scoring::Anomaly { threshold } = scoring else { return };
+        let group = first..self.questions.len();
+        for question in self.questions.iter_mut().skip(first) {
+            question.scored = Some(Scored { threshold, group: group.clone() });
+        }
     }
 
     /// A rule that reads a database that is not there is inactive, or an error where it is required.

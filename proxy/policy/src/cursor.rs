@@ -11,15 +11,14 @@ use portcullis_config::armor::Conform;
 use portcullis_config::expr::Need;
 
 use crate::compile::{Action, CompiledExceed, Policy, RateRule, Rule};
-use crate::evaluate::{
-    Facts, Found, Given, KeptBody, Key, Token, Truth, matches_of, rate_key, truth,
-};
+use crate::evaluate::{Facts, Found, Given, KeptBody, Key, Token, Truth, rate_key, truth, user_ip};
 use crate::limit::{LimitKey, LimitOutcome};
 use crate::request::{BodyEnd, Input, RequestHead};
 use crate::state::State;
 use crate::trace::{self, RuleResult, RuleTrace, Trace};
 use crate::verdict::{
-    Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit, RateWord, Verdict,
+    Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit, RateWord, UserIp,
+    Verdict,
 };
 
 /// How many bytes of a key the log gives.
@@ -59,6 +58,7 @@ struct Journal {
     not_evaluated: Vec<u32>,
     errors: Vec<u32>,
     headers: Vec<HeaderToSet>,
+    deny_body: Option<Arc<str>>,
     /// What came of each rule, where somebody wants to know.
     trace: Option<Vec<(u32, RuleResult)>>,
 }
@@ -116,9 +116,7 @@ impl Cursor {
             .chain(self.policy.inactive.iter().copied())
             .collect();
         rules.sort_by_key(|rule| rule.priority);
-        let run_of = |number: usize| {
-            self.given.runs.get(number).and_then(Option::as_ref).map(|run| &*run.run)
-        };
+        let run_of = |number: usize| self.given.runs.get(number).and_then(Option::as_ref);
         Trace { rules, matches: trace::matches(&self.policy, run_of, head) }
     }
 
@@ -178,7 +176,11 @@ impl Cursor {
             found: Found::default(),
         };
         while let Some(rule) = policy.rules.get(*next) {
-            if journal.enforced.is_some() && !is_shadow(rule) {
+            let has_expired = rule.expires.is_some_and(|end| now >= end);
+            if has_expired {
+                journal.note(rule, RuleResult::Inactive);
+            }
+            if has_expired || journal.enforced.is_some() && !is_shadow(rule) {
                 *next += 1;
                 continue;
             }
@@ -197,15 +199,22 @@ impl Cursor {
                     journal.note(rule, RuleResult::NotEvaluated);
                     journal.not_evaluated.push(rule.priority);
                 }
-                Ran::Decided(decision, hit) => journal.enforced = Some((decision, *hit)),
+                Ran::Decided(decision, hit) => {
+                    if decision.refuses() {
+                        journal.deny_body.clone_from(&rule.deny_body);
+                    }
+                    journal.enforced = Some((decision, *hit));
+                }
                 Ran::Passed => {}
             }
             *next += 1;
         }
-        Step::Done(Box::new(self.verdict()))
+        let user_ip = user_ip(&policy, head)
+            .map(|(source, address)| UserIp { source: source.into(), address });
+        Step::Done(Box::new(self.verdict(user_ip)))
     }
 
-    fn verdict(&mut self) -> Verdict {
+    fn verdict(&mut self, user_ip: Option<UserIp>) -> Verdict {
         let (decision, enforced) = self.journal.enforced.take().unwrap_or_else(|| self.undecided());
         let refused = match &decision {
             Decision::Allow => None,
@@ -226,6 +235,9 @@ impl Cursor {
             not_evaluated: std::mem::take(&mut self.journal.not_evaluated),
             errors: std::mem::take(&mut self.journal.errors),
             inspected_body_bytes: self.given.body.as_ref().map_or(0, |body| body.length),
+            deny_body: self.journal.deny_body.take(),
+            user_ip,
+            is_verbose: self.policy.verbose,
         }
     }
 
@@ -256,7 +268,9 @@ fn run_rule<'f>(
     state: &State,
     now: Timestamp,
 ) -> Ran {
-    facts.found = Found::default();
+    if !facts.found.is_empty() {
+        facts.found = Found::default();
+    }
     match truth(&rule.condition, facts) {
         Truth::True => {}
         Truth::False => {
@@ -341,12 +355,18 @@ fn limited(
     let outcome = match key {
         Some(Key::Counted(key)) => {
             let outcome = state.check(&rate.limit, key, now);
-            hit.rate_limit = Some(RateHit { key: logged_key(key), outcome: rate_word(&outcome) });
+            hit.rate_limit = Some(RateHit {
+                key: logged_key(key),
+                fields: Arc::clone(&rate.fields),
+                outcome: rate_word(&outcome),
+            });
             outcome
         }
         Some(Key::Deny) => {
             let retry_at = now.plus(rate.limit.threshold().interval());
-            hit.rate_limit = Some(RateHit { key: String::new(), outcome: RateWord::Exceed });
+            let fields = Arc::clone(&rate.fields);
+            let key = String::new();
+            hit.rate_limit = Some(RateHit { key, fields, outcome: RateWord::Exceed });
             LimitOutcome::Exceeds { retry_at }
         }
         Some(Key::Skip) | None => {
@@ -399,11 +419,10 @@ fn hit(rule: &Rule, facts: &mut Facts<'_, '_>) -> Hit {
     let mut event = rule.event;
     for (position, number) in noted.questions.iter().enumerate() {
         let Some(question) = policy.questions.get(*number) else { continue };
-        let Some(Some(run)) = facts.runs.get(question.waf) else { continue };
         if position == 0 {
             event = question.event;
         }
-        for found in matches_of(question, run.run.matches(), facts.head) {
+        for found in facts.counted(*number) {
             let id = question.signature(found.id);
             if !ids.contains(&id) {
                 ids.push(id);

@@ -5,12 +5,14 @@
 
 mod answer;
 mod claims;
+mod exclusion;
 mod facts;
 mod key;
+mod params;
 mod value;
 
-pub(crate) use answer::{is_left_out, matches_of, questioned};
-pub(crate) use facts::{Facts, Found, Given, KeptBody, Token};
+pub(crate) use answer::Run;
+pub(crate) use facts::{Facts, Found, Given, KeptBody, Token, user_ip};
 pub(crate) use key::{Key, rate_key};
 use value::{Stop, Value};
 
@@ -52,6 +54,9 @@ impl From<Stop> for Truth {
 pub(crate) fn truth<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Truth {
     match code {
         Code::Constant(value) => (*value).into(),
+        Code::Is { text, literal, negated } => {
+            ((facts.head_text(*text) == &**literal) != *negated).into()
+        }
         Code::Not(inner) => match truth(inner, facts) {
             Truth::True => Truth::False,
             Truth::False => Truth::True,
@@ -157,14 +162,17 @@ fn predicate<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Result<bool, Stop
             Err(Stop::Needs(need)) => Err(Stop::Needs(need)),
         },
         Code::True(operand) => facts.value(operand)?.bool(),
-        Code::Constant(_) | Code::Not(_) | Code::All(_) | Code::Any(_) | Code::Waf(_) => {
-            match truth(code, facts) {
-                Truth::True => Ok(true),
-                Truth::False => Ok(false),
-                Truth::Error => Err(Stop::Error),
-                Truth::Needs(need) => Err(Stop::Needs(need)),
-            }
-        }
+        Code::Constant(_)
+        | Code::Is { .. }
+        | Code::Not(_)
+        | Code::All(_)
+        | Code::Any(_)
+        | Code::Waf(_) => match truth(code, facts) {
+            Truth::True => Ok(true),
+            Truth::False => Ok(false),
+            Truth::Error => Err(Stop::Error),
+            Truth::Needs(need) => Err(Stop::Needs(need)),
+        },
     }
 }
 

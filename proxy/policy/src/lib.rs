@@ -19,7 +19,7 @@ mod verdict;
 pub mod waf;
 
 pub use address_set::IpSet;
-pub use compile::{GeoState, Materials, Policy};
+pub use compile::{GeoState, Materials, Policy, Served};
 pub use cursor::{Cursor, Step};
 pub use limit::{BanRule, Limit, LimitId, LimitKey, LimitOutcome, Threshold};
 pub use request::{BodyEnd, Header, Input, RequestHead, Scheme, TokenView};
@@ -27,5 +27,5 @@ pub use state::{Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, Limits, Sta
 pub use trace::{RuleResult, RuleTrace, Trace, TracedMatch};
 pub use verdict::{
     ConfiguredAction, Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit,
-    RateWord, Verdict,
+    RateWord, UserIp, Verdict,
 };

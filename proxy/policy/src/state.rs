@@ -6,7 +6,7 @@ mod allow;
 mod ban;
 mod bans;
 mod counters;
-mod slab;
+mod table;
 
 use std::collections::HashSet;
 

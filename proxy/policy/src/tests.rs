@@ -4,6 +4,7 @@ mod conformance;
 mod crs;
 mod cursor;
 mod evasion;
+mod extensions;
 mod imported;
 mod language;
 mod rates;
@@ -33,6 +34,10 @@ pub(crate) const NOON: Timestamp = Timestamp::from_secs(1_800_000_000);
 pub(crate) struct Marker;
 
 impl WafRules for Marker {
+    fn name(&self) -> &str {
+        "marker"
+    }
+
     fn serves(&self, set: &WafSet) -> Option<u8> {
         let _any = set;
         Some(1)
@@ -40,7 +45,13 @@ impl WafRules for Marker {
 
     fn signatures(&self, set: &WafSet) -> Vec<Signature> {
         let of = |base: u32| {
-            (1..=4).map(move |level| Signature { id: base + u32::from(level), level }).collect()
+            (1..=4)
+                .map(move |level| Signature {
+                    id: base + u32::from(level),
+                    level,
+                    score: 6 - u32::from(level),
+                })
+                .collect()
         };
         match set.category {
             "sqli" => of(942_000),
@@ -93,6 +104,8 @@ impl MarkerRun {
                     value: marker,
                     length: value.len(),
                     offset,
+                    link: 0,
+                    is_chained: false,
                 });
             }
         }

@@ -1,10 +1,10 @@
 //! What every rule answered and every signature matched: for the offline tools. A request on the wire is not traced.
 
 use crate::compile::Policy;
-use crate::evaluate::{is_left_out, questioned};
+use crate::evaluate::Run;
 use crate::request::RequestHead;
 use crate::verdict::{ConfiguredAction, Outcome};
-use crate::waf::{WafField, WafRun};
+use crate::waf::WafField;
 
 /// One request's whole way through a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum RuleResult {
     NotEvaluated,
     /// A rule above decided.
     NotReached,
-    /// It reads a database that is not loaded.
+    /// It reads a database that is not loaded, or its time is over.
     Inactive,
 }
 
@@ -101,13 +101,13 @@ pub struct TracedMatch {
 /// Returns every match of the runs, rule by rule.
 pub(crate) fn matches<'r>(
     policy: &Policy,
-    run_of: impl Fn(usize) -> Option<&'r dyn WafRun>,
+    run_of: impl Fn(usize) -> Option<&'r Run>,
     head: &RequestHead<'_>,
 ) -> Vec<TracedMatch> {
     let mut found = Vec::new();
-    for question in &policy.questions {
+    for (number, question) in policy.questions.iter().enumerate() {
         let Some(run) = run_of(question.waf) else { continue };
-        found.extend(questioned(question, run.matches()).map(|one| TracedMatch {
+        found.extend(run.asked(number, question, head).map(|(one, counts)| TracedMatch {
             rule: question.rule,
             set: question.set.clone(),
             id: one.id,
@@ -115,7 +115,7 @@ pub(crate) fn matches<'r>(
             field: one.field,
             name: one.name.clone(),
             value: one.value.clone(),
-            is_excluded: is_left_out(question, one, head),
+            is_excluded: !counts,
         }));
     }
     found

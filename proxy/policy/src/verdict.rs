@@ -1,6 +1,7 @@
 //! What a policy decided, with everything that Cloud Armor's log says of it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The end of an evaluation.
@@ -22,6 +23,21 @@ pub struct Verdict {
     pub request_headers_to_add: Vec<HeaderToSet>,
     /// How many bytes of the body were inspected.
     pub inspected_body_bytes: usize,
+    /// The JSON that a refused client reads in place of the usual body, where the rule has one.
+    pub deny_body: Option<Arc<str>>,
+    /// The address from the configured headers, where one was given.
+    pub user_ip: Option<UserIp>,
+    /// Whether the log wants the fields in which signatures matched.
+    pub is_verbose: bool,
+}
+
+/// `userIpInfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserIp {
+    /// The header that gave it, in lower case.
+    pub source: Box<str>,
+    /// The address.
+    pub address: IpAddr,
 }
 
 /// What happens to a request.
@@ -53,6 +69,12 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Whether the client is told no.
+    #[must_use]
+    pub const fn refuses(&self) -> bool {
+        matches!(self, Self::Deny { .. } | Self::TooMany { .. })
+    }
+
     /// Whether the request goes on to the backend.
     #[must_use]
     pub const fn passes(&self) -> bool {
@@ -159,6 +181,8 @@ impl Outcome {
 pub struct RateHit {
     /// The key, escaped and cut after 36 bytes.
     pub key: String,
+    /// The headers, cookies and fields of the body whose values the key holds: a log may have to leave them out.
+    pub fields: Arc<[Box<str>]>,
     /// What was found.
     pub outcome: RateWord,
 }

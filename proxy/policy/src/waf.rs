@@ -6,6 +6,8 @@
 mod body_shape;
 mod rule_set;
 
+pub(crate) use body_shape::{Shape, readings};
+
 use std::fmt::Debug;
 
 use portcullis_config::expr::WafSet;
@@ -14,6 +16,9 @@ use crate::request::{BodyEnd, RequestHead};
 
 /// A loaded rule set.
 pub trait WafRules: Debug + Send + Sync {
+    /// Returns the name that the configuration gives it.
+    fn name(&self) -> &str;
+
     /// Says how well it serves a set: `None` not at all, else higher is closer (the same version before another).
     fn serves(&self, set: &WafSet) -> Option<u8>;
 
@@ -34,6 +39,8 @@ pub struct Signature {
     pub id: u32,
     /// Its level, 1 to 4.
     pub level: u8,
+    /// What a match adds to an anomaly score.
+    pub score: u32,
 }
 
 /// One request's run over one rule set.
@@ -66,6 +73,10 @@ pub struct WafMatch {
     pub offset: usize,
     /// How long the match is.
     pub matched_length: usize,
+    /// Which link of its chain the match is of, the first being 0.
+    pub link: u8,
+    /// Whether the rule is a chain.
+    pub is_chained: bool,
 }
 
 /// The kinds of field that a rule looks at, as far as exclusions and the log tell them apart.

@@ -4,13 +4,16 @@ use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
-use portcullis_config::armor::lint::{Strictness, lint_policy};
-use portcullis_config::{Diagnostic, SourceFile, Style, armor, render_all};
+use portcullis_config::armor::lint::{self, Strictness, lint_policy};
+use portcullis_config::{Diagnostic, SourceFile, Style, Timestamp, armor, render_all};
+use portcullis_policy::{Policy, Served};
 use serde_json::{Value, json};
 
-use super::{Done, say, say_json};
+use super::{Done, say, say_json, table};
+use crate::clock::{Clock, System};
 use crate::compile::compile_as;
 use crate::origin::Origin;
 
@@ -28,18 +31,29 @@ pub(super) struct Check {
 }
 
 pub(super) fn run(check: &Check) -> Done {
-    let problems: Vec<(&Path, Vec<Diagnostic>)> = check
-        .files
-        .iter()
-        .map(|file| (file.as_path(), problems(file, check.strictness())))
-        .collect();
-    let errors = problems.iter().flat_map(|(_, found)| found).filter(|one| one.is_error()).count();
+    let checked: Vec<Checked<'_>> =
+        check.files.iter().map(|file| checked(file, check.strictness())).collect();
     if check.json {
-        say_json(&problems.iter().map(|(file, found)| view(file, found)).collect::<Vec<_>>())?;
+        say_json(&checked.iter().map(view).collect::<Vec<_>>())?;
     } else {
-        say(&drawn(&problems))?;
+        say(&drawn(&checked))?;
     }
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let good = checked.iter().all(Checked::is_good);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was found out about one file.
+struct Checked<'f> {
+    file: &'f Path,
+    problems: Vec<Diagnostic>,
+    /// Of a configuration that compiles: by policy, which loaded rule set answers for each preconfigured set.
+    served: Vec<(String, Vec<Served>)>,
+}
+
+impl Checked<'_> {
+    fn is_good(&self) -> bool {
+        !self.problems.iter().any(Diagnostic::is_error)
+    }
 }
 
 impl Check {
@@ -49,29 +63,46 @@ impl Check {
 }
 
 /// What start-up would say about a configuration, or what can be said about a policy on its own.
-fn problems(file: &Path, strictness: Strictness) -> Vec<Diagnostic> {
+fn checked(file: &Path, strictness: Strictness) -> Checked<'_> {
+    let now = System::new().now();
     match fs::read_to_string(file) {
         Ok(text) if is_policy(&text) => {
-            of_policy(&SourceFile::new(file.display().to_string(), text), strictness)
+            let source = SourceFile::new(file.display().to_string(), text);
+            Checked { file, problems: of_policy(&source, strictness, now), served: Vec::new() }
         }
         // What cannot be read is said by the loader.
-        Ok(_) | Err(_) => of_configuration(file, strictness),
+        Ok(_) | Err(_) => of_configuration(file, strictness, now),
     }
 }
 
-fn of_configuration(file: &Path, strictness: Strictness) -> Vec<Diagnostic> {
+fn of_configuration(file: &Path, strictness: Strictness, now: Timestamp) -> Checked<'_> {
     let loaded = Origin::File(file.to_owned()).load();
     match loaded.and_then(|loaded| compile_as(loaded, 1, strictness)) {
-        Ok((_, warnings)) => warnings,
-        Err(report) => report.problems,
+        Ok((snapshot, mut problems)) => {
+            problems.extend(snapshot.policies.values().flat_map(|policy| expired(policy, now)));
+            let of = |policy: &Arc<Policy>| {
+                (policy.name().to_owned(), policy.served().into_iter().cloned().collect())
+            };
+            Checked { file, problems, served: snapshot.policies.values().map(of).collect() }
+        }
+        Err(report) => Checked { file, problems: report.problems, served: Vec::new() },
     }
+}
+
+/// A rule whose time is over still loads, and does nothing.
+fn expired(policy: &Policy, now: Timestamp) -> impl Iterator<Item = Diagnostic> {
+    policy.expired(now).into_iter().map(|(priority, at)| {
+        let message = format!("rule {priority} has expired and does nothing");
+        Diagnostic::warning("expired-rule", message).at(at)
+    })
 }
 
 /// Lists, rule sets and databases belong to a configuration: what a policy needs of them is not looked for here.
-fn of_policy(source: &SourceFile, strictness: Strictness) -> Vec<Diagnostic> {
+fn of_policy(source: &SourceFile, strictness: Strictness, now: Timestamp) -> Vec<Diagnostic> {
     match armor::parse(source) {
         Ok((policy, mut warnings)) => {
             warnings.extend(lint_policy(&policy, strictness));
+            warnings.extend(lint::expired(&policy, now));
             warnings
         }
         Err(problems) => problems,
@@ -85,25 +116,64 @@ fn is_policy(text: &str) -> bool {
     !is_configuration && (has_rules || text.trim_start().starts_with(['{', '[']))
 }
 
-fn drawn(problems: &[(&Path, Vec<Diagnostic>)]) -> String {
+fn drawn(checked: &[Checked<'_>]) -> String {
     let style = if std::io::stdout().is_terminal() { Style::Colour } else { Style::Plain };
     let mut text = String::new();
-    for (file, found) in problems {
-        text.push_str(&render_all(found, style));
-        let errors = found.iter().filter(|one| one.is_error()).count();
-        let warnings = found.len() - errors;
+    for one in checked {
+        text.push_str(&render_all(&one.problems, style));
+        one.served.iter().for_each(|(policy, served)| text.push_str(&table_of(policy, served)));
+        let errors = one.problems.iter().filter(|problem| problem.is_error()).count();
+        let warnings = one.problems.len() - errors;
         let verdict = if errors == 0 { "good" } else { "refused" };
         let counts = format!("{}, {}", count(errors, "error"), count(warnings, "warning"));
-        text.push_str(&format!("{}: {verdict} ({counts})\n", file.display()));
+        text.push_str(&format!("{}: {verdict} ({counts})\n", one.file.display()));
     }
     text
+}
+
+/// Which loaded rules answer for each preconfigured set of a policy, and what Google's set has beside them.
+fn table_of(policy: &str, served: &[Served]) -> String {
+    if served.is_empty() {
+        return String::new();
+    }
+    let row = |one: &Served| {
+        let mut row = vec![one.set.clone(), one.ruleset.clone()];
+        row.extend(one.levels.iter().map(ToString::to_string));
+        row.push(ids(&one.missing));
+        row
+    };
+    let rows: Vec<Vec<String>> = served.iter().map(row).collect();
+    let heads = ["SET", "SERVED BY", "LEVEL 1", "2", "3", "4", "OF GOOGLE'S IDS NOT THERE"];
+    format!("policy {policy}:\n{}\n", table::draw(&heads, &rows))
+}
+
+/// How many ids a row names.
+const IDS_SHOWN_MAX: usize = 8;
+
+fn ids(missing: &[u32]) -> String {
+    let shown: Vec<String> = missing.iter().take(IDS_SHOWN_MAX).map(ToString::to_string).collect();
+    match missing.len().saturating_sub(IDS_SHOWN_MAX) {
+        _ if missing.is_empty() => "none".to_owned(),
+        0 => shown.join(" "),
+        more => format!("{} and {more} more", shown.join(" ")),
+    }
 }
 
 fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-fn view(file: &Path, found: &[Diagnostic]) -> Value {
+fn sets((policy, served): &(String, Vec<Served>)) -> Vec<Value> {
+    let one = |set: &Served| {
+        json!({
+            "policy": policy, "set": set.set, "ruleset": set.ruleset,
+            "levels": set.levels, "missing": set.missing,
+        })
+    };
+    served.iter().map(one).collect()
+}
+
+fn view(checked: &Checked<'_>) -> Value {
     let one = |problem: &Diagnostic| {
         let at = problem.at.as_ref().map(|at| {
             json!({
@@ -117,8 +187,9 @@ fn view(file: &Path, found: &[Diagnostic]) -> Value {
         })
     };
     json!({
-        "file": file.display().to_string(),
-        "good": !found.iter().any(Diagnostic::is_error),
-        "problems": found.iter().map(one).collect::<Vec<_>>(),
+        "file": checked.file.display().to_string(),
+        "good": checked.is_good(),
+        "problems": checked.problems.iter().map(one).collect::<Vec<_>>(),
+        "sets": checked.served.iter().flat_map(sets).collect::<Vec<_>>(),
     })
 }

@@ -15,6 +15,8 @@ use crate::reason::error_body;
 
 /// The header that names a request to client, origin and log.
 pub(super) const REQUEST_ID: &str = "x-request-id";
+/// What stands for the request's id in a policy rule's own body.
+const REQUEST_ID_MARK: &str = "{request_id}";
 /// What a 405 allows; the gate itself refuses CONNECT, TRACE and words that are no method.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -53,7 +55,11 @@ pub(super) fn head_and_body(
     id: &str,
     refusal: &Refusal,
 ) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
-    let body = error_body(refusal.reason, id, &refusal.details());
+    let body = match &refusal.body {
+        // An id of ours is letters, digits and dashes: it needs no escape inside of JSON.
+        Some(text) => format!("{}\n", text.replace(REQUEST_ID_MARK, id)).into_bytes(),
+        None => error_body(refusal.reason, id, &refusal.details()),
+    };
     let status = refusal.status();
     let mut head = ResponseHeader::build(status, Some(20))?;
     head.insert_header(CONTENT_TYPE, "application/json")?;

@@ -196,7 +196,8 @@ fn refusal(verdict: &Verdict) -> Option<Refusal> {
         Decision::Deny { status } => {
             let of_body = verdict.inspected_body_bytes > 0;
             let reason = if of_body { Reason::BodyDeniedByPolicy } else { Reason::DeniedByPolicy };
-            Some(Refusal { status: Some(*status), ..Refusal::of(reason) })
+            let body = verdict.deny_body.clone();
+            Some(Refusal { status: Some(*status), body, ..Refusal::of(reason) })
         }
         Decision::TooMany { status, retry_after_secs, ban } => {
             let reason = if *ban { Reason::Banned } else { Reason::RateLimited };
@@ -204,6 +205,7 @@ fn refusal(verdict: &Verdict) -> Option<Refusal> {
             Some(Refusal {
                 status: Some(*status),
                 retry_after_secs: Some(*retry_after_secs),
+                body: verdict.deny_body.clone(),
                 ..refusal
             })
         }

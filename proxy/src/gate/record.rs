@@ -8,14 +8,16 @@ use pingora::proxy::Session;
 use portcullis_config::Timestamp;
 
 use super::refusal::Refusal;
-use super::verdict;
+use super::verdict::{self, Hidden};
 use super::work::Work;
 use crate::edge::Connection;
-use crate::log::{ClientRecord, IdentityRecord, RequestRecord, UpstreamRecord};
+use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord, UpstreamRecord};
 use crate::shared::Shared;
 
 /// Logs and counts a finished request.
 pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
+    let snapshot = std::sync::Arc::clone(&work.snapshot);
+    let redaction = Redaction(&snapshot.config.log.redact);
     let status = session.response_written().map_or(0, |head| head.status.as_u16());
     let latency = shared.clock.monotonic().saturating_sub(work.begun_monotonic);
     shared.metrics.answered(status, latency);
@@ -24,13 +26,14 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         shared.metrics.refused(refusal.reason);
     }
     if let Some(verdict) = &work.verdict {
-        verdict::count(shared, work, verdict, status);
+        verdict::count(shared, work, verdict, status, redaction);
     }
     let identity = work.identity.as_ref().map(|identity| IdentityRecord {
         provider: identity.provider.clone(),
         subject: identity.subject.clone(),
         tenant: identity.tenant.clone(),
     });
+    let hidden = Hidden { redaction, in_uri: redaction.uri(&work.asked.uri) != work.asked.uri };
     let forward = work.forward.as_ref();
     let upstream = forward.and_then(|forward| {
         Some(UpstreamRecord { backend: forward.upstream.id.to_string(), server: forward.server()? })
@@ -44,10 +47,10 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         method: work.asked.method.clone(),
         scheme: "https",
         host: work.asked.host.clone(),
-        uri: work.asked.uri.clone(),
+        uri: redaction.uri(&work.asked.uri),
         protocol: work.asked.protocol,
         user_agent: work.asked.user_agent.take(),
-        referer: work.asked.referer.take(),
+        referer: work.asked.referer.take().map(|referer| redaction.uri(&referer)),
         request_bytes: session.body_bytes_read() as u64,
         status,
         response_bytes: session.body_bytes_sent() as u64,
@@ -60,8 +63,18 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
         upstream,
         identity,
-        enforced: work.verdict.as_deref().map(verdict::enforced),
-        previews: work.verdict.as_deref().map(verdict::previews).unwrap_or_default(),
+        enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
+        previews: work
+            .verdict
+            .as_deref()
+            .map(|one| verdict::previews(one, hidden))
+            .unwrap_or_default(),
+        rule_errors: work.verdict.as_ref().map(|one| one.errors.clone()).unwrap_or_default(),
+        user_ip: work
+            .verdict
+            .as_ref()
+            .and_then(|one| one.user_ip.as_ref())
+            .map(|given| (given.source.to_string(), given.address)),
         inspected_body_bytes: work
             .verdict
             .as_ref()
@@ -104,6 +117,8 @@ pub(super) fn malformed(
         identity: None,
         enforced: None,
         previews: Vec::new(),
+        rule_errors: Vec::new(),
+        user_ip: None,
         inspected_body_bytes: 0,
         tls: Some(connection.tls_version),
     });

@@ -1,6 +1,7 @@
 //! A refusal on its way to the client: what REASONS says of it, and the few facts that go with it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -20,6 +21,8 @@ pub(super) struct Refusal {
     pub(super) location: Option<String>,
     /// Whether the connection is closed behind the answer.
     pub(super) closes: bool,
+    /// The JSON that a policy rule gives in place of the usual body.
+    pub(super) body: Option<Arc<str>>,
 }
 
 impl Refusal {
@@ -32,6 +35,7 @@ impl Refusal {
             retry_after_secs: None,
             location: None,
             closes: false,
+            body: None,
         }
     }
 

@@ -1,32 +1,66 @@
 //! A verdict in the words of logs, metrics and events.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use portcullis_policy::{Hit, MatchedField, Verdict};
+use portcullis_policy::{Hit, MatchedField, RateHit, Verdict};
 
 use super::work::Work;
-use crate::log::{EventRecord, PolicyRecord, RateLimitRecord, WafRecord};
+use crate::log::{EventRecord, PolicyRecord, REDACTED, RateLimitRecord, Redaction, WafRecord};
 use crate::shared::Shared;
 
 /// Counts what a verdict decided and would have decided, and writes the security events.
-pub(super) fn count(shared: &Shared, work: &Work, verdict: &Verdict, status: u16) {
+pub(super) fn count(
+    shared: &Shared,
+    work: &Work,
+    verdict: &Verdict,
+    status: u16,
+    redaction: Redaction<'_>,
+) {
+    let event = |hit: &Hit, kind, blocked| event(work, hit, kind, blocked, status, redaction);
     let rule = |hit: &Hit| hit.priority.to_string();
+    let hits = std::iter::once(&verdict.enforced).chain(&verdict.previews);
+    hits.for_each(|hit| count_hit(shared, hit));
+    for priority in &verdict.errors {
+        let labels = [&*verdict.enforced.policy, &priority.to_string()];
+        shared.metrics.rule_errors.with_label_values(&labels).inc();
+    }
     if !verdict.decision.passes() {
         let hit = &verdict.enforced;
         shared.metrics.blocked.with_label_values(&[&*hit.policy, rule(hit).as_str()]).inc();
         if let Some(kind) = verdict.security_event {
             shared.metrics.security_events.with_label_values(&[kind.as_str()]).inc();
-            shared.events.record(event(work, hit, kind.as_str(), true, status));
+            shared.events.record(event(hit, kind.as_str(), true));
         }
     }
     for hit in verdict.previews.iter().filter(|hit| hit.preview) {
         shared.metrics.previewed.with_label_values(&[&*hit.policy, rule(hit).as_str()]).inc();
         if let Some(kind) = hit.event {
-            shared.events.record(event(work, hit, kind.as_str(), false, status));
+            shared.events.record(event(hit, kind.as_str(), false));
         }
     }
 }
 
-fn event(work: &Work, hit: &Hit, kind: &'static str, blocked: bool, status: u16) -> EventRecord {
+/// Counts a rule that matched, and each signature that made it match. Labels come from loaded policies and rule sets.
+fn count_hit(shared: &Shared, hit: &Hit) {
+    let mode = if hit.preview { "preview" } else { "enforced" };
+    let action = hit.configured_action.as_str();
+    let rule = hit.priority.to_string();
+    let labels = [&*hit.policy, &rule, mode, action, hit.outcome.as_str()];
+    shared.metrics.rule_hits.with_label_values(&labels).inc();
+    for signature in &hit.preconfigured_expr_ids {
+        shared.metrics.signature_hits.with_label_values(&[&*hit.policy, signature, mode]).inc();
+    }
+}
+
+fn event(
+    work: &Work,
+    hit: &Hit,
+    kind: &'static str,
+    blocked: bool,
+    status: u16,
+    redaction: Redaction<'_>,
+) -> EventRecord {
     EventRecord {
         time: work.begun,
         kind,
@@ -37,7 +71,7 @@ fn event(work: &Work, hit: &Hit, kind: &'static str, blocked: bool, status: u16)
         subject: work.identity.as_ref().map(|identity| identity.subject.clone()),
         method: work.asked.method.clone(),
         host: work.asked.host.clone(),
-        uri: work.asked.uri.clone(),
+        uri: redaction.uri(&work.asked.uri),
         user_agent: work.asked.user_agent.clone(),
         policy: hit.policy.to_string(),
         rule: Some(hit.priority),
@@ -55,23 +89,50 @@ pub(super) fn region(work: &Work) -> String {
         .map_or_else(String::new, |geo| geo.region_code(work.client.address).to_owned())
 }
 
+/// What a record must not give.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hidden<'n> {
+    pub(super) redaction: Redaction<'n>,
+    /// Whether the URI holds a value that must not be given.
+    pub(super) in_uri: bool,
+}
+
+impl Hidden<'_> {
+    fn value(self, field: &MatchedField) -> &[u8] {
+        let of_uri = matches!(field.field_type, "RAW_URI" | "REQUEST_LINE");
+        if self.redaction.names(&field.name) || of_uri && self.in_uri {
+            return REDACTED.as_bytes();
+        }
+        &field.value
+    }
+
+    fn rate_key(self, rate: &RateHit) -> String {
+        if rate.fields.iter().any(|name| self.redaction.names(name.as_bytes())) {
+            return REDACTED.to_owned();
+        }
+        rate.key.clone()
+    }
+}
+
 /// The log's record of the rule that decided.
-pub(super) fn enforced(verdict: &Verdict) -> PolicyRecord {
-    record(&verdict.enforced)
+pub(super) fn enforced(verdict: &Verdict, hidden: Hidden<'_>) -> PolicyRecord {
+    record(&verdict.enforced, verdict.is_verbose, hidden)
 }
 
 /// The log's records of preview rules: those that matched, then those that were not evaluated.
-pub(super) fn previews(verdict: &Verdict) -> Vec<PolicyRecord> {
+pub(super) fn previews(verdict: &Verdict, hidden: Hidden<'_>) -> Vec<PolicyRecord> {
     let missed = verdict.not_evaluated.iter().map(|priority| PolicyRecord {
         name: verdict.enforced.policy.to_string(),
         priority: *priority,
         not_evaluated: true,
         ..PolicyRecord::default()
     });
-    verdict.previews.iter().map(record).chain(missed).collect()
+    let matched = verdict.previews.iter().map(|hit| record(hit, verdict.is_verbose, hidden));
+    matched.chain(missed).collect()
 }
 
-fn record(hit: &Hit) -> PolicyRecord {
+fn record(hit: &Hit, is_verbose: bool, hidden: Hidden<'_>) -> PolicyRecord {
+    let names = |all: &[Arc<str>]| all.iter().map(ToString::to_string).collect();
     PolicyRecord {
         name: hit.policy.to_string(),
         priority: hit.priority,
@@ -79,19 +140,25 @@ fn record(hit: &Hit) -> PolicyRecord {
         outcome: hit.outcome.as_str().to_owned(),
         preconfigured_expr_ids: hit.preconfigured_expr_ids.clone(),
         rate_limit: hit.rate_limit.as_ref().map(|rate| RateLimitRecord {
-            key: rate.key.clone(),
+            key: hidden.rate_key(rate),
             outcome: rate.outcome.as_str().to_owned(),
         }),
-        matched: hit.matched_field.as_ref().map(matched),
+        matched: hit
+            .matched_field
+            .as_ref()
+            .filter(|_| is_verbose)
+            .map(|field| matched(field, hidden)),
+        address_groups: names(&hit.address_groups),
+        threat_categories: names(&hit.threat_categories),
         not_evaluated: false,
     }
 }
 
-fn matched(field: &MatchedField) -> WafRecord {
+fn matched(field: &MatchedField, hidden: Hidden<'_>) -> WafRecord {
     WafRecord {
         field_type: field.field_type.to_owned(),
         field_name: Bytes::copy_from_slice(&field.name),
-        value: Bytes::copy_from_slice(&field.value),
+        value: Bytes::copy_from_slice(hidden.value(field)),
         field_length: field.length as u64,
         offset: field.offset as u64,
         length: field.matched_length as u64,

@@ -65,6 +65,7 @@ fn request_line(r: &RequestRecord) -> Value {
         ("timestamp", Some(rfc3339(r.time).into())),
         ("severity", Some(severity.into())),
         ("httpRequest", Some(http_request(r))),
+        ("resource", Some(resource(r))),
         ("jsonPayload", Some(payload(r))),
         ("requestId", Some(r.request_id.as_str().into())),
         ("generation", Some(r.generation.into())),
@@ -83,6 +84,15 @@ fn request_line(r: &RequestRecord) -> Value {
                 .map(|i| json!({"provider": i.provider, "subject": i.subject, "tenant": i.tenant})),
         ),
     ])
+}
+
+/// Where Google's readers look for the backend.
+fn resource(r: &RequestRecord) -> Value {
+    let labels = object(vec![
+        ("backend_service_name", r.upstream.as_ref().map(|u| u.backend.as_str().into())),
+        ("url_map_name", r.route.as_deref().map(Into::into)),
+    ]);
+    json!({"type": "http_load_balancer", "labels": labels})
 }
 
 fn http_request(r: &RequestRecord) -> Value {
@@ -120,6 +130,7 @@ fn payload(r: &RequestRecord) -> Value {
                 r.previews.iter().skip(1).map(|hit| policy_object(hit, r, true)).collect()
             }),
         ),
+        ("ruleErrors", (!r.rule_errors.is_empty()).then(|| r.rule_errors.clone().into())),
         ("securityPolicyRequestData", Some(request_data(r))),
     ])
 }
@@ -134,6 +145,12 @@ fn request_data(r: &RequestRecord) -> Value {
     ]);
     object(vec![
         ("remoteIpInfo", Some(remote)),
+        (
+            "userIpInfo",
+            r.user_ip.as_ref().map(
+                |(source, address)| json!({"source": source, "ipAddress": address.to_string()}),
+            ),
+        ),
         ("tlsJa3Fingerprint", word(&client.ja3)),
         ("tlsJa4Fingerprint", word(&client.ja4)),
     ])
@@ -160,6 +177,8 @@ fn policy_object(hit: &PolicyRecord, r: &RequestRecord, preview: bool) -> Value 
                 json!({"key": Escaped(key), "outcome": limit.outcome})
             }),
         ),
+        ("threatIntelligence", named("categories", &hit.threat_categories)),
+        ("addressGroup", named("names", &hit.address_groups)),
         ("matchedFieldType", waf.map(|m| m.field_type.as_str().into())),
         ("matchedFieldName", waf.map(|m| text(&m.field_name))),
         ("matchedFieldValue", waf.map(|m| text(&m.value))),
@@ -169,6 +188,11 @@ fn policy_object(hit: &PolicyRecord, r: &RequestRecord, preview: bool) -> Value 
         ("inspectedBodySize", waf.map(|_| r.inspected_body_bytes.into())),
         ("notEvaluated", hit.not_evaluated.then_some(Value::Bool(true))),
     ])
+}
+
+/// A list under a name; nothing where the list is empty.
+fn named(name: &str, items: &[String]) -> Option<Value> {
+    (!items.is_empty()).then(|| json!({name: items}))
 }
 
 fn event_line(e: &EventRecord) -> Value {

@@ -57,6 +57,10 @@ pub struct RequestRecord {
     pub enforced: Option<PolicyRecord>,
     /// What the preview rules would have done; the first one stands in `previewSecurityPolicy`.
     pub previews: Vec<PolicyRecord>,
+    /// Rules whose expression met an error, such as a missing header, and so did not match.
+    pub rule_errors: Vec<u32>,
+    /// The address from the configured headers, and the header that gave it.
+    pub user_ip: Option<(String, IpAddr)>,
     /// Body bytes that the policy saw.
     pub inspected_body_bytes: u64,
     /// How the TLS connection was made, if it was.
@@ -115,8 +119,12 @@ pub struct PolicyRecord {
     pub preconfigured_expr_ids: Vec<String>,
     /// What the rule's limit said.
     pub rate_limit: Option<RateLimitRecord>,
-    /// Where the first signature matched.
+    /// Where the first signature matched; only where the policy's log is verbose.
     pub matched: Option<WafRecord>,
+    /// Address groups and lists that held the client.
+    pub address_groups: Vec<String>,
+    /// Threat feeds that held the client.
+    pub threat_categories: Vec<String>,
     /// The rule could not be judged because the request was over before its input was read.
     pub not_evaluated: bool,
 }

@@ -54,6 +54,8 @@ fn record() -> RequestRecord {
             ..PolicyRecord::default()
         }),
         previews: vec![PolicyRecord { name: "p".to_owned(), ..PolicyRecord::default() }],
+        rule_errors: vec![7],
+        user_ip: Some(("x-ip".to_owned(), [192, 0, 2, 9].into())),
         inspected_body_bytes: 0,
         tls: Some("TLSv1.3"),
     }

@@ -32,6 +32,7 @@ mod byte_set;
 mod captures;
 mod compile;
 mod diagnostic;
+mod fields;
 mod operator;
 mod prefilter;
 mod program;
@@ -42,6 +43,7 @@ mod transformation;
 mod variable;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use fields::multipart_fields;
 pub use program::{Compiled, EngineMode, LimitAction, LinkInfo, Program, RuleIndex, RuleInfo};
 pub use source::{Resolve, ResolveError, Source};
 pub use transaction::{

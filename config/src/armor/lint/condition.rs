@@ -3,10 +3,12 @@
 use ipnet::IpNet;
 
 use super::country::is_country;
-use super::order::decides;
+use super::order::{asks_waf, decides};
 use super::{Findings, named};
-use crate::armor::{Action, Condition, Expression, Rule, SecurityPolicy};
-use crate::expr::{Attribute, Comparison, Function, Kind, Literal, MapAttribute, Node};
+use crate::armor::{Action, Condition, Expression, Rule, Scoring, SecurityPolicy};
+use crate::expr::{
+    Attribute, Comparison, Function, Kind, Literal, MapAttribute, Node, SetVersion, WafCall,
+};
 
 const METHODS: &[&str] =
     &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -32,6 +34,10 @@ pub(super) fn lint(_policy: &SecurityPolicy, rule: &Rule, found: &mut Findings) 
             scope.secret_bypass(found);
             scope.exclusions(found);
         }
+    }
+    if rule.scoring != Scoring::Any && !asks_waf(rule) {
+        let message = format!("{} asks no WAF set", named(rule));
+        found.report("scoring-not-asked", message, rule.at.clone());
     }
 }
 
@@ -156,10 +162,7 @@ impl<'r> Scope<'r> {
             }
             Kind::Call { function, arguments } => self.call(*function, arguments, node, found),
             Kind::Matches { text, pattern, .. } => self.pattern(text, pattern, node, found),
-            Kind::Waf(call) if call.sensitivity.is_none() => {
-                let message = format!("`{}` is asked at level 4", call.set.name);
-                self.report("sensitivity-not-set", node, &message, found);
-            }
+            Kind::Waf(call) => self.waf(call, node, found),
             Kind::Literal(_)
             | Kind::List(_)
             | Kind::Attribute(_)
@@ -172,9 +175,20 @@ impl<'r> Scope<'r> {
             | Kind::Any(_)
             | Kind::Arithmetic { .. }
             | Kind::InIpRange { .. }
-            | Kind::Waf(_)
             | Kind::AddressList(_)
             | Kind::AdaptiveProtection => {}
+        }
+    }
+
+    fn waf(&self, call: &WafCall, node: &Node, found: &mut Findings) {
+        let name = &call.set.name;
+        if call.sensitivity.is_none() {
+            let message = format!("`{name}` is asked at level 4");
+            self.report("sensitivity-not-set", node, &message, found);
+        }
+        if !call.opt_out.is_empty() && call.set.version == SetVersion::Crs30 {
+            let message = format!("`{name}` is a set of CRS 3.0");
+            self.report("opt-out-on-crs-30", node, &message, found);
         }
     }
 
@@ -224,6 +238,9 @@ impl<'r> Scope<'r> {
     }
 
     fn call(&self, function: Function, arguments: &[Node], node: &Node, found: &mut Findings) {
+        if matches!(function, Function::UrlDecode | Function::UrlDecodeUni) {
+            self.decoded_after_lowering(arguments, node, found);
+        }
         let [text, part] = arguments else { return };
         self.raw_path(text, node, found);
         let searched = matches!(text.kind, Kind::Literal(_)) && function == Function::Contains;
@@ -232,12 +249,40 @@ impl<'r> Scope<'r> {
         }
     }
 
+    /// A second lower() behind the decoding makes it good.
+    fn decoded_after_lowering(&self, arguments: &[Node], node: &Node, found: &mut Findings) {
+        let [inner] = arguments else { return };
+        let Kind::Call { function: Function::Lower, arguments } = &inner.kind else { return };
+        let on_path =
+            arguments.iter().any(|of| matches!(of.kind, Kind::Attribute(Attribute::Path)));
+        let lowered_again = self.text_behind(node).trim_start().starts_with(".lower()");
+        if on_path && self.refuses() && !lowered_again {
+            self.report(
+                "path-lowered-before-decoding",
+                node,
+                "/%41dmin is decoded to /Admin",
+                found,
+            );
+        }
+    }
+
+    fn text_behind(&self, node: &Node) -> &'r str {
+        self.expression.typed.text.get(node.span.end..).unwrap_or_default()
+    }
+
     fn pattern(&self, text: &Node, pattern: &str, node: &Node, found: &mut Findings) {
         self.raw_path(text, node, found);
         let mut on_path = false;
         text.walk(&mut |inner| on_path |= matches!(inner.kind, Kind::Attribute(Attribute::Path)));
         if on_path && !pattern.contains('^') && !pattern.contains(r"\A") {
             self.report("unanchored-path", node, "the pattern has no ^", found);
+        }
+        let begins = pattern.contains('^') || pattern.contains(r"\A");
+        let ends = pattern.contains('$') || pattern.contains(r"\z");
+        let mut on_host = false;
+        text.walk(&mut |inner| on_host |= lookup_name(inner) == Some("host"));
+        if on_host && !(begins && ends) {
+            self.report("unanchored-host", node, "the pattern has no ^ or no $", found);
         }
         if captures(pattern) {
             self.report("capture-group", node, "the pattern captures", found);

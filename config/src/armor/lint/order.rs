@@ -13,6 +13,7 @@ pub(super) fn lint(policy: &SecurityPolicy, found: &mut Findings) {
         }
     }
     repeated(policy, found);
+    covered(policy, found);
     for rule in &policy.rules {
         above_waf(policy, rule, found);
         on_body(rule, found);
@@ -75,6 +76,27 @@ fn repeated(policy: &SecurityPolicy, found: &mut Findings) {
         if let Some(above) = earlier {
             let message = format!("{} has the condition of {}", named(rule), named(above));
             found.report("repeated-condition", message, rule.at.clone());
+        }
+    }
+}
+
+/// A rule of ranges that all lie inside those of a rule above it.
+fn covered(policy: &SecurityPolicy, found: &mut Findings) {
+    let ranges = |rule: &'_ Rule| match &rule.condition {
+        Condition::SourceRanges(nets) => Some(nets.clone()),
+        Condition::Any | Condition::Expression(_) => None,
+    };
+    for (index, rule) in policy.rules.iter().enumerate() {
+        let Some(nets) = ranges(rule) else { continue };
+        let above = policy.rules.iter().take(index).find(|above| {
+            let holds =
+                |net| ranges(above).is_some_and(|all| all.iter().any(|one| one.contains(net)));
+            decides(above) && nets.iter().all(holds)
+        });
+        if let Some(above) = above.filter(|_| !rule.preview) {
+            let message =
+                format!("{} never runs: {} has all its ranges", named(rule), named(above));
+            found.report("covered-ranges", message, rule.at.clone());
         }
     }
 }

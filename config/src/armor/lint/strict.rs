@@ -3,9 +3,9 @@
 use super::order::rate;
 use super::{Findings, named};
 use crate::armor::{
-    Action, Condition, Conform, Expression, Rate, RateKeyKind, Rule, SecurityPolicy,
+    Action, Condition, Conform, Expression, Rate, RateKeyKind, Rule, Scoring, SecurityPolicy,
 };
-use crate::expr::{Kind, MapAttribute, Node, SetVersion};
+use crate::expr::{Kind, ListKind, MapAttribute, Node, SetVersion};
 
 const INTERVALS: &[u32] = &[10, 30, 60, 120, 180, 240, 300, 600, 900, 1200, 1800, 2700, 3600];
 const BAN_SECS_MIN: u32 = 60;
@@ -49,6 +49,15 @@ fn schema(rule: &Rule, found: &mut Findings) {
         && status.as_u16() == 429
     {
         extension(rule, found, "`deny(429)` as a rule's action");
+    }
+    if rule.scoring != Scoring::Any {
+        extension(rule, found, "`scoring: anomaly`");
+    }
+    if rule.deny_body.is_some() {
+        extension(rule, found, "`denyBody`");
+    }
+    if rule.expires.is_some() {
+        extension(rule, found, "`expires`");
     }
     let length = rule.description.chars().count();
     if length > DESCRIPTION_CHARS_MAX {
@@ -105,6 +114,9 @@ fn limit(rule: &Rule, found: &mut Findings) {
         );
         if ours {
             extension(rule, found, "a key that Google has not");
+        }
+        if let RateKeyKind::Expression(expression) = &key.kind {
+            language(rule, expression, found);
         }
         if key.fallback.is_some() {
             extension(rule, found, "`fallback`");
@@ -167,8 +179,12 @@ pub(in crate::armor) fn is_subexpression(node: &Node) -> bool {
 fn beyond_google(node: &Node) -> Option<String> {
     match &node.kind {
         Kind::In { .. } => Some("`in`: Google has no such operator".to_owned()),
-        Kind::Claim(_) | Kind::Lookup { map: MapAttribute::Cookies, .. } => {
-            Some("an attribute that Google has not".to_owned())
+        Kind::AddressList(call) if call.kind == ListKind::Reference => {
+            Some("`in`: Google has no such operator".to_owned())
+        }
+        Kind::Claim(_) => Some("`token.claims`: Google has no such attribute".to_owned()),
+        Kind::Lookup { map: map @ (MapAttribute::Cookies | MapAttribute::Params), .. } => {
+            Some(format!("`{}`: Google has no such attribute", map.as_str()))
         }
         Kind::Attribute(attribute) if !attribute.is_google() => {
             Some(format!("`{}`: Google has no such attribute", attribute.as_str()))

@@ -105,6 +105,14 @@ fn every_lint_finds_what_it_is_for_and_leaves_its_twin_alone() {
             throttle(1, "'*'", ""),
         ),
         (
+            "covered-ranges",
+            "",
+            ranges(1, "deny(403)", "192.0.2.0/24", "")
+                + &ranges(2, "allow", "192.0.2.7, 192.0.2.9", ""),
+            ranges(1, "deny(403)", "192.0.2.0/24", "")
+                + &ranges(2, "allow", "192.0.2.7, 192.0.3.9", ""),
+        ),
+        (
             "contained-range",
             "",
             ranges(1, "deny(403)", "192.0.2.0/24, 192.0.2.7", ""),
@@ -168,7 +176,39 @@ fn every_lint_finds_what_it_is_for_and_leaves_its_twin_alone() {
             "path-not-normalised",
             "",
             expr(1, "deny(403)", "request.path.startsWith('/admin')"),
+            expr(1, "deny(403)", "request.path.urlDecode().lower().startsWith('/admin')"),
+        ),
+        (
+            "path-lowered-before-decoding",
+            "",
             expr(1, "deny(403)", "request.path.lower().urlDecode().startsWith('/admin')"),
+            expr(1, "deny(403)", "request.path.urlDecode().lower().startsWith('/admin')"),
+        ),
+        (
+            "path-lowered-before-decoding",
+            "",
+            expr(1, "deny(403)", "request.path.lower().urlDecodeUni() == '/admin'"),
+            expr(1, "deny(403)", "request.path.lower().urlDecode().lower() == '/admin'"),
+        ),
+        (
+            "unanchored-host",
+            "",
+            expr(1, "allow", r"request.headers['host'].matches(r'^a\.example\.com')"),
+            expr(1, "allow", r"request.headers['host'].matches(r'^a\.example\.com$')"),
+        ),
+        (
+            "scoring-not-asked",
+            "",
+            expr(1, "deny(403)", "origin.asn == 1")
+                .replace(" }\n", ", preconfiguredWafConfig: { scoring: anomaly } }\n"),
+            expr(1, "deny(403)", waf)
+                .replace(" }\n", ", preconfiguredWafConfig: { scoring: anomaly } }\n"),
+        ),
+        (
+            "opt-out-on-crs-30",
+            json,
+            expr(1, "deny(403)", "evaluatePreconfiguredWaf('sqli-stable', ['942100'])"),
+            expr(1, "deny(403)", "evaluatePreconfiguredWaf('sqli-v33-stable', ['942100'])"),
         ),
         (
             "unanchored-path",
@@ -249,10 +289,111 @@ fn every_lint_finds_what_it_is_for_and_leaves_its_twin_alone() {
     }
     let untested: Vec<_> = LINTS
         .iter()
-        .filter(|lint| !lint.strict && !seen.contains(&lint.id))
+        .filter(|lint| lint.said == Said::Loaded && !seen.contains(&lint.id))
+        .filter(|lint| lint.id != "expired-rule")
         .map(|lint| lint.id)
         .collect();
     assert!(untested.is_empty(), "{untested:?}");
+}
+
+/// The code of every problem of reading a policy of these rules.
+fn read(rules: &str) -> Vec<&'static str> {
+    let problems = match parse(&SourceFile::new("p", format!("name: p\nrules:\n{rules}"))) {
+        Ok((_, warnings)) => warnings,
+        Err(problems) => problems,
+    };
+    problems.iter().map(|problem| problem.code).collect()
+}
+
+#[test]
+fn what_reading_says_has_its_twin_too() {
+    let ban = "rateLimitOptions: { rateLimitThreshold: { count: 5, intervalSec: 60 }, exceedAction: deny(429)";
+    let waf = |options: &str| {
+        expr(1, "deny(403)", &format!("evaluatePreconfiguredWaf('sqli-v33-stable', {options})"))
+    };
+    let cases = [
+        ("bare-deny", ranges(1, "deny", "'*'", ""), ranges(1, "deny(403)", "'*'", "")),
+        ("deny-429", ranges(1, "deny(429)", "'*'", ""), ranges(1, "deny(404)", "'*'", "")),
+        (
+            "deprecated-expr",
+            expr(1, "deny(403)", "evaluatePreconfiguredExpr('sqli-v33-stable')"),
+            expr(1, "deny(403)", "evaluatePreconfiguredWaf('sqli-v33-stable')"),
+        ),
+        (
+            "header-key-case",
+            expr(1, "allow", "request.headers['X'] == 'a'"),
+            expr(1, "allow", "request.headers['x'] == 'A'"),
+        ),
+        ("host-bits", ranges(1, "allow", "10.0.0.1/8", ""), ranges(1, "allow", "10.0.0.0/8", "")),
+        (
+            "duplicate-priority",
+            ranges(1, "allow", "'*'", "") + &ranges(1, "allow", "'*'", ""),
+            ranges(1, "allow", "'*'", "") + &ranges(2, "allow", "'*'", ""),
+        ),
+        (
+            "not-of-this-action",
+            ranges(1, "throttle", "'*'", &format!(", {ban}, banDurationSec: 60 }}")),
+            ranges(1, "rate_based_ban", "'*'", &format!(", {ban}, banDurationSec: 60 }}")),
+        ),
+        (
+            "not-of-this-action",
+            ranges(1, "allow", "'*'", ", denyBody: { a: 1 }"),
+            ranges(1, "deny(403)", "'*'", ", denyBody: { a: 1 }"),
+        ),
+        (
+            "waf-signature",
+            waf("['owasp-crs-v030001-id942100-sqli']"),
+            waf("['owasp-crs-v030301-id942100-sqli']"),
+        ),
+        (
+            "waf-options",
+            waf("{'sensitivity': 1, 'opt_in_rule_ids': ['942100']}"),
+            waf("{'sensitivity': 0, 'opt_in_rule_ids': ['942100']}"),
+        ),
+    ];
+    let mut seen = vec!["default-rule"];
+    for (id, bad, good) in &cases {
+        assert!(read(&format!("{bad}{DEFAULT}")).contains(id), "{id} in\n{bad}");
+        assert!(!read(&format!("{good}{DEFAULT}")).contains(id), "{id} in\n{good}");
+        seen.push(id);
+    }
+    let expiring = DEFAULT.replace(" }\n", ", expires: '2030-01-01T00:00:00Z' }\n");
+    for rules in [ranges(1, "allow", "'*'", ""), expiring] {
+        assert!(read(&rules).contains(&"default-rule"), "{rules}");
+    }
+    assert!(!read(DEFAULT).contains(&"default-rule"));
+    let said = |lint: &&Lint| matches!(lint.said, Said::Reading | Said::Refused);
+    let untested: Vec<_> =
+        LINTS.iter().filter(said).filter(|lint| !seen.contains(&lint.id)).collect();
+    assert!(untested.is_empty(), "{untested:?}");
+}
+
+#[test]
+fn what_is_added_to_a_rule_is_checked_where_it_stands() {
+    let cases = [
+        (", expires: tomorrow", "expires"),
+        (", expires: '2030-01-01'", "expires"),
+        (", denyBody: text", "type"),
+        (", denyBody: [a]", "type"),
+        (", preconfiguredWafConfig: { scoring: some }", "unknown-value"),
+        (", preconfiguredWafConfig: { anomalyThreshold: 5 }", "not-of-this-scoring"),
+        (", preconfiguredWafConfig: { scoring: anomaly, anomalyThreshold: 0 }", "range"),
+    ];
+    for (more, code) in cases {
+        let rules = ranges(1, "deny(403)", "'*'", more) + DEFAULT;
+        assert_eq!(read(&rules), [code], "{more}");
+    }
+    let long = format!(", denyBody: {{ a: '{}' }}", "x".repeat(4096));
+    assert_eq!(read(&(ranges(1, "deny(403)", "'*'", &long) + DEFAULT)), ["deny-body"]);
+}
+
+#[test]
+fn a_rule_is_reported_from_the_moment_on_at_which_it_expires() {
+    let rule = ranges(1, "deny(403)", "'*'", ", expires: '2027-01-15T08:00:00Z'");
+    let text = format!("name: p\nrules:\n{rule}{DEFAULT}");
+    let (policy, _) = parse(&SourceFile::new("p", text)).unwrap();
+    let at = |secs| expired(&policy, Timestamp::from_secs(secs)).len();
+    assert_eq!((at(1_799_999_999), at(1_800_000_000)), (0, 1));
 }
 
 #[test]
@@ -283,6 +424,52 @@ fn strict_refuses_what_google_refuses() {
             throttle(1, "'*'", ", enforceOnKey: IP"),
         ),
         ("gcp-extension", throttle(1, "'*'", ", fallback: ip"), throttle(1, "'*'", "")),
+        (
+            "gcp-extension",
+            expr(1, "deny(403)", "origin.ip in lists['a']"),
+            expr(1, "deny(403)", "evaluateAddressGroup('a', origin.ip)"),
+        ),
+        (
+            "gcp-extension",
+            expr(1, "deny(403)", "request.params['a'] == 'b'"),
+            expr(1, "deny(403)", "request.query == 'a=b'"),
+        ),
+        (
+            "gcp-extension",
+            expr(1, "deny(403)", "request.body == 'b'"),
+            expr(1, "deny(403)", "request.path == 'b'"),
+        ),
+        (
+            "gcp-extension",
+            expr(1, "deny(403)", "request.cookies['a'] == 'b'"),
+            expr(1, "deny(403)", "request.headers['a'] == 'b'"),
+        ),
+        (
+            "gcp-extension",
+            throttle(1, "'*'", ", enforceOnKey: EXPRESSION, enforceOnKeyExpression: request.path"),
+            throttle(1, "'*'", ", enforceOnKey: HTTP_PATH"),
+        ),
+        ("gcp-extension", throttle(1, "'*'", ", enforceOnKey: USER"), throttle(1, "'*'", "")),
+        (
+            "gcp-extension",
+            throttle(1, "'*'", ", enforceOnKey: LICENSE_KEY"),
+            throttle(1, "'*'", ""),
+        ),
+        (
+            "gcp-extension",
+            ranges(1, "deny(403)", "'*'", ", denyBody: { a: 1 }"),
+            ranges(1, "deny(403)", "'*'", ""),
+        ),
+        (
+            "gcp-extension",
+            ranges(1, "deny(403)", "'*'", ", expires: '2030-01-01T00:00:00Z'"),
+            ranges(1, "deny(403)", "'*'", ""),
+        ),
+        (
+            "gcp-extension",
+            ranges(1, "deny(403)", "'*'", ", preconfiguredWafConfig: { scoring: anomaly }"),
+            ranges(1, "deny(403)", "'*'", ", preconfiguredWafConfig: { scoring: any }"),
+        ),
         (
             "gcp-extension",
             expr(1, "deny(403)", "evaluatePreconfiguredWaf('xss-core-stable')"),

@@ -1,9 +1,10 @@
 //! Attributes, map lookups and claims.
 
-use super::super::attribute::{ATTRIBUTES, Attribute, MAPS, MapAttribute, NOT_BUILT, meant};
+use super::super::attribute::{ATTRIBUTES, Attribute, MAPS, MapAttribute, meant};
 use super::super::syntax::{Syntax, SyntaxKind};
 use super::super::typed::{Kind, Literal, Node, Type};
 use super::Checker;
+use super::operators::LISTS;
 
 impl Checker {
     /// Resolves a dotted name or an index.
@@ -51,15 +52,6 @@ impl Checker {
     }
 
     fn unknown(&mut self, name: &str, syntax: &Syntax) {
-        if let Some((_, reason)) = NOT_BUILT.iter().find(|(known, _)| name.starts_with(known)) {
-            self.error_with_help(
-                "not-built",
-                syntax.span,
-                format!("`{name}` is not available"),
-                *reason,
-            );
-            return;
-        }
         let message = format!("unknown attribute `{name}`");
         match meant(name) {
             Some(meant) => {
@@ -79,7 +71,7 @@ impl Checker {
             MapAttribute::Claims => {
                 (Kind::Claim(key.split('.').map(str::to_owned).collect()), Type::Dyn)
             }
-            MapAttribute::Headers | MapAttribute::Cookies => {
+            MapAttribute::Headers | MapAttribute::Cookies | MapAttribute::Params => {
                 let key = Node {
                     kind: Kind::Literal(self.key(map, key, syntax)),
                     ty: Type::String,
@@ -106,6 +98,11 @@ impl Checker {
     }
 
     fn index(&mut self, of: &Syntax, key: &Syntax, syntax: &Syntax) -> Option<Node> {
+        if of.dotted().as_deref() == Some(LISTS) {
+            let help = "write origin.ip in lists['…']";
+            self.error_with_help("type", syntax.span, "a list stands only behind `in`", help);
+            return None;
+        }
         let map = of.dotted().and_then(|name| MAPS.iter().find(|(known, _)| *known == name));
         let Some((_, map)) = map else { return self.index_of_value(of, key, syntax) };
         if let SyntaxKind::Str(text) = &key.kind {
@@ -137,14 +134,22 @@ impl Checker {
         self.member_of_value(of, text, syntax)
     }
 
-    /// Goes one step deeper into a claim.
+    /// Goes one step deeper into a claim, or into a parameter of a JSON body.
     fn member_of_value(&mut self, of: &Syntax, name: &str, syntax: &Syntax) -> Option<Node> {
-        let of = self.node(of)?;
-        let Kind::Claim(mut path) = of.kind else {
+        let mut of = self.node(of)?;
+        of.span = syntax.span;
+        if let Kind::Claim(path) = &mut of.kind {
+            path.push(name.to_owned());
+        } else if let Kind::Lookup { map: MapAttribute::Params, key } = &mut of.kind {
+            let Kind::Literal(Literal::String(path)) = &mut key.kind else {
+                self.error("type", syntax.span, "a computed name leads no deeper");
+                return None;
+            };
+            *path = format!("{path}.{name}");
+        } else {
             self.error("type", syntax.span, format!("{} has no `{name}`", of.ty.as_str()));
             return None;
-        };
-        path.push(name.to_owned());
-        Some(Node { kind: Kind::Claim(path), ty: Type::Dyn, span: syntax.span })
+        }
+        Some(of)
     }
 }

@@ -2,9 +2,13 @@
 
 use super::super::attribute::MAPS;
 use super::super::problem::Span;
-use super::super::syntax::{Operator, Syntax};
+use super::super::special::{ListCall, ListKind};
+use super::super::syntax::{Operator, Syntax, SyntaxKind};
 use super::super::typed::{Arithmetic, Comparison, Kind, Literal, Node, Type};
 use super::Checker;
+
+/// What stands before the name of a list in `in`.
+pub(super) const LISTS: &str = "lists";
 
 impl Checker {
     pub(super) fn not(&mut self, inner: &Syntax, span: Span) -> Option<Node> {
@@ -111,6 +115,24 @@ impl Checker {
         })
     }
 
+    /// `address in lists['name']`: a list of the configuration.
+    fn in_list(&mut self, address: &Syntax, name: &Syntax, span: Span) -> Option<Node> {
+        let node = self.node(address)?;
+        self.expect_type(&node, &[Type::String])?;
+        let Some(list) = name.text() else {
+            self.error("type", name.span, "the list is named by a string, written out");
+            return None;
+        };
+        let call = ListCall {
+            kind: ListKind::Reference,
+            name: list.to_owned(),
+            name_span: name.span,
+            address: Box::new(node),
+            exclusions: Vec::new(),
+        };
+        Some(Node { kind: Kind::AddressList(call), ty: Type::Bool, span })
+    }
+
     /// Checks both sides even where the first is wrong, so that both are reported.
     fn pair(&mut self, left: &Syntax, right: &Syntax) -> Option<(Node, Node)> {
         let left = self.node(left);
@@ -140,6 +162,11 @@ impl Checker {
     }
 
     fn membership(&mut self, left: &Syntax, right: &Syntax, span: Span) -> Option<Node> {
+        if let SyntaxKind::Index { of, key } = &right.kind
+            && of.dotted().as_deref() == Some(LISTS)
+        {
+            return self.in_list(left, key, span);
+        }
         let needle = self.node(left);
         if let Some(name) = right.dotted()
             && MAPS.iter().any(|(known, _)| *known == name)

@@ -29,7 +29,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["license-without-identity"],
     ),
     ("path: /health, backend: b", "path: /api/v1/auth/, backend: b", &[]),
-    ("{ any: [dev] } }", "{ any: [dev] }, body: stream }", &["body-streamed"]),
+    (
+        "{ any: [dev] } }",
+        "{ any: [dev] }, body: stream }",
+        &["streamed-body-unsigned", "body-streamed"],
+    ),
     ("{ any: [dev] } }", "{ any: [dev] }, body: skip }", &[]),
     (
         "{ any: [dev] } }",

@@ -808,6 +808,14 @@ const CASES: &[Case] = &[
         "`file:PATH`",
     ),
     (
+        "log",
+        "redact",
+        "redact: [password, token]",
+        "redact: password",
+        "wrong-kind",
+        "a list is expected here",
+    ),
+    (
         "license",
         "embedded",
         "embedded: true",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portcullis_config::Diagnostic;
 use portcullis_config::armor::{self, Conform, Exceed, Fallback, RateKeyKind, RateLimit};
+use portcullis_config::expr::{Kind, Literal};
 
 use super::Compiler;
 use super::code::Operand;
@@ -40,6 +41,8 @@ impl Action {
 pub(crate) struct RateRule {
     pub(crate) limit: Limit,
     pub(crate) keys: Box<[CompiledKey]>,
+    /// The names of headers, cookies and fields of the body that are part of the key.
+    pub(crate) fields: Arc<[Box<str>]>,
     pub(crate) conform: Conform,
     pub(crate) exceed: CompiledExceed,
 }
@@ -111,6 +114,7 @@ impl Compiler<'_> {
         Some(Action::Rate(Box::new(RateRule {
             limit: compiled,
             keys: keys.into(),
+            fields: limit.keys.iter().flat_map(fields).collect(),
             conform: limit.conform,
             exceed,
         })))
@@ -162,6 +166,39 @@ impl Compiler<'_> {
                 (KeyKind::Text(operand), ip, format!("EXPRESSION:{}", expression.typed.text))
             }
         })
+    }
+}
+
+/// Returns the names under which the client sent what is in this part of a key.
+fn fields(key: &armor::RateKey) -> Vec<Box<str>> {
+    match &key.kind {
+        RateKeyKind::HttpHeader(name) | RateKeyKind::HttpCookie(name) => {
+            vec![name.as_str().into()]
+        }
+        RateKeyKind::LicenseKey => vec!["license_key".into()],
+        RateKeyKind::Expression(expression) => {
+            let mut names = Vec::new();
+            expression.typed.walk(&mut |node| {
+                if let Kind::Lookup { key, .. } = &node.kind
+                    && let Kind::Literal(Literal::String(name)) = &key.kind
+                {
+                    names.push(name.as_str().into());
+                }
+            });
+            names
+        }
+        RateKeyKind::All
+        | RateKeyKind::Ip
+        | RateKeyKind::XffIp
+        | RateKeyKind::HttpPath
+        | RateKeyKind::Sni
+        | RateKeyKind::RegionCode
+        | RateKeyKind::Ja3
+        | RateKeyKind::Ja4
+        | RateKeyKind::UserIp
+        | RateKeyKind::Asn
+        | RateKeyKind::Tenant
+        | RateKeyKind::User => Vec::new(),
     }
 }
 

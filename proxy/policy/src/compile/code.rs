@@ -19,6 +19,12 @@ pub(crate) enum Code {
         left: Operand,
         right: Operand,
     },
+    /// A text of the head is (or, negated, is not) this one: the usual rule, without a value in between.
+    Is {
+        text: HeadText,
+        literal: Box<[u8]>,
+        negated: bool,
+    },
     /// The needle is one of the texts, which are sorted.
     InTexts(Operand, Box<[Box<[u8]>]>),
     InInts(Operand, Box<[i64]>),
@@ -36,6 +42,40 @@ pub(crate) enum Code {
     Waf(usize),
     /// A value that is itself true or false.
     True(Operand),
+}
+
+/// The texts that are there, and borrowed, whatever the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HeadText {
+    Method,
+    Path,
+    Query,
+    Region,
+}
+
+impl HeadText {
+    /// Returns the text that an attribute is, if it is one of these.
+    pub(crate) const fn of(attribute: Attribute) -> Option<Self> {
+        match attribute {
+            Attribute::Method => Some(Self::Method),
+            Attribute::Path => Some(Self::Path),
+            Attribute::Query => Some(Self::Query),
+            Attribute::OriginRegionCode => Some(Self::Region),
+            Attribute::OriginIp
+            | Attribute::OriginUserIp
+            | Attribute::OriginAsn
+            | Attribute::OriginJa3
+            | Attribute::OriginJa4
+            | Attribute::Scheme
+            | Attribute::Body
+            | Attribute::TokenValid
+            | Attribute::TokenSubject
+            | Attribute::TokenTenant
+            | Attribute::TokenIssuer
+            | Attribute::TokenRoles
+            | Attribute::Recaptcha(_) => None,
+        }
+    }
 }
 
 /// Whether an address is in a list.
@@ -61,6 +101,9 @@ pub(crate) enum Operand {
     Cookie(Box<[u8]>),
     HeaderBy(Box<Self>),
     CookieBy(Box<Self>),
+    /// A parameter of query or body.
+    Param(Box<[u8]>),
+    ParamBy(Box<Self>),
     Claim(Box<[String]>),
     Negate(Box<Self>),
     Arithmetic {

@@ -3,13 +3,13 @@
 use portcullis_config::Diagnostic;
 use portcullis_config::armor::{self, Expression};
 use portcullis_config::expr::{
-    Attribute, Function, IpRange, Kind, ListCall, Literal, MapAttribute, Node, Span,
+    Attribute, Comparison, Function, IpRange, Kind, ListCall, Literal, MapAttribute, Node, Span,
 };
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
 use super::Compiler;
-use super::code::{Code, Listed, Operand};
+use super::code::{Code, HeadText, Listed, Operand};
 use crate::address_set::IpSet;
 
 /// How large one regex's automaton may be.
@@ -57,6 +57,11 @@ impl Compiler<'_> {
             Kind::Compare { operator, left, right } => {
                 if is_recaptcha(left) || is_recaptcha(right) {
                     return Some(Code::Constant(false));
+                }
+                if let Some(code) =
+                    is(*operator, left, right).or_else(|| is(*operator, right, left))
+                {
+                    return Some(code);
                 }
                 let (left, right) = (self.operand(left, at), self.operand(right, at));
                 Some(Code::Compare { operator: *operator, left: left?, right: right? })
@@ -144,11 +149,13 @@ impl Compiler<'_> {
     }
 
     fn lookup(&mut self, map: MapAttribute, key: &Node, at: Context<'_>) -> Option<Operand> {
+        self.reads_body |= map == MapAttribute::Params;
         if let Kind::Literal(Literal::String(name)) = &key.kind {
             let name = name.as_bytes().into();
             return Some(match map {
                 MapAttribute::Headers => Operand::Header(name),
                 MapAttribute::Cookies => Operand::Cookie(name),
+                MapAttribute::Params => Operand::Param(name),
                 MapAttribute::Claims => return None,
             });
         }
@@ -156,6 +163,7 @@ impl Compiler<'_> {
         match map {
             MapAttribute::Headers => Some(Operand::HeaderBy(key)),
             MapAttribute::Cookies => Some(Operand::CookieBy(key)),
+            MapAttribute::Params => Some(Operand::ParamBy(key)),
             MapAttribute::Claims => None,
         }
     }
@@ -253,6 +261,25 @@ impl Compiler<'_> {
         };
         Some(Code::Listed(Box::new(listed)))
     }
+}
+
+/// Returns the short form of an attribute's comparison with a literal.
+fn is(operator: Comparison, value: &Node, literal: &Node) -> Option<Code> {
+    let negated = match operator {
+        Comparison::Equal => false,
+        Comparison::NotEqual => true,
+        Comparison::Less
+        | Comparison::LessEqual
+        | Comparison::Greater
+        | Comparison::GreaterEqual => return None,
+    };
+    let (Kind::Attribute(attribute), Kind::Literal(Literal::String(literal))) =
+        (&value.kind, &literal.kind)
+    else {
+        return None;
+    };
+    let text = HeadText::of(*attribute)?;
+    Some(Code::Is { text, literal: literal.as_bytes().into(), negated })
 }
 
 const fn is_predicate(function: Function) -> bool {

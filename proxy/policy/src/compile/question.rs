@@ -1,8 +1,10 @@
 //! `evaluatePreconfiguredWaf`: which loaded rule set answers, and which of its signatures count.
 
 use portcullis_config::Diagnostic;
-use portcullis_config::armor::{Exclusion, FieldPattern};
+use portcullis_config::armor::{Exclusion, FieldPattern, google_signatures};
 use portcullis_config::expr::{SetVersion, SignatureRef, WafCall};
+
+use std::ops::Range;
 
 use super::Compiler;
 use super::condition::Context;
@@ -27,6 +29,41 @@ pub(crate) struct Question {
     pub(crate) id_suffix: &'static str,
     /// What a match is.
     pub(crate) event: EventKind,
+    /// How matches add up, where one is not enough.
+    pub(crate) scored: Option<Scored>,
+    /// What each id adds to a score, by id.
+    scores: Box<[(u32, u32)]>,
+    /// Which loaded set answers, for `check`.
+    pub(crate) served: Served,
+}
+
+/// An anomaly score: the sum over all questions of the rule.
+#[derive(Debug)]
+pub(crate) struct Scored {
+    pub(crate) threshold: u32,
+    /// The rule's questions, by their numbers.
+    pub(crate) group: Range<usize>,
+}
+
+/// Which loaded rule set answers a question, and with what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The preconfigured set's name.
+    pub set: String,
+    /// The name of the rule set in the configuration.
+    pub ruleset: String,
+    /// How many signatures of each level 1 to 4 it holds.
+    pub levels: [usize; 4],
+    /// The signatures of Google's set that it has not got.
+    pub missing: Vec<u32>,
+}
+
+impl Question {
+    /// Returns what a match of the signature adds to a score.
+    pub(crate) fn score(&self, id: u32) -> u32 {
+        let found = self.scores.binary_search_by_key(&id, |(known, _)| *known).ok();
+        found.and_then(|at| self.scores.get(at)).map_or(0, |(_, score)| *score)
+    }
 }
 
 /// One exclusion of the question's set.
@@ -66,11 +103,18 @@ impl Compiler<'_> {
         ids.sort_unstable();
         let exclusions =
             at.rule.exclusions.iter().filter(|exclusion| exclusion.set == call.set.name);
+        let mut scores: Vec<(u32, u32)> = signatures.iter().map(|s| (s.id, s.score)).collect();
+        scores.sort_unstable();
+        let served = self.served(waf, call, &signatures);
+        self.reads_body |= !at.rule.exclusions.is_empty();
         self.questions.push(Question {
             waf,
             rule: at.rule.priority,
             set: call.set.name.as_str().into(),
             ids: ids.into(),
+            scored: None,
+            scores: scores.into(),
+            served,
             exclusions: exclusions.map(compiled).collect(),
             id_prefix: match call.set.version {
                 SetVersion::Crs30 | SetVersion::Crs33 | SetVersion::Crs422 => {
@@ -104,6 +148,20 @@ impl Compiler<'_> {
             self.wafs.push(std::sync::Arc::clone(waf));
             self.wafs.len() - 1
         }))
+    }
+
+    fn served(&self, waf: usize, call: &WafCall, signatures: &[Signature]) -> Served {
+        let count = |level: u8| signatures.iter().filter(|s| s.level == level).count();
+        let has = |id: u32| signatures.iter().any(|signature| signature.id == id);
+        Served {
+            set: call.set.name.clone(),
+            ruleset: self.wafs.get(waf).map_or_else(String::new, |waf| waf.name().to_owned()),
+            levels: [1, 2, 3, 4].map(count),
+            missing: google_signatures(&call.set)
+                .filter(|(id, _)| !has(*id))
+                .map(|(id, _)| id)
+                .collect(),
+        }
     }
 
     fn nothing_served(&mut self, call: &WafCall, at: Context<'_>) {

@@ -1,4 +1,4 @@
-//! Claims by their path, and the license key of a JSON body.
+//! Claims by their path.
 
 use serde_json::{Map, Value};
 
@@ -10,11 +10,4 @@ pub(crate) fn claim<'c>(claims: &'c Map<String, Value>, path: &[String]) -> Opti
         found = found.get(name)?;
     }
     (!found.is_null()).then_some(found)
-}
-
-/// Returns `license_key` of a JSON object. The body is under the inspection limit, which bounds the work.
-pub(crate) fn license_key(body: &[u8]) -> Option<String> {
-    let mut parsed: Map<String, Value> = serde_json::from_slice(body).ok()?;
-    let found = parsed.remove("license_key")?;
-    found.as_str().filter(|key| !key.is_empty()).map(str::to_owned)
 }

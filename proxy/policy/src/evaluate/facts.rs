@@ -7,14 +7,14 @@ use std::sync::Arc;
 use portcullis_config::expr::{Attribute, Function, ListKind, Need};
 use serde_json::{Map, Value as Json};
 
-use super::answer::is_match;
+use super::answer::Run;
 use super::claims;
+use super::params::param;
 use super::value::{Stop, Value};
 use super::{Truth, truth};
-use crate::compile::{Operand, Policy};
+use crate::compile::{HeadText, Operand, Policy};
 use crate::decode;
 use crate::request::{BodyEnd, RequestHead, TokenView};
-use crate::waf::WafRun;
 
 /// The token, kept by the cursor between its steps.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +44,6 @@ pub(crate) struct KeptBody {
     pub(crate) length: usize,
 }
 
-/// One rule set's run, and whether it has seen the body.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) run: Box<dyn WafRun>,
-    pub(crate) saw_body: bool,
-}
-
 /// What a rule's evaluation found, for its log entry.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -60,6 +53,22 @@ pub(crate) struct Found {
     pub(crate) questions: Vec<usize>,
     pub(crate) address_groups: Vec<Arc<str>>,
     pub(crate) threat_categories: Vec<Arc<str>>,
+}
+
+impl Found {
+    pub(super) fn note_question(&mut self, number: usize) {
+        if !self.questions.contains(&number) {
+            self.questions.push(number);
+        }
+    }
+
+    /// Whether nothing was noted, so that the next rule finds it as new.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.gave_up
+            && self.questions.is_empty()
+            && self.address_groups.is_empty()
+            && self.threat_categories.is_empty()
+    }
 }
 
 /// Everything that a condition reads.
@@ -77,28 +86,12 @@ pub(crate) struct Facts<'f, 'h> {
 }
 
 impl<'f> Facts<'f, '_> {
-    /// Answers a WAF question. The head is inspected when the first question is asked, the body once after it came.
-    pub(crate) fn waf(&mut self, number: usize) -> Truth {
-        let Some(question) = self.policy.questions.get(number) else { return Truth::Error };
-        let head = self.head;
-        let Some(run) = self.run(question.waf) else { return Truth::Error };
-        let saw_body = run.saw_body;
-        if run.run.gave_up() {
-            self.found.gave_up = true;
-        } else if !is_match(question, run.run.matches(), head) {
-            return if saw_body { Truth::False } else { Truth::Needs(Need::Body) };
-        }
-        if !self.found.questions.contains(&number) {
-            self.found.questions.push(number);
-        }
-        Truth::True
-    }
-
-    fn run(&mut self, number: usize) -> Option<&mut Run> {
+    /// Returns a rule set's run; the head is inspected when it is asked for first.
+    pub(super) fn run(&mut self, number: usize) -> Option<&mut Run> {
         let rules = self.policy.wafs.get(number)?;
         let head = self.head;
         let run = self.runs.get_mut(number)?;
-        let run = run.get_or_insert_with(|| Run { run: rules.begin(head), saw_body: false });
+        let run = run.get_or_insert_with(|| Run::new(rules.begin(head)));
         if let (false, Some((body, end))) = (run.saw_body, self.body) {
             run.run.body(head, body, end);
             run.saw_body = true;
@@ -115,7 +108,9 @@ impl<'f> Facts<'f, '_> {
 
     pub(crate) fn note_list(&mut self, kind: ListKind, name: &Arc<str>) {
         match kind {
-            ListKind::AddressGroup => self.found.address_groups.push(Arc::clone(name)),
+            ListKind::AddressGroup | ListKind::Reference => {
+                self.found.address_groups.push(Arc::clone(name))
+            }
             ListKind::ThreatFeed | ListKind::NamedList => {
                 self.found.threat_categories.push(Arc::clone(name))
             }
@@ -141,6 +136,12 @@ impl<'f> Facts<'f, '_> {
                 let name = name.text()?;
                 self.cookie(&name).ok_or(Stop::Error)
             }
+            Operand::Param(name) => self.param(name),
+            Operand::ParamBy(name) => {
+                let name = self.value(name)?;
+                let name = name.text()?;
+                self.param(&name)
+            }
             Operand::Claim(path) => {
                 let token = self.token()?;
                 claims::claim(&token.claims, path).map(Value::Json).ok_or(Stop::Error)
@@ -163,6 +164,16 @@ impl<'f> Facts<'f, '_> {
                 Truth::Error => Err(Stop::Error),
                 Truth::Needs(need) => Err(Stop::Needs(need)),
             },
+        }
+    }
+
+    /// Reads a text of the head.
+    pub(super) const fn head_text(&self, text: HeadText) -> &'f [u8] {
+        match text {
+            HeadText::Method => self.head.method,
+            HeadText::Path => self.head.path,
+            HeadText::Query => self.head.query,
+            HeadText::Region => self.head.region_code.as_bytes(),
         }
     }
 
@@ -190,16 +201,19 @@ impl<'f> Facts<'f, '_> {
         }
     }
 
+    fn param(&self, name: &[u8]) -> Result<Value<'f>, Stop> {
+        let body = self.kept.ok_or(Stop::Needs(Need::Body))?;
+        let found = param(name, self.head, &body.bytes).ok_or(Stop::Error)?;
+        Ok(Value::Text(Cow::Owned(found)))
+    }
+
     fn token(&self) -> Result<&'f Token, Stop> {
         self.token.ok_or(Stop::Needs(Need::Identity))
     }
 
     /// Returns the address that the configured headers give.
     pub(crate) fn user_ip(&self) -> Option<IpAddr> {
-        self.policy
-            .user_ip_headers
-            .iter()
-            .find_map(|name| self.head.header_values(name).next().and_then(parse_address))
+        user_ip(self.policy, self.head).map(|(_, address)| address)
     }
 
     /// Returns a header's value by its name in lower case; several are joined by a comma.
@@ -228,6 +242,14 @@ impl<'f> Facts<'f, '_> {
             .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
             .map(|value| Value::Text(Cow::Borrowed(value)))
     }
+}
+
+/// Returns the address that the configured headers give, and the header that gave it.
+pub(crate) fn user_ip<'p>(policy: &'p Policy, head: &RequestHead<'_>) -> Option<(&'p str, IpAddr)> {
+    policy.user_ip_headers.iter().find_map(|name| {
+        let value = head.header_values(name.as_bytes()).next()?;
+        Some((&**name, parse_address(value)?))
+    })
 }
 
 /// Reads an address from a header's value.

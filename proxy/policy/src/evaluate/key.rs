@@ -3,8 +3,8 @@
 use portcullis_config::armor::Fallback;
 use portcullis_config::expr::Need;
 
-use super::claims::license_key;
 use super::facts::{Facts, parse_address};
+use super::params::license_key;
 use super::value::{Stop, Value};
 use crate::compile::{CompiledKey, KeyKind, Operand, RateRule};
 use crate::limit::LimitKey;
@@ -61,7 +61,7 @@ fn push<'f>(
         KeyKind::LicenseKey => {
             let body = facts.kept.ok_or(Need::Body)?;
             match license_key(&body.bytes) {
-                Some(license) => key.push_text(license.as_bytes()),
+                Some(license) => key.push_text(&license),
                 None => return Ok(false),
             }
         }

@@ -43,12 +43,14 @@ pub(crate) struct Ring<T> {
     head: u64,
     sum: u32,
     slots: [T; SLOTS as usize],
+    /// See [`Self::nearness`].
+    near: u8,
 }
 
 impl<T: Slot> Ring<T> {
     /// Starts an empty window at a slot.
     pub(crate) fn new(slot: u64) -> Self {
-        Self { head: slot, sum: 0, slots: [T::default(); SLOTS as usize] }
+        Self { head: slot, sum: 0, slots: [T::default(); SLOTS as usize], near: 0 }
     }
 
     /// Forgets what is older than the window that ends in `slot`. A slot in the past leaves the window where it is:
@@ -67,12 +69,19 @@ impl<T: Slot> Ring<T> {
         self.head += gap;
     }
 
-    /// Counts one request in the current slot.
-    pub(crate) fn add(&mut self) {
+    /// Counts one request of `count_max` in the current slot.
+    pub(crate) fn add(&mut self, count_max: u32) {
         let head = self.head;
         let cell = self.cell(head);
         *cell = cell.incremented();
         self.sum = self.sum.saturating_add(1);
+        let near = u64::from(self.sum) * 255 / u64::from(count_max.max(1));
+        self.near = u8::try_from(near).unwrap_or(u8::MAX);
+    }
+
+    /// Returns how near to its limit the window was when it was counted in last, 0 to 255.
+    pub(crate) const fn nearness(&self) -> u8 {
+        self.near
     }
 
     /// Returns how many requests the window holds.
@@ -112,7 +121,7 @@ mod tests {
     fn a_request_is_forgotten_thirty_three_slots_later() {
         for start in [0, 1, 32, 33, 1_000_003] {
             let mut ring = Ring::<u8>::new(start);
-            ring.add();
+            ring.add(9);
             ring.advance(start + 32);
             assert_eq!(ring.sum(), 1);
             ring.advance(start + 33);
@@ -123,9 +132,9 @@ mod tests {
     #[test]
     fn a_slot_in_the_past_moves_nothing() {
         let mut ring = Ring::<u8>::new(100);
-        ring.add();
+        ring.add(9);
         ring.advance(90);
-        ring.add();
+        ring.add(9);
         assert_eq!(ring.sum(), 2);
         ring.advance(132);
         assert_eq!(ring.sum(), 2);
@@ -136,10 +145,10 @@ mod tests {
     #[test]
     fn the_slot_in_which_room_returns_is_told_exactly() {
         let mut ring = Ring::<u8>::new(100);
-        ring.add();
+        ring.add(9);
         ring.advance(110);
-        ring.add();
-        ring.add();
+        ring.add(9);
+        ring.add(9);
         for (most, slot) in [(3, 110), (2, 133), (1, 143), (0, 143)] {
             assert_eq!(ring.slot_when_at_most(most), slot, "{most}");
             let mut later = ring;
@@ -156,6 +165,6 @@ mod tests {
     #[test]
     fn a_small_window_stays_small() {
         assert!(size_of::<Ring<u8>>() <= 48);
-        assert!(size_of::<Ring<u32>>() <= 144);
+        assert!(size_of::<Ring<u32>>() <= 152);
     }
 }

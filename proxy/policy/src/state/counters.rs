@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use portcullis_config::Timestamp;
 
 use super::StateFigures;
-use super::slab::{Counted, Place, Slab};
+use super::table::{Counted, Place, Table};
 use crate::limit::{LimitId, LimitKey, LimitOutcome, Slot, Threshold};
 
 const SHARDS: usize = 64;
@@ -53,9 +53,9 @@ pub(super) struct Counters {
 struct Shard {
     cap: usize,
     evicted: u64,
-    small: Slab<u8>,
-    medium: Slab<u16>,
-    large: Slab<u32>,
+    small: Table<u8>,
+    medium: Table<u16>,
+    large: Table<u32>,
 }
 
 impl Counters {
@@ -99,7 +99,8 @@ impl Counters {
 
     /// Keeps the keys of the limits with these digests, and returns how many went.
     pub(super) fn retain(&self, limits: &HashSet<u64>) -> usize {
-        self.each().map(|mut shard| shard.retain_tags(limits)).sum()
+        let tags: HashSet<u32> = limits.iter().map(|limit| tag(*limit)).collect();
+        self.each().map(|mut shard| shard.retain_tags(&tags)).sum()
     }
 
     pub(super) fn sweep(&self, now: Timestamp) {
@@ -118,7 +119,7 @@ impl Counters {
         let threshold = window.threshold();
         Place {
             digest: self.digest(limit, window.tag(), key),
-            tag: limit,
+            tag: tag(limit),
             slot_millis: threshold.slot_millis(),
             count_max: threshold.count(),
         }
@@ -150,29 +151,37 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 impl Shard {
     fn new(cap: usize) -> Self {
-        Self { cap, evicted: 0, small: Slab::new(), medium: Slab::new(), large: Slab::new() }
+        let (small, medium, large) = (Table::new(cap), Table::new(cap), Table::new(cap));
+        Self { cap, evicted: 0, small, medium, large }
     }
 
     fn count(&mut self, place: &Place, now: Timestamp) -> Counted {
-        if self.len() >= self.cap && !self.contains(place) {
+        match width(place) {
+            Width::One => self.count_in(|shard| &mut shard.small, place, now),
+            Width::Two => self.count_in(|shard| &mut shard.medium, place, now),
+            Width::Four => self.count_in(|shard| &mut shard.large, place, now),
+        }
+    }
+
+    /// One look-up for a key that is known; two and perhaps a victim for a new one.
+    fn count_in<T: Slot>(
+        &mut self,
+        table: fn(&mut Self) -> &mut Table<T>,
+        place: &Place,
+        now: Timestamp,
+    ) -> Counted {
+        if let Some(at) = table(self).find(place.digest) {
+            return table(self).count(at, place, now);
+        }
+        if self.len() >= self.cap {
             self.make_room(now);
         }
-        match width(place) {
-            Width::One => self.small.count(place, now),
-            Width::Two => self.medium.count(place, now),
-            Width::Four => self.large.count(place, now),
-        }
+        let (at, mattered) = table(self).insert(place, now);
+        self.evicted += mattered;
+        table(self).count(at, place, now)
     }
 
-    fn contains(&self, place: &Place) -> bool {
-        match width(place) {
-            Width::One => self.small.contains(place.digest),
-            Width::Two => self.medium.contains(place.digest),
-            Width::Four => self.large.contains(place.digest),
-        }
-    }
-
-    /// Takes from the fullest slab, so that a flood on one limit pushes out its own keys.
+    /// Takes from the fullest table, so that a flood on one limit pushes out its own keys.
     fn make_room(&mut self, now: Timestamp) {
         let most = self.small.len().max(self.medium.len()).max(self.large.len());
         let mattered = if self.small.len() == most {
@@ -199,20 +208,23 @@ impl Shard {
         self.large.forget(digest);
     }
 
-    fn retain_tags(&mut self, limits: &HashSet<u64>) -> usize {
+    fn retain_tags(&mut self, limits: &HashSet<u32>) -> usize {
         let keep = |tag| limits.contains(&tag);
         self.small.retain_tags(keep) + self.medium.retain_tags(keep) + self.large.retain_tags(keep)
     }
 
     fn sweep(&mut self, now: Timestamp) {
-        self.small.sweep(now);
-        self.medium.sweep(now);
-        self.large.sweep(now);
+        self.evicted += self.small.sweep(now) + self.medium.sweep(now) + self.large.sweep(now);
     }
 
     fn len(&self) -> usize {
         self.small.len() + self.medium.len() + self.large.len()
     }
+}
+
+/// The low half of a limit's digest. Two limits that share it are retired together or not at all.
+fn tag(limit: u64) -> u32 {
+    u32::try_from(limit & u64::from(u32::MAX)).expect("32 bits are left")
 }
 
 enum Width {

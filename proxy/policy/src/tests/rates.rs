@@ -132,7 +132,7 @@ fn keys_tell_requests_apart() {
             false,
         ),
         ("enforceOnKey: LICENSE_KEY", Request::post("/", b"{\"license_key\":\"K\"}"), true),
-        ("enforceOnKey: LICENSE_KEY", Request::post("/", b"{\"license_key\":7}"), false),
+        ("enforceOnKey: LICENSE_KEY", Request::post("/", b"{\"license_key\":null}"), false),
         (
             "enforceOnKeyConfigs: [{ enforceOnKeyType: IP }, { enforceOnKeyType: HTTP_PATH }]",
             Request::get("/b"),

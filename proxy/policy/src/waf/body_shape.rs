@@ -7,7 +7,7 @@ use crate::request::RequestHead;
 
 /// The forms of body that the engine takes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Form,
     Json,
     Xml,
@@ -16,7 +16,7 @@ pub(super) enum Shape {
 
 impl Shape {
     /// Returns the media type that stands for it.
-    pub(super) const fn media_type(self) -> &'static [u8] {
+    pub(crate) const fn media_type(self) -> &'static [u8] {
         match self {
             Self::Form => b"application/x-www-form-urlencoded",
             Self::Json => b"application/json",
@@ -26,7 +26,7 @@ impl Shape {
     }
 
     /// Reads the label as the engine does: the last Content-Type of a known type.
-    pub(super) fn of_label(head: &RequestHead<'_>) -> Option<Self> {
+    pub(crate) fn of_label(head: &RequestHead<'_>) -> Option<Self> {
         head.header_values(b"content-type").filter_map(of_media_type).last()
     }
 
@@ -58,15 +58,15 @@ fn of_media_type(content_type: &[u8]) -> Option<Shape> {
 
 /// How a body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Readings {
+pub(crate) struct Readings {
     /// What to call it, where its label says nothing.
-    pub(super) first: Option<Shape>,
+    pub(crate) first: Option<Shape>,
     /// As what to read it once more.
-    pub(super) second: Option<Shape>,
+    pub(crate) second: Option<Shape>,
 }
 
 /// Decides how to read a body. Only one that is labelled as JSON or looks like it is parsed for that.
-pub(super) fn readings(label: Option<Shape>, body: &[u8]) -> Readings {
+pub(crate) fn readings(label: Option<Shape>, body: &[u8]) -> Readings {
     if body.is_empty() {
         return Readings { first: None, second: None };
     }

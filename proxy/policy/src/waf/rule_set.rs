@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis_config::expr::{SetVersion, WafSet};
 use portcullis_rulesets::{Family, RuleSet, parse_set_name};
-use seclang::{EngineMode, Match, Outcome, Program, Transaction, Variable};
+use seclang::{EngineMode, Match, Outcome, Program, RuleInfo, Transaction, Variable};
 
 use super::body_shape::{Shape, readings};
 use super::{Signature, WafField, WafMatch, WafRules, WafRun};
@@ -17,6 +17,10 @@ const MATCHES_MAX: usize = 512;
 const VALUE_BYTES_MAX: usize = 64;
 
 impl WafRules for RuleSet {
+    fn name(&self) -> &str {
+        Self::name(self)
+    }
+
     fn serves(&self, set: &WafSet) -> Option<u8> {
         match (set.version, family_of(self)) {
             (SetVersion::Core, Family::Core) => Some(4),
@@ -34,7 +38,7 @@ impl WafRules for RuleSet {
         let Some(name) = parse_set_name(&set.name) else { return Vec::new() };
         self.ids(name.category)
             .filter(|(id, _)| name.only.is_empty() || name.only.contains(id))
-            .map(|(id, level)| Signature { id, level })
+            .map(|(id, level)| Signature { id, level, score: self.score(id) })
             .collect()
     }
 
@@ -115,7 +119,7 @@ impl EngineRun {
             if self.matches.len() < MATCHES_MAX
                 && let Some(info) = self.program.rules().get(found.rule.get())
             {
-                self.matches.push(kept(info.id, found));
+                self.matches.push(kept(info, found));
             }
         }
         self.read = self.transaction.matches().len();
@@ -156,17 +160,19 @@ impl WafRun for EngineRun {
     }
 }
 
-fn kept(id: u32, found: &Match) -> WafMatch {
+fn kept(info: &RuleInfo, found: &Match) -> WafMatch {
     let part = found.value.get(found.offset..).unwrap_or(&found.value);
     let length = if found.len == 0 { part.len() } else { found.len };
     WafMatch {
-        id,
+        id: info.id,
         field: field(found.source),
         name: found.name.clone(),
         value: part.iter().take(length.min(VALUE_BYTES_MAX)).copied().collect(),
         length: found.value_len,
         offset: found.offset,
         matched_length: found.len,
+        link: found.link,
+        is_chained: info.links.len() > 1,
     }
 }
 

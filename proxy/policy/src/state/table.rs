@@ -1,0 +1,382 @@
+//! Windows of one slot width, each in its own cache lines.
+//!
+//! A key may stand in one of two groups of sixteen places, which its digest names. A row of marks, one byte per place,
+//! says which of them may be it: the rows of a million keys are a megabyte and stay in the processor's cache, so a check
+//! pays for one line of memory, however many keys there are. Of two groups a new key takes the emptier one, which fills
+//! nine tenths of the table before both are full. Then the table grows by half, or, at its bound, the least harmful of
+//! the two groups goes: an insertion costs the same however full the table is.
+
+use portcullis_config::Timestamp;
+
+use crate::limit::{Ring, Slot};
+
+/// Places in a group: as many as a row of marks has bytes.
+const GROUP: usize = 16;
+/// One in every byte.
+const ONES: u128 = u128::from_ne_bytes([1; GROUP]);
+/// The highest bit of every byte.
+const HIGHS: u128 = ONES << 7;
+
+/// One key's window: a line of 64 bytes where the slots are bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Entry<T> {
+    digest: u64,
+    ring: Ring<T>,
+    /// The low half of the digest of the limit that counts here, for retirement.
+    tag: u32,
+    /// The width of a slot: tells when the window has passed.
+    slot_millis: u32,
+}
+
+impl<T: Slot> Entry<T> {
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.as_millis() / u64::from(self.slot_millis) >= self.ring.empty_at()
+    }
+
+    /// Orders entries by what is lost with them: nothing, little, much; of equals the one that was longest idle.
+    fn loss(&self, now: Timestamp) -> (bool, u8, u64) {
+        let last = self.ring.empty_at().saturating_mul(u64::from(self.slot_millis));
+        (!self.is_over(now), self.ring.nearness(), last)
+    }
+}
+
+/// What identifies an entry and how its window is divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) digest: u64,
+    pub(super) tag: u32,
+    pub(super) slot_millis: u32,
+    pub(super) count_max: u32,
+}
+
+impl Place {
+    fn slot(&self, now: Timestamp) -> u64 {
+        now.as_millis() / u64::from(self.slot_millis)
+    }
+}
+
+/// What counting in a shard found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counted {
+    /// Counted; so many are in the window now.
+    Added(u32),
+    /// Not counted: the window is full until this slot.
+    Full(u64),
+}
+
+/// A place that was found or made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found(usize);
+
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    rows: Vec<Row>,
+    entries: Vec<Entry<T>>,
+    len: usize,
+    /// The most groups that it grows to.
+    groups_max: usize,
+    /// Where the next victim is looked for.
+    hand: usize,
+}
+
+/// The marks of one group: a zero byte is a free place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Row(u128);
+
+impl Row {
+    /// Returns the places that may have the mark, lowest first. Behind a true one there may be a false one.
+    fn places(self, mark: u8) -> impl Iterator<Item = usize> {
+        let differs = self.0 ^ (ONES * u128::from(mark));
+        let mut zeros = differs.wrapping_sub(ONES) & !differs & HIGHS;
+        std::iter::from_fn(move || {
+            let at = zeros.trailing_zeros() as usize / 8;
+            zeros &= zeros.wrapping_sub(1);
+            (at < GROUP).then_some(at)
+        })
+    }
+
+    fn is_free(self, at: usize) -> bool {
+        self.0 >> (8 * at) & 0xff == 0
+    }
+
+    fn free(self) -> usize {
+        (0..GROUP).filter(|at| self.is_free(*at)).count()
+    }
+
+    fn set(&mut self, at: usize, mark: u8) {
+        self.0 &= !(0xff << (8 * at));
+        self.0 |= u128::from(mark) << (8 * at);
+    }
+}
+
+/// A mark is never zero.
+fn mark_of(digest: u64) -> u8 {
+    digest.to_be_bytes()[0].max(1)
+}
+
+impl<T: Slot> Table<T> {
+    /// Makes an empty table that holds `len_max` keys at least before any has to go.
+    pub(super) fn new(len_max: usize) -> Self {
+        let groups_max = (len_max + len_max / 5).div_ceil(GROUP).max(1);
+        Self { rows: Vec::new(), entries: Vec::new(), len: 0, groups_max, hand: 0 }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn find(&self, digest: u64) -> Option<Found> {
+        let mark = mark_of(digest);
+        for group in self.groups(digest) {
+            for at in self.rows.get(group)?.places(mark) {
+                let index = group * GROUP + at;
+                if self.entries.get(index).is_some_and(|entry| entry.digest == digest)
+                    && !self.row(group).is_free(at)
+                {
+                    return Some(Found(index));
+                }
+            }
+        }
+        None
+    }
+
+    /// Counts one request of a key that was found, unless the window is full.
+    pub(super) fn count(&mut self, at: Found, place: &Place, now: Timestamp) -> Counted {
+        let slot = place.slot(now);
+        let Some(entry) = self.entries.get_mut(at.0) else { return Counted::Added(1) };
+        entry.ring.advance(slot);
+        if entry.ring.sum() >= place.count_max {
+            return Counted::Full(entry.ring.slot_when_at_most(place.count_max.saturating_sub(1)));
+        }
+        entry.ring.add(place.count_max);
+        Counted::Added(entry.ring.sum())
+    }
+
+    /// Reads a window without changing it.
+    pub(super) fn read(&self, place: &Place, now: Timestamp) -> u32 {
+        let found = self.find(place.digest).and_then(|at| self.entries.get(at.0));
+        found.map_or(0, |entry| {
+            let mut ring = entry.ring;
+            ring.advance(place.slot(now));
+            ring.sum()
+        })
+    }
+
+    /// Makes an entry for a key that was not found. Says also how many counts that still mattered had to go for it.
+    pub(super) fn insert(&mut self, place: &Place, now: Timestamp) -> (Found, u64) {
+        let entry = Entry {
+            digest: place.digest,
+            ring: Ring::new(place.slot(now)),
+            tag: place.tag,
+            slot_millis: place.slot_millis.max(1),
+        };
+        let mut lost = 0;
+        while !self.has_room(place.digest) && self.rows.len() < self.groups_max {
+            let grown = (self.rows.len() + self.rows.len() / 2 + 1).min(self.groups_max);
+            lost += self.resize(grown, now);
+        }
+        let (at, mattered) = self.put(entry, now);
+        (at, lost + u64::from(mattered))
+    }
+
+    pub(super) fn forget(&mut self, digest: u64) {
+        if let Some(at) = self.find(digest) {
+            self.remove(at.0);
+        }
+    }
+
+    /// Keeps the entries whose limit is in use, and returns how many went.
+    pub(super) fn retain_tags(&mut self, keep: impl Fn(u32) -> bool) -> usize {
+        self.remove_where(|entry| !keep(entry.tag))
+    }
+
+    /// Drops entries whose window has passed, and gives memory back where much is unused. Returns how many counts that
+    /// still mattered were lost by that.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> u64 {
+        self.remove_where(|entry| entry.is_over(now));
+        if self.rows.len() > 4 && self.len < self.entries.len() / 4 {
+            return self.resize((self.len * 2).div_ceil(GROUP), now);
+        }
+        0
+    }
+
+    /// Drops the least harmful entry of the next two groups that have any; says whether a count that still mattered
+    /// went with it.
+    pub(super) fn evict(&mut self, now: Timestamp) -> bool {
+        let groups = self.rows.len();
+        for step in 0..groups {
+            let group = (self.hand + step) % groups;
+            if let Some(least) = self.least_harmful(&[group, (group + 1) % groups], now) {
+                self.hand = (group + 1) % groups;
+                let mattered = self.entries.get(least).is_some_and(|entry| !entry.is_over(now));
+                self.remove(least);
+                return mattered;
+            }
+        }
+        false
+    }
+
+    /// The two groups of a digest. Its middle bits choose the shard and its highest byte is the mark, so the first group
+    /// is chosen by the low half and the second by all bits mixed.
+    fn groups(&self, digest: u64) -> [usize; 2] {
+        let count = self.rows.len() as u64;
+        let scaled = |half: u64| usize::try_from((half * count) >> 32).unwrap_or(0);
+        let mixed = digest.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        [scaled(digest & 0xffff_ffff), scaled(mixed >> 32)]
+    }
+
+    fn row(&self, group: usize) -> Row {
+        self.rows.get(group).copied().unwrap_or_default()
+    }
+
+    fn has_room(&self, digest: u64) -> bool {
+        !self.rows.is_empty() && self.groups(digest).iter().any(|group| self.row(*group).free() > 0)
+    }
+
+    /// Puts an entry into the emptier of its groups, in place of the least harmful where both are full.
+    fn put(&mut self, entry: Entry<T>, now: Timestamp) -> (Found, bool) {
+        let groups = self.groups(entry.digest);
+        let [first, second] = groups.map(|group| self.row(group).free());
+        let group = if first >= second { groups[0] } else { groups[1] };
+        let mut mattered = false;
+        let free = (0..GROUP).find(|at| self.row(group).is_free(*at));
+        let index = match free {
+            Some(at) => {
+                self.len += 1;
+                group * GROUP + at
+            }
+            None => {
+                let least = self.least_harmful(&groups, now).unwrap_or(group * GROUP);
+                mattered = self.entries.get(least).is_some_and(|gone| !gone.is_over(now));
+                least
+            }
+        };
+        if let Some(row) = self.rows.get_mut(index / GROUP) {
+            row.set(index % GROUP, mark_of(entry.digest));
+        }
+        if let Some(cell) = self.entries.get_mut(index) {
+            *cell = entry;
+        }
+        (Found(index), mattered)
+    }
+
+    fn least_harmful(&self, groups: &[usize], now: Timestamp) -> Option<usize> {
+        let places = groups.iter().flat_map(|group| {
+            let row = self.row(*group);
+            (0..GROUP).filter(move |at| !row.is_free(*at)).map(move |at| group * GROUP + at)
+        });
+        places.min_by_key(|at| self.entries.get(*at).map(|entry| entry.loss(now)))
+    }
+
+    /// Moves every entry into a table of so many groups, and returns how many that still mattered found no place. Cost: one
+    /// pass; a shard at most is locked meanwhile.
+    fn resize(&mut self, groups: usize, now: Timestamp) -> u64 {
+        let groups = groups.clamp(1, self.groups_max);
+        let rows = std::mem::replace(&mut self.rows, vec![Row::default(); groups]);
+        let free = Entry { digest: 0, ring: Ring::new(0), tag: 0, slot_millis: 1 };
+        let entries = std::mem::replace(&mut self.entries, vec![free; groups * GROUP]);
+        self.len = 0;
+        self.hand = 0;
+        let mut lost = 0;
+        for (index, entry) in entries.into_iter().enumerate() {
+            let row = rows.get(index / GROUP).copied().unwrap_or_default();
+            if !row.is_free(index % GROUP) {
+                lost += u64::from(self.put(entry, now).1);
+            }
+        }
+        lost
+    }
+
+    fn remove_where(&mut self, go: impl Fn(&Entry<T>) -> bool) -> usize {
+        let before = self.len;
+        for index in 0..self.entries.len() {
+            let is_taken = !self.row(index / GROUP).is_free(index % GROUP);
+            if is_taken && self.entries.get(index).is_some_and(&go) {
+                self.remove(index);
+            }
+        }
+        before - self.len
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(row) = self.rows.get_mut(index / GROUP) {
+            row.set(index % GROUP, 0);
+            self.len -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn place(digest: u64) -> Place {
+        Place { digest, tag: 1, slot_millis: 1000, count_max: 100 }
+    }
+
+    /// Spreads numbers as a keyed hash does.
+    fn digest(number: u64) -> u64 {
+        let mixed = number.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb)
+    }
+
+    #[test]
+    fn a_window_of_bytes_is_one_line_of_cache() {
+        assert_eq!(size_of::<Entry<u8>>(), 64);
+        assert_eq!(size_of::<Entry<u16>>(), 128);
+        assert_eq!(size_of::<Entry<u32>>(), 192);
+    }
+
+    #[test]
+    fn a_row_of_marks_finds_what_is_set_and_nothing_free() {
+        let mut row = Row::default();
+        assert_eq!(row.free(), GROUP);
+        for at in [0, 7, 15] {
+            row.set(at, 200);
+        }
+        row.set(3, 1);
+        assert_eq!(row.places(200).collect::<Vec<_>>(), [0, 7, 15]);
+        assert!(row.places(1).any(|at| at == 3));
+        assert_eq!(row.free(), GROUP - 4);
+        row.set(7, 0);
+        assert_eq!(row.places(200).collect::<Vec<_>>(), [0, 15]);
+    }
+
+    #[test]
+    fn as_many_as_were_asked_for_fit_and_almost_none_goes_before() {
+        let mut table = Table::<u8>::new(10_000);
+        let mut gone = 0;
+        for number in 0..10_000 {
+            let place = place(digest(number));
+            assert!(table.find(place.digest).is_none());
+            let (at, mattered) = table.insert(&place, NOW);
+            assert_eq!(table.count(at, &place, NOW), Counted::Added(1));
+            gone += usize::try_from(mattered).unwrap();
+        }
+        assert_eq!(table.len() + gone, 10_000);
+        assert!(gone < 5, "{gone}");
+        let found = (0..10_000).filter(|n| table.find(digest(*n)).is_some()).count();
+        assert_eq!(found, table.len());
+        assert!(table.entries.len() <= 10_000 * 6 / 5 + GROUP);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_and_the_rest_stays() {
+        let mut table = Table::<u32>::new(2000);
+        for number in 0..1000 {
+            table.insert(&Place { tag: number as u32 % 2, ..place(digest(number)) }, NOW);
+        }
+        table.forget(digest(1));
+        assert!(table.find(digest(1)).is_none());
+        let before = table.len();
+        let gone = table.retain_tags(|tag| tag == 0);
+        assert_eq!(table.len(), before - gone);
+        assert!((0..1000).step_by(2).all(|number| table.find(digest(number)).is_some()));
+        assert_eq!(table.sweep(Timestamp::from_secs(1_800_000_100)), 0);
+        assert_eq!(table.len(), 0);
+        assert!(table.entries.len() <= GROUP, "memory is given back");
+    }
+}
