@@ -15,6 +15,6 @@ mod take_over;
 
 pub use error::UpgradeError;
 pub use hand_over::{Handed, Successor};
-pub use message::{Holding, SocketName};
+pub use message::SocketName;
 pub use request::{Invocation, UpgradeRequest};
 pub use take_over::Inheritance;

@@ -23,7 +23,9 @@ pub use compile::{GeoState, Materials, Policy, Served};
 pub use cursor::{Cursor, Step};
 pub use limit::{BanRule, Limit, LimitId, LimitKey, LimitOutcome, Threshold};
 pub use request::{BodyEnd, Header, Input, RequestHead, Scheme, TokenView};
-pub use state::{Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, Limits, State};
+pub use state::{
+    Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, CountSecret, ForeignCounts, Limits, State,
+};
 pub use trace::{RuleResult, RuleTrace, Trace, TracedMatch};
 pub use verdict::{
     ConfiguredAction, Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit,

@@ -8,7 +8,7 @@ mod ring;
 pub(crate) use definition::limit_digest;
 pub use definition::{BadLimit, BanRule, Limit, LimitId, Threshold};
 pub use key::{BadKey, KeyPart, LimitKey};
-pub(crate) use ring::{Ring, Slot};
+pub(crate) use ring::{Ring, Slot, taken};
 
 use portcullis_config::Timestamp;
 

@@ -9,6 +9,8 @@ mod counters;
 mod table;
 
 use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 
 use portcullis_config::Timestamp;
 
@@ -35,6 +37,30 @@ impl Default for Limits {
         Self { keys_max: 1_000_000, bans_max: 100_000 }
     }
 }
+
+/// What the keys of counters are digested with, so that nobody can choose keys that meet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CountSecret(pub [u8; 16]);
+
+impl CountSecret {
+    /// Makes one of the randomness that the standard library gives its maps.
+    #[must_use]
+    pub fn random() -> Self {
+        let half = || RandomState::new().hash_one(0u8);
+        Self((u128::from(half()) << 64 | u128::from(half())).to_be_bytes())
+    }
+}
+
+impl std::fmt::Debug for CountSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CountSecret")
+    }
+}
+
+/// Counts that another kind of program wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the counts were written by a program that keeps them otherwise")]
+pub struct ForeignCounts;
 
 /// Counters and bans of one node.
 #[derive(Debug)]
@@ -87,10 +113,39 @@ pub struct Retired {
 }
 
 impl State {
-    /// Makes an empty state.
+    /// Makes an empty state with a secret of its own.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { counters: Counters::new(limits.keys_max), bans: Bans::new(limits.bans_max) }
+        Self::with_secret(limits, CountSecret::random())
+    }
+
+    /// Makes an empty state that can take the counts of another with the same secret.
+    #[must_use]
+    pub fn with_secret(limits: Limits, secret: CountSecret) -> Self {
+        let counters = Counters::new(limits.keys_max, secret);
+        Self { counters, bans: Bans::new(limits.bans_max) }
+    }
+
+    /// Returns what its keys are digested with.
+    #[must_use]
+    pub const fn secret(&self) -> CountSecret {
+        self.counters.secret()
+    }
+
+    /// Writes every count that still matters, for [`Self::import_counts`] of a state with the same secret. Cost: one pass
+    /// over all keys, one shard locked at a time, up to some 60 bytes a key.
+    #[must_use]
+    pub fn export_counts(&self, now: Timestamp) -> Vec<u8> {
+        self.counters.export(now)
+    }
+
+    /// Takes the counts that [`Self::export_counts`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are no such thing, or a program wrote them that digests keys otherwise. What could be read until
+    /// then is counted: never too little for that.
+    pub fn import_counts(&self, counts: &[u8], now: Timestamp) -> Result<(), ForeignCounts> {
+        self.counters.import(counts, now).ok_or(ForeignCounts)
     }
 
     /// Counts one request of `key` and says whether it is within `limit`. A refused request is not counted against the

@@ -15,7 +15,7 @@ use license_core::settings::{Database, Listen};
 use license_core::{Service, Settings};
 use portcullis_config::model::{Backend, ListenerKind};
 use portcullis_config::{Config, Diagnostic};
-use portcullis_policy::{Limits, State};
+use portcullis_policy::{CountSecret, Limits, State};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -36,7 +36,7 @@ use crate::reload::{Reloader, Watch, probe};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::upgrade::{
-    Handed, Holding, Inheritance, Invocation, SocketName, Successor, UpgradeError, UpgradeRequest,
+    Handed, Inheritance, Invocation, SocketName, Successor, UpgradeError, UpgradeRequest,
 };
 
 /// How long the admin and metrics listeners get to finish an answer.
@@ -92,8 +92,9 @@ impl Parts {
         })?;
         let exposition = expose(&config, inheritance.as_mut()).await?;
         let audit = open_audit(&config.state_dir.join("audit.jsonl"))?;
-        let shared = Arc::new(share(snapshot, assertion_key)?);
-        ready(inheritance).await?;
+        let secret = inheritance.as_ref().map_or_else(CountSecret::random, Inheritance::secret);
+        let shared = Arc::new(share(snapshot, assertion_key, secret)?);
+        ready(inheritance, &shared).await?;
         let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
         let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
         let license = start_license(&config, socket).await?;
@@ -169,12 +170,14 @@ impl Parts {
         invocation: Invocation,
     ) -> Result<(u32, u64), UpgradeError> {
         let sockets = self.sockets().map_err(UpgradeError::Socket)?;
-        let generation = self.shared.snapshot.load().generation;
-        let start = move || Successor::start(&invocation, &sockets, generation);
+        let shown = (self.shared.snapshot.load().generation, self.shared.state.secret());
+        let start = move || Successor::start(&invocation, &sockets, shown);
         let successor = blocking(start).await?;
         let pid = successor.pid();
         let license = self.let_go().await;
-        match blocking(move || successor.go(&Holding::default())).await {
+        let shared = Arc::clone(&self.shared);
+        let go = move || successor.go(&shared.state.export_counts(shared.clock.now()));
+        match blocking(go).await {
             Ok(generation) => {
                 if let Some(exposed) = &self.exposed {
                     exposed.stop.send_replace(true);
@@ -283,12 +286,21 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Tells the process before that this one is ready, and waits until it has let go.
-async fn ready(inheritance: &mut Option<Inheritance>) -> Result<(), StartError> {
+/// Tells the process before that this one is ready, waits until it has let go, and takes its rate counters.
+async fn ready(
+    inheritance: &mut Option<Inheritance>,
+    shared: &Arc<Shared>,
+) -> Result<(), StartError> {
     let Some(mut passed) = inheritance.take() else { return Ok(()) };
-    let waited = blocking(move || passed.ready().map(|holding| (passed, holding))).await;
-    let (passed, Holding {}) = waited.map_err(StartError::Upgrade)?;
-    *inheritance = Some(passed);
+    let shared = Arc::clone(shared);
+    let waited = blocking(move || {
+        let counts = passed.ready()?;
+        if let Err(error) = shared.state.import_counts(&counts, shared.clock.now()) {
+            tracing::warn!("rate limits start afresh: {error}");
+        }
+        Ok(passed)
+    });
+    *inheritance = Some(waited.await.map_err(StartError::Upgrade)?);
     Ok(())
 }
 
@@ -319,6 +331,7 @@ fn configure(
 fn share(
     snapshot: Snapshot,
     assertion_key: portcullis_identity::assertion::AssertionKey,
+    secret: CountSecret,
 ) -> Result<Shared, StartError> {
     let metrics = Metrics::new();
     let config = Arc::clone(&snapshot.config);
@@ -329,7 +342,7 @@ fn share(
     let clock: Arc<dyn Clock> = Arc::new(System::new());
     Ok(Shared {
         snapshot: ArcSwap::from_pointee(snapshot),
-        state: State::new(limits),
+        state: State::with_secret(limits, secret),
         assertion_key,
         clock,
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,

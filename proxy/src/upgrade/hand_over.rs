@@ -4,8 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use portcullis_policy::CountSecret;
+
 use super::link::Link;
-use super::message::{Holding, Offer, PROTOCOL, SocketName, Word};
+use super::message::{Offer, PROTOCOL, SocketName, Word};
 use super::{Invocation, UpgradeError};
 
 /// How long a successor may take to load, compile and probe its configuration: rule sets and databases are read then.
@@ -31,7 +33,7 @@ impl Successor {
     pub fn start(
         invocation: &Invocation,
         sockets: &[Handed],
-        generation: u64,
+        (generation, secret): (u64, CountSecret),
     ) -> Result<Self, UpgradeError> {
         let (link, theirs) = Link::pair().map_err(UpgradeError::Socket)?;
         link.set_patience(PATIENCE).map_err(UpgradeError::Socket)?;
@@ -43,19 +45,16 @@ impl Successor {
             .spawn()
             .map_err(|source| UpgradeError::Spawn { program: program.clone(), source })?;
         let mut successor = Self { link, pid: child.id(), child: Some(child) };
-        successor.offer(sockets, generation)?;
+        let borrowed: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
+        successor.link.pass(&borrowed).map_err(UpgradeError::Socket)?;
+        let sockets = sockets.iter().map(|(name, _)| name.clone()).collect();
+        let offer = Offer { protocol: PROTOCOL, generation, secret: secret.0, sockets };
+        successor.link.send(&offer)?;
         match successor.link.receive()? {
             Word::Ready => Ok(successor),
             Word::Failed { error } => Err(UpgradeError::Refused(error)),
             Word::Serving { .. } => Err(UpgradeError::Protocol(PROTOCOL)),
         }
-    }
-
-    fn offer(&mut self, sockets: &[Handed], generation: u64) -> Result<(), UpgradeError> {
-        let borrowed: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
-        self.link.pass(&borrowed).map_err(UpgradeError::Socket)?;
-        let sockets = sockets.iter().map(|(name, _)| name.clone()).collect();
-        Ok(self.link.send(&Offer { protocol: PROTOCOL, generation, sockets })?)
     }
 
     /// Returns its process id.
@@ -64,12 +63,12 @@ impl Successor {
         self.pid
     }
 
-    /// Gives it what this process has let go of, and waits until it serves; returns its generation. Blocks.
+    /// Gives it this process's rate counters, now that it has let go of the rest, and waits until it serves; returns its generation. Blocks.
     ///
     /// # Errors
     /// When it fails after all; then it is ended.
-    pub fn go(mut self, holding: &Holding) -> Result<u64, UpgradeError> {
-        self.link.send(holding)?;
+    pub fn go(mut self, counts: &[u8]) -> Result<u64, UpgradeError> {
+        self.link.send_bytes(counts)?;
         match self.link.receive()? {
             Word::Serving { generation } => {
                 drop(self.child.take());

@@ -84,27 +84,36 @@ impl Link {
 
     /// Sends one message.
     pub(super) fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
-        let text = serde_json::to_vec(message)?;
-        let length = u32::try_from(text.len()).ok().filter(|length| *length <= MESSAGE_BYTES_MAX);
+        self.send_bytes(&serde_json::to_vec(message)?)
+    }
+
+    /// Sends bytes as they are.
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MESSAGE_BYTES_MAX);
         let length = length.ok_or(io::ErrorKind::FileTooLarge)?;
         self.stream.write_all(&length.to_be_bytes())?;
-        self.stream.write_all(&text)
+        self.stream.write_all(bytes)
     }
 
     /// Receives one message.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+        Ok(serde_json::from_slice(&self.receive_bytes()?)?)
+    }
+
+    /// Receives what [`Self::send_bytes`] sent.
+    pub(super) fn receive_bytes(&mut self) -> io::Result<Vec<u8>> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
         let length = u32::from_be_bytes(length);
         if length > MESSAGE_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let mut text = Vec::new();
-        let read = (&self.stream).take(u64::from(length)).read_to_end(&mut text)?;
+        let mut bytes = Vec::new();
+        let read = (&self.stream).take(u64::from(length)).read_to_end(&mut bytes)?;
         if read < length as usize {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(serde_json::from_slice(&text)?)
+        Ok(bytes)
     }
 }
 

@@ -26,12 +26,10 @@ pub(super) struct Offer {
     pub(super) protocol: u32,
     /// The generation that is served.
     pub(super) generation: u64,
+    /// What the keys of rate counters are digested with.
+    pub(super) secret: [u8; 16],
     pub(super) sockets: Vec<SocketName>,
 }
-
-/// What the old process let go of, for the successor to hold: a file is free, and here is what is in no file.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Holding {}
 
 /// What the successor says, in this order; `Failed` ends it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -6,9 +6,11 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
+use portcullis_policy::CountSecret;
+
 use super::UpgradeError;
 use super::link::Link;
-use super::message::{Holding, Offer, PROTOCOL, SocketName, Word};
+use super::message::{Offer, PROTOCOL, SocketName, Word};
 
 /// How long the old process may take to let go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Inheritance {
     link: Link,
     generation: u64,
+    secret: CountSecret,
     sockets: Vec<(SocketName, OwnedFd)>,
 }
 
@@ -36,13 +39,20 @@ impl Inheritance {
             return Err(UpgradeError::Protocol(offer.protocol));
         }
         let sockets = offer.sockets.into_iter().zip(sockets).collect();
-        Ok(Self { link, generation: offer.generation, sockets })
+        let secret = CountSecret(offer.secret);
+        Ok(Self { link, generation: offer.generation, secret, sockets })
     }
 
     /// Returns the generation that the process before serves.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Returns what the keys of rate counters are digested with.
+    #[must_use]
+    pub const fn secret(&self) -> CountSecret {
+        self.secret
     }
 
     /// Takes the socket of a listener, by its address in the configuration.
@@ -66,13 +76,13 @@ impl Inheritance {
     }
 
     /// Says that the configuration is good, and waits until the process before has let go of what only one can hold.
-    /// Blocks.
+    /// Returns its rate counters. Blocks.
     ///
     /// # Errors
     /// When that process is gone or silent.
-    pub fn ready(&mut self) -> Result<Holding, UpgradeError> {
+    pub fn ready(&mut self) -> Result<Vec<u8>, UpgradeError> {
         self.link.send(&Word::Ready)?;
-        Ok(self.link.receive()?)
+        Ok(self.link.receive_bytes()?)
     }
 
     /// Says that this process serves.

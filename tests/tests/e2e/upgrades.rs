@@ -14,9 +14,13 @@ const SOCKET: [&str; 2] = ["--socket", "admin.sock"];
 
 /// A configuration in `home` that an edge serves.
 async fn prepared(home: &Path) -> (Origin, Portcullis) {
+    prepared_with(home, &policy("/old")).await
+}
+
+async fn prepared_with(home: &Path, policy: &str) -> (Origin, Portcullis) {
     let origin = Origin::start().await;
     std::fs::write(home.join("portcullis.yaml"), configuration(&origin)).unwrap();
-    std::fs::write(home.join("policy.yaml"), policy("/old")).unwrap();
+    std::fs::write(home.join("policy.yaml"), policy).unwrap();
     assert!(run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
     let edge = serve(home);
     (origin, edge)
@@ -106,3 +110,33 @@ async fn a_successor_that_does_not_start_changes_nothing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("is no handover"), "{}", text(&output.stderr));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_limit_is_one_limit_across_an_upgrade() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let (_origin, edge) = prepared_with(home, LIMITED).await;
+    for n in 0..3 {
+        assert_eq!(curl(home, &edge, "/"), "200", "request {n}");
+    }
+    assert!(run(home, &[&["upgrade"][..], &SOCKET].concat()).status.success());
+    assert_eq!(curl(home, &edge, "/"), "200", "the fourth of four");
+    assert_eq!(curl(home, &edge, "/"), "429", "the fifth of four");
+    end(status(home)["pid"].as_u64().unwrap());
+}
+
+const LIMITED: &str = r#"
+name: tested
+rules:
+- priority: 10
+  action: throttle
+  match: { versionedExpr: SRC_IPS_V1, config: { srcIpRanges: ["*"] } }
+  rateLimitOptions:
+    rateLimitThreshold: { count: 4, intervalSec: 3600 }
+    conformAction: allow
+    exceedAction: deny(429)
+    enforceOnKey: IP
+- priority: 2147483647
+  action: allow
+  match: { versionedExpr: SRC_IPS_V1, config: { srcIpRanges: ["*"] } }
+"#;

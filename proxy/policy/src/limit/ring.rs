@@ -7,12 +7,16 @@ pub(crate) const SLOTS: u8 = 33;
 
 /// What one slot is counted in. The smallest that holds the limit's count is taken, so that small limits cost little.
 pub(crate) trait Slot: Copy + Default + std::fmt::Debug {
+    /// How many bytes it has.
+    const BYTES: u8;
     /// The largest count that a slot holds.
     const MAX: u32;
     /// Returns one more; a window never counts over its limit, and the limit is at most `MAX`.
     fn incremented(self) -> Self;
     /// Returns the count.
     fn count(self) -> u32;
+    /// Makes a slot of a count; one that does not fit is the largest that does.
+    fn of(count: u32) -> Self;
 }
 
 /// Returns the largest number of so many bytes.
@@ -23,12 +27,16 @@ const fn max(bytes: usize) -> u32 {
 macro_rules! slot {
     ($t:ty) => {
         impl Slot for $t {
+            const BYTES: u8 = size_of::<$t>() as u8;
             const MAX: u32 = max(size_of::<$t>());
             fn incremented(self) -> Self {
                 self.saturating_add(1)
             }
             fn count(self) -> u32 {
                 u32::from(self)
+            }
+            fn of(count: u32) -> Self {
+                Self::try_from(count).unwrap_or(Self::MAX)
             }
         }
     };
@@ -79,6 +87,32 @@ impl<T: Slot> Ring<T> {
         self.near = u8::try_from(near).unwrap_or(u8::MAX);
     }
 
+    /// Writes the window: its newest slot, its nearness, and the counts that are not zero with their places.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.head.to_be_bytes());
+        out.push(self.near);
+        let counted = || self.slots.iter().zip(0u8..).filter(|(slot, _)| slot.count() > 0);
+        out.push(u8::try_from(counted().count()).unwrap_or(SLOTS));
+        for (slot, at) in counted() {
+            out.push(at);
+            out.extend(slot.count().to_be_bytes());
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote; `None` where the bytes end early or name a slot that there is not.
+    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut ring = Self::new(u64::from_be_bytes(taken(bytes)?));
+        let [near, counted] = taken(bytes)?;
+        ring.near = near;
+        for _ in 0..counted {
+            let [at] = taken(bytes)?;
+            let slot = T::of(u32::from_be_bytes(taken(bytes)?));
+            *ring.slots.get_mut(usize::from(at))? = slot;
+            ring.sum = ring.sum.saturating_add(slot.count());
+        }
+        Some(ring)
+    }
+
     /// Returns how near to its limit the window was when it was counted in last, 0 to 255.
     pub(crate) const fn nearness(&self) -> u8 {
         self.near
@@ -111,6 +145,13 @@ impl<T: Slot> Ring<T> {
         let index = usize::try_from(slot % u64::from(SLOTS)).expect("a remainder of 33 fits");
         self.slots.get_mut(index).expect("a remainder of 33 is below 33")
     }
+}
+
+/// Takes so many bytes from the front; `None` where there are fewer.
+pub(crate) fn taken<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (front, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*front)
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 //! choose keys that meet.
 
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_config::Timestamp;
 
-use super::StateFigures;
 use super::table::{Counted, Place, Table};
-use crate::limit::{LimitId, LimitKey, LimitOutcome, Slot, Threshold};
+use super::{CountSecret, StateFigures};
+use crate::limit::{LimitId, LimitKey, LimitOutcome, Slot, Threshold, taken};
 
 const SHARDS: usize = 64;
 const PASSING: u8 = 1;
@@ -43,7 +42,7 @@ impl Window {
 /// Every window of every limit.
 #[derive(Debug)]
 pub(super) struct Counters {
-    secret: RandomState,
+    secret: CountSecret,
     keys_max: usize,
     shards: Vec<Mutex<Shard>>,
 }
@@ -59,10 +58,14 @@ struct Shard {
 }
 
 impl Counters {
-    pub(super) fn new(keys_max: usize) -> Self {
+    pub(super) fn new(keys_max: usize, secret: CountSecret) -> Self {
         let keys_max = keys_max.clamp(SHARDS, u32::MAX as usize);
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(keys_max / SHARDS))).collect();
-        Self { secret: RandomState::new(), keys_max, shards }
+        Self { secret, keys_max, shards }
+    }
+
+    pub(super) const fn secret(&self) -> CountSecret {
+        self.secret
     }
 
     pub(super) fn count(
@@ -107,6 +110,35 @@ impl Counters {
         self.each().for_each(|mut shard| shard.sweep(now));
     }
 
+    /// Writes every count that still matters, behind a digest that tells whether a reader digests keys alike.
+    pub(super) fn export(&self, now: Timestamp) -> Vec<u8> {
+        let mut out = self.likeness().to_be_bytes().to_vec();
+        for shard in self.each() {
+            shard.small.write_entries(&mut out, now);
+            shard.medium.write_entries(&mut out, now);
+            shard.large.write_entries(&mut out, now);
+        }
+        out
+    }
+
+    /// Takes what [`Self::export`] wrote; `None` where it is no such thing, or keys are digested otherwise here. What came
+    /// before the end stays.
+    pub(super) fn import(&self, mut bytes: &[u8], now: Timestamp) -> Option<()> {
+        if u64::from_be_bytes(taken(&mut bytes)?) != self.likeness() {
+            return None;
+        }
+        while let Some([width]) = taken(&mut bytes) {
+            let digest = u64::from_be_bytes(*bytes.first_chunk()?);
+            self.shard(digest).read_entry(width, &mut bytes, now)?;
+        }
+        Some(())
+    }
+
+    /// A digest of a key that everybody knows.
+    fn likeness(&self) -> u64 {
+        self.digest(0, 0, &LimitKey::new())
+    }
+
     pub(super) fn report(&self, figures: &mut StateFigures) {
         figures.keys_max = self.keys_max as u64;
         for shard in self.each() {
@@ -126,7 +158,8 @@ impl Counters {
     }
 
     fn digest(&self, limit: u64, window: u8, key: &LimitKey) -> u64 {
-        let mut hasher = self.secret.build_hasher();
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.secret.0);
         hasher.write_u64(limit);
         hasher.write_u8(window);
         hasher.write(key.as_bytes());
@@ -179,6 +212,18 @@ impl Shard {
         let (at, mattered) = table(self).insert(place, now);
         self.evicted += mattered;
         table(self).count(at, place, now)
+    }
+
+    fn read_entry(&mut self, width: u8, bytes: &mut &[u8], now: Timestamp) -> Option<()> {
+        if self.len() >= self.cap {
+            self.make_room(now);
+        }
+        match width {
+            1 => self.small.read_entry(bytes, now),
+            2 => self.medium.read_entry(bytes, now),
+            4 => self.large.read_entry(bytes, now),
+            _ => None, // no other width is written
+        }
     }
 
     /// Takes from the fullest table, so that a flood on one limit pushes out its own keys.

@@ -8,7 +8,7 @@
 
 use portcullis_config::Timestamp;
 
-use crate::limit::{Ring, Slot};
+use crate::limit::{Ring, Slot, taken};
 
 /// Places in a group: as many as a row of marks has bytes.
 const GROUP: usize = 16;
@@ -165,19 +165,46 @@ impl<T: Slot> Table<T> {
 
     /// Makes an entry for a key that was not found. Says also how many counts that still mattered had to go for it.
     pub(super) fn insert(&mut self, place: &Place, now: Timestamp) -> (Found, u64) {
-        let entry = Entry {
-            digest: place.digest,
-            ring: Ring::new(place.slot(now)),
-            tag: place.tag,
-            slot_millis: place.slot_millis.max(1),
-        };
+        let ring = Ring::new(place.slot(now));
+        let (digest, tag, slot_millis) = (place.digest, place.tag, place.slot_millis.max(1));
+        self.add(Entry { digest, ring, tag, slot_millis }, now)
+    }
+
+    fn add(&mut self, entry: Entry<T>, now: Timestamp) -> (Found, u64) {
         let mut lost = 0;
-        while !self.has_room(place.digest) && self.rows.len() < self.groups_max {
+        while !self.has_room(entry.digest) && self.rows.len() < self.groups_max {
             let grown = (self.rows.len() + self.rows.len() / 2 + 1).min(self.groups_max);
             lost += self.resize(grown, now);
         }
         let (at, mattered) = self.put(entry, now);
         (at, lost + u64::from(mattered))
+    }
+
+    /// Writes every entry whose window has not passed; see [`Self::read_entry`].
+    pub(super) fn write_entries(&self, out: &mut Vec<u8>, now: Timestamp) {
+        for (index, entry) in self.entries.iter().enumerate() {
+            if self.row(index / GROUP).is_free(index % GROUP) || entry.is_over(now) {
+                continue;
+            }
+            out.push(T::BYTES);
+            out.extend(entry.digest.to_be_bytes());
+            out.extend(entry.tag.to_be_bytes());
+            out.extend(entry.slot_millis.to_be_bytes());
+            entry.ring.write(out);
+        }
+    }
+
+    /// Takes one entry that [`Self::write_entries`] wrote, behind the byte that says how wide its slots are. A key that
+    /// is here already keeps what is counted of it here. `None` where the bytes end early.
+    pub(super) fn read_entry(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<()> {
+        let digest = u64::from_be_bytes(taken(bytes)?);
+        let tag = u32::from_be_bytes(taken(bytes)?);
+        let slot_millis = u32::from_be_bytes(taken(bytes)?).max(1);
+        let ring = Ring::read(bytes)?;
+        if self.find(digest).is_none() {
+            self.add(Entry { digest, ring, tag, slot_millis }, now);
+        }
+        Some(())
     }
 
     pub(super) fn forget(&mut self, digest: u64) {

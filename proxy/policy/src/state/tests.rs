@@ -373,3 +373,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn counts_go_over_to_a_state_with_the_same_secret() {
+    let (old, now) = (state(), secs(10));
+    let small = throttle(100, 60);
+    let medium = Limit::new("p/2", "IP", threshold(1_000, 60), None);
+    let large = Limit::new("p/3", "IP", threshold(100_000, 60), None);
+    let limits = [small, medium, large];
+    for (at, limit) in limits.iter().enumerate() {
+        for n in 0..10 + at {
+            assert!(old.check(limit, &key("192.0.2.1"), secs(n as u64)).conforms());
+        }
+    }
+    let new = State::with_secret(Limits::default(), old.secret());
+    new.check(&limits[0], &key("192.0.2.9"), now);
+    new.import_counts(&old.export_counts(now), now).unwrap();
+    for (at, limit) in limits.iter().enumerate() {
+        let usage = new.usage(limit, &key("192.0.2.1"), now);
+        assert_eq!(usage, old.usage(limit, &key("192.0.2.1"), now));
+        assert_eq!(usage.passed, 10 + at as u32);
+    }
+    assert_eq!(new.usage(&limits[0], &key("192.0.2.9"), now).passed, 1, "its own count stays");
+    let much_later = secs(1000);
+    let late = State::with_secret(Limits::default(), old.secret());
+    late.import_counts(&old.export_counts(much_later), much_later).unwrap();
+    assert_eq!(late.figures().keys_live, 0, "what is over does not go over");
+}
+
+#[test]
+fn foreign_and_cut_counts_are_refused() {
+    let (old, now) = (state(), secs(10));
+    old.check(&throttle(100, 60), &key("192.0.2.1"), now);
+    let counts = old.export_counts(now);
+    assert_eq!(state().import_counts(&counts, now), Err(ForeignCounts), "another secret");
+    let new = || State::with_secret(Limits::default(), old.secret());
+    for end in (0..8).chain(9..counts.len()) {
+        assert_eq!(new().import_counts(&counts[..end], now), Err(ForeignCounts), "{end}");
+    }
+    let mut odd = counts.clone();
+    odd[8] = 3;
+    assert_eq!(new().import_counts(&odd, now), Err(ForeignCounts), "no slot has three bytes");
+    assert!(new().import_counts(&counts, now).is_ok());
+}
