@@ -176,7 +176,28 @@ impl Operator {
         }
     }
 
-    /// Says whether `value` matches, by the cheapest way.
+    /// Says whether `value`, which holds the bytes `holds`, matches: the answer of [`Operator::is_match`],
+    /// found by what is known of the value already.
+    pub(crate) fn is_match_of(&self, value: &[u8], holds: &ByteSet) -> bool {
+        match self {
+            Self::SqlInjection => injection::sql(value, holds).is_some(),
+            Self::CrossSiteScripting => injection::cross_site(value, holds),
+            Self::Regex(_)
+            | Self::Phrases(_)
+            | Self::Compare(..)
+            | Self::Address(_)
+            | Self::ByteRange(_)
+            | Self::UrlEncoding
+            | Self::Utf8Encoding
+            | Self::CardNumber(_)
+            | Self::GeoLookup
+            | Self::BlockList
+            | Self::Always
+            | Self::Never => self.is_match(value),
+        }
+    }
+
+    /// Says whether `value` matches, the plain way.
     pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         match self {
             Self::Regex(regex) => regex.is_match(value),
@@ -187,8 +208,8 @@ impl Operator {
             Self::UrlEncoding => encoding::broken_escape(value).is_some(),
             Self::Utf8Encoding => std::str::from_utf8(value).is_err(),
             Self::CardNumber(regex) => verify_cc::find(regex, value).is_some(),
-            Self::SqlInjection => injection::sql(value).is_some(),
-            Self::CrossSiteScripting => injection::cross_site(value),
+            Self::SqlInjection => injection::sql_plain(value).is_some(),
+            Self::CrossSiteScripting => injection::cross_site_plain(value),
             Self::Always => true,
             Self::GeoLookup | Self::BlockList | Self::Never => false,
         }
@@ -204,7 +225,7 @@ impl Operator {
             Self::UrlEncoding => encoding::broken_escape(value).map(|at| at..value.len()),
             Self::CardNumber(regex) => verify_cc::find(regex, value),
             Self::SqlInjection => {
-                let Some(fingerprint) = injection::sql(value) else { return false };
+                let Some(fingerprint) = injection::sql_plain(value) else { return false };
                 into.set(0, 0..value.len());
                 into.set_text(fingerprint.as_bytes());
                 return true;

@@ -149,6 +149,23 @@ pub(crate) fn percent_decode(input: &[u8], out: &mut Vec<u8>) -> usize {
         .count()
 }
 
+/// Writes for each byte of `input` the byte that `of` gives, kept or overwritten by the next; `of` may take back
+/// what it has written by the length so far. The output is never longer than the input. No branch depends on
+/// whether a byte is kept, so that text costs the same as noise.
+fn rewrite(input: &[u8], out: &mut Vec<u8>, mut of: impl FnMut(u8, &mut usize) -> (u8, bool)) {
+    out.clear();
+    out.resize(input.len(), 0);
+    let mut length = 0_usize;
+    for byte in input {
+        let (written, kept) = of(*byte, &mut length);
+        if let Some(slot) = out.get_mut(length) {
+            *slot = written;
+        }
+        length += usize::from(kept);
+    }
+    out.truncate(length);
+}
+
 /// Says whether C's `isspace` holds for `byte`: space, tab, line feed, vertical tab, form feed, carriage return.
 pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')

@@ -9,8 +9,8 @@ use super::{Compiler, Item};
 use crate::Diagnostic;
 use crate::prefilter::Prefilter;
 use crate::program::{
-    Disruption, Expansion, Link, LinkInfo, Nodes, Program, Rule, RuleIndex, RuleInfo, TargetSource,
-    Test,
+    Disruption, Expansion, Link, LinkInfo, Nodes, Program, Rule, RuleIndex, RuleInfo, Step,
+    TargetSource, Test,
 };
 use crate::syntax::{TargetSyntax, Text};
 
@@ -64,6 +64,8 @@ impl Compiler<'_> {
             }
         }
         let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases);
+        let step = |index: &RuleIndex| Some(Step::of(*index, compiled.get(index.get())?));
+        let phases = phases.map(|phase| phase.iter().filter_map(step).collect());
         Some(Program {
             rules: compiled,
             infos,

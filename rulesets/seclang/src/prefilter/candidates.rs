@@ -30,24 +30,32 @@ impl Candidates {
         }
     }
 
-    /// Keeps what stands in another set too.
-    pub(crate) fn meet(&mut self, other: &Self) {
+    /// What stands in both.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
         for (word, kept) in self.0.iter_mut().zip(other.0) {
             *word &= kept;
         }
+        self
     }
 
-    /// Keeps the conditions that a test keeps.
-    pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
-        for (base, word) in (0..).step_by(64).zip(&mut self.0) {
-            let mut rest = *word;
-            while rest != 0 {
-                let bit = rest & rest.wrapping_neg();
-                rest ^= bit;
-                if !keep(base + bit.trailing_zeros() as usize) {
-                    *word ^= bit;
-                }
-            }
+    /// What does not stand in the other.
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        for (word, taken) in self.0.iter_mut().zip(other.0) {
+            *word &= !taken;
         }
+        self
+    }
+
+    /// The conditions in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u16> + use<> {
+        let words = self.0.into_iter().zip((0_u16..).step_by(64));
+        words.flat_map(|(word, base)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                let bit = u16::try_from(rest.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                rest &= rest - 1;
+                Some(base + bit)
+            })
+        })
     }
 }

@@ -1,22 +1,23 @@
 //! What a text must hold for one link's operator to match.
 
+use super::scan::LITERAL_BYTES_MAX;
 use super::{SETS, byte_sets, literals, rarity};
 use crate::byte_set::ByteSet;
 use crate::operator::Needs;
 use crate::program::{Link, Test};
 
-/// Phrases of a list of which longer parts go into the shared automaton.
-const PHRASES_MAX: usize = 96;
+/// Parts of the phrases of one list that are looked for; a longer list asks for no literal.
+const PARTS_MAX: usize = 4096;
 
-/// Parts of the phrases of one list that go into the shared automaton.
-const PARTS_MAX: usize = 400;
-
-/// Bytes of such a part.
-const PART_BYTES: usize = 4;
+/// Bytes that ordinary texts are made of. A condition with a set outside them is called special.
+pub(crate) const ORDINARY: ByteSet = ByteSet::range(b'a', b'z')
+    .or(ByteSet::range(b'A', b'Z'))
+    .or(ByteSet::range(b'0', b'9'))
+    .or(ByteSet::of(b" ,-./_"));
 
 /// A necessary condition. Empty parts ask for nothing.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
+pub(crate) struct Condition {
     pub(super) length: usize,
     /// In lower case; one of them must stand in the text, in any letter case.
     pub(super) literals: Vec<Vec<u8>>,
@@ -59,15 +60,29 @@ impl Condition {
         });
         let mut sets = byte_sets::one_of(ways);
         sets.truncate(SETS);
-        let bytes = if phrases.len() <= PHRASES_MAX { PART_BYTES + 2 } else { PART_BYTES };
         let mut literals: Vec<_> =
-            phrases.iter().map(|phrase| rarity::part(phrase, bytes)).collect();
+            phrases.iter().map(|phrase| rarity::part(phrase, LITERAL_BYTES_MAX)).collect();
         literals.sort();
         literals.dedup();
         if length < 2 || literals.len() > PARTS_MAX {
             literals.clear();
         }
         Self { length, literals, sets }
+    }
+
+    /// Whether a text is long enough and holds a byte of each set; its literals are another question.
+    pub(crate) fn fits(&self, length: usize, holds: &ByteSet) -> bool {
+        length >= self.length && self.sets.iter().all(|set| set.meets(holds))
+    }
+
+    /// Whether it asks for a literal.
+    pub(crate) fn asks_literal(&self) -> bool {
+        !self.literals.is_empty()
+    }
+
+    /// Whether no text of ordinary bytes alone meets it.
+    pub(super) fn is_special(&self) -> bool {
+        self.sets.iter().any(|set| !set.meets(&ORDINARY))
     }
 
     /// Whether it can rule anything out.

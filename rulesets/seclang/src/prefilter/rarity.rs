@@ -28,7 +28,14 @@ pub(super) fn of_set(set: &ByteSet) -> u32 {
 
 /// The part of a string, in lower case, whose bytes are the rarest together.
 pub(super) fn part(text: &[u8], bytes: usize) -> Vec<u8> {
-    let common = |window: &&[u8]| -> u32 { window.iter().map(|b| commonness(*b)).sum() };
-    let rarest = text.windows(bytes.min(text.len()).max(1)).min_by_key(common);
-    rarest.unwrap_or(text).to_ascii_lowercase()
+    let start = rarest_window(text, bytes);
+    text.get(start..).unwrap_or_default().iter().take(bytes).map(u8::to_ascii_lowercase).collect()
+}
+
+/// Where the bytes in a row stand that are the rarest together.
+pub(super) fn rarest_window(text: &[u8], bytes: usize) -> usize {
+    let common =
+        |(_, window): &(usize, &[u8])| -> u32 { window.iter().map(|byte| commonness(*byte)).sum() };
+    let windows = text.windows(bytes.min(text.len()).max(1)).enumerate();
+    windows.min_by_key(common).map_or(0, |(at, _)| at)
 }
