@@ -5,6 +5,7 @@
 use crate::byte_set::ByteSet;
 use crate::captures::Captures;
 use crate::source::Resolve;
+use regex_syntax::hir::Hir;
 
 mod byte_range;
 mod comparison;
@@ -75,8 +76,8 @@ pub(crate) enum Operator {
 /// What a value must hold for an operator to match, for a shared pass to rule operators out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Needs<'a> {
-    /// Whatever this regular expression (Rust syntax, to be parsed without Unicode, dot-all) needs.
-    Regex(&'a str),
+    /// Whatever this regular expression needs.
+    Regex(&'a Hir),
     /// One of these phrases, letter case ignored.
     Phrases(&'a [Vec<u8>]),
     /// One of these bytes.
@@ -251,11 +252,19 @@ impl Operator {
         true
     }
 
+    /// Frees what [`Operator::needs`] reads and nothing else does.
+    pub(crate) fn forget_syntax(&mut self) {
+        if let Self::Regex(regex) | Self::CardNumber(regex) = self {
+            regex.forget_syntax();
+        }
+    }
+
     /// Returns what a value must hold for this operator to match.
     pub(crate) fn needs(&self) -> Needs<'_> {
         match self {
-            Self::Regex(regex) => regex.translated().map_or(Needs::Nothing, Needs::Regex),
-            Self::CardNumber(regex) => regex.translated().map_or(Needs::Nothing, Needs::Regex),
+            Self::Regex(regex) | Self::CardNumber(regex) => {
+                regex.syntax().map_or(Needs::Nothing, Needs::Regex)
+            }
             Self::Phrases(phrases) => Needs::Phrases(phrases.phrases()),
             Self::ByteRange(range) => Needs::Bytes(range.outside()),
             Self::UrlEncoding => Needs::Bytes(ByteSet::of(b"%")),

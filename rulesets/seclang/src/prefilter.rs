@@ -57,18 +57,18 @@ pub(crate) struct Prefilter {
 }
 
 impl Prefilter {
-    /// Derives the conditions of all rules and writes into each link its place among them.
+    /// Gives the links of all rules their places among the conditions. `asked` are the conditions of each rule's
+    /// links.
     pub(crate) fn build(
         rules: &mut [Rule],
-        infos: &mut [RuleInfo],
+        infos: &[RuleInfo],
+        asked: Vec<Vec<Condition>>,
         phases: &[Vec<RuleIndex>; 5],
     ) -> Self {
         let mut conditions = Vec::new();
         let mut reaches = Vec::new();
-        for (rule, info) in rules.iter_mut().zip(infos) {
-            for (link, link_info) in rule.links.iter_mut().zip(&mut info.links) {
-                let condition = Condition::of(link);
-                link_info.prefilter = condition.describe();
+        for ((rule, info), asked) in rules.iter_mut().zip(infos).zip(asked) {
+            for (link, condition) in rule.links.iter_mut().zip(asked) {
                 if condition.is_useful() && conditions.len() < GATES_MAX {
                     link.gate = u16::try_from(conditions.len()).ok();
                     conditions.push(condition);

@@ -4,6 +4,7 @@ use super::{OperatorError, look_around::LookAround, pattern};
 use crate::captures::{Captures, GROUPS_MAX};
 use regex_automata::meta;
 use regex_automata::util::syntax;
+use regex_syntax::hir::Hir;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -22,7 +23,11 @@ pub(crate) struct Regex {
 
 #[derive(Debug)]
 enum Kind {
-    Automaton { regex: meta::Regex, translated: String },
+    /// With its syntax, until the load has read off it what a match needs.
+    Automaton {
+        regex: meta::Regex,
+        syntax: Option<Box<Hir>>,
+    },
     LookAround(LookAround),
 }
 
@@ -34,8 +39,9 @@ impl Regex {
             return Ok(Self { kind: Kind::LookAround(look_around?) });
         }
         let translated = pattern::translate(pattern)?;
-        let regex = build(&translated, multi_line, PATTERN_BYTES_MAX)?;
-        Ok(Self { kind: Kind::Automaton { regex, translated } })
+        let syntax = parse(&translated, multi_line)?;
+        let regex = build_from(&syntax, PATTERN_BYTES_MAX)?;
+        Ok(Self { kind: Kind::Automaton { regex, syntax: Some(Box::new(syntax)) } })
     }
 
     /// Says whether the pattern matches somewhere in `value`.
@@ -93,11 +99,19 @@ impl Regex {
         }
     }
 
-    /// Returns the pattern in Rust's syntax; `None` for one that runs without an automaton.
-    pub(super) fn translated(&self) -> Option<&str> {
+    /// Returns the syntax of the pattern; `None` for one that runs without an automaton, and after
+    /// [`Regex::forget_syntax`].
+    pub(super) fn syntax(&self) -> Option<&Hir> {
         match &self.kind {
-            Kind::Automaton { translated, .. } => Some(translated),
+            Kind::Automaton { syntax, .. } => syntax.as_deref(),
             Kind::LookAround(_) => None,
+        }
+    }
+
+    /// Frees what only a load needs.
+    pub(super) fn forget_syntax(&mut self) {
+        if let Kind::Automaton { syntax, .. } = &mut self.kind {
+            *syntax = None;
         }
     }
 }
@@ -108,29 +122,33 @@ pub(super) fn build(
     multi_line: bool,
     bytes_max: usize,
 ) -> Result<meta::Regex, OperatorError> {
+    build_from(&parse(translated, multi_line)?, bytes_max)
+}
+
+fn parse(translated: &str, multi_line: bool) -> Result<Hir, OperatorError> {
     let syntax = syntax::Config::new()
         .unicode(false)
         .utf8(false)
         .dot_matches_new_line(true)
         .multi_line(multi_line);
+    syntax::parse_with(translated, &syntax).map_err(|error| explain(&error.to_string()))
+}
+
+fn build_from(syntax: &Hir, bytes_max: usize) -> Result<meta::Regex, OperatorError> {
     let limits = meta::Config::new()
         .utf8_empty(false)
         .nfa_size_limit(Some(bytes_max))
         .onepass_size_limit(Some(1 << 20))
         .hybrid_cache_capacity(1 << 20);
-    meta::Builder::new()
-        .syntax(syntax)
-        .configure(limits)
-        .build(translated)
-        .map_err(|error| explain(&error))
+    let built = meta::Builder::new().configure(limits).build_from_hir(syntax);
+    built.map_err(|error| match error.size_limit() {
+        Some(limit) => OperatorError::new(format!("the pattern needs more than {limit} bytes")),
+        None => explain(&error.to_string()),
+    })
 }
 
-fn explain(error: &meta::BuildError) -> OperatorError {
-    if let Some(limit) = error.size_limit() {
-        return OperatorError::new(format!("the pattern needs more than {limit} bytes"));
-    }
-    let cause = error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string);
-    let last = cause.lines().last().unwrap_or(&cause).trim_start_matches("error: ");
+fn explain(cause: &str) -> OperatorError {
+    let last = cause.lines().last().unwrap_or(cause).trim_start_matches("error: ");
     OperatorError::new(format!("the pattern cannot be compiled: {last}"))
 }
 

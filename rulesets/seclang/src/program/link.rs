@@ -1,5 +1,7 @@
 //! A rule ready to run: links with their targets, tests and effects.
 
+use std::sync::Arc;
+
 use regex_automata::meta::Regex;
 
 use super::expansion::Expansion;
@@ -156,7 +158,7 @@ pub(crate) enum Test {
     /// `@geoLookup`: whether the caller gave a country.
     Geo,
     /// Everything else.
-    Operator(Box<Operator>),
+    Operator(Arc<Operator>),
 }
 
 /// How two numbers stand to each other.
