@@ -244,6 +244,27 @@ impl Operator {
         true
     }
 
+    /// Like [`Operator::captures`], for readers that only show what matched: of a long value the match may be cut
+    /// short.
+    pub(crate) fn first_captures(&self, value: &[u8], into: &mut Captures) -> bool {
+        match self {
+            Self::Regex(regex) => regex.first_captures(value, into),
+            Self::Phrases(_)
+            | Self::Compare(..)
+            | Self::Address(_)
+            | Self::ByteRange(_)
+            | Self::UrlEncoding
+            | Self::Utf8Encoding
+            | Self::CardNumber(_)
+            | Self::SqlInjection
+            | Self::CrossSiteScripting
+            | Self::GeoLookup
+            | Self::BlockList
+            | Self::Always
+            | Self::Never => self.captures(value, into),
+        }
+    }
+
     /// Like [`Operator::captures`] without the groups of a regular expression, which cost more to find.
     pub(crate) fn whole(&self, value: &[u8], into: &mut Captures) -> bool {
         let Self::Regex(regex) = self else { return self.captures(value, into) };

@@ -66,6 +66,7 @@ impl Compiler<'_> {
                 }
             }
         }
+        mark_captures_to_show(&mut compiled);
         let prefilter = Prefilter::build(&mut compiled, &infos, conditions, &phases);
         let step = |index: &RuleIndex| Some(Step::of(*index, compiled.get(index.get())?));
         let phases = phases.map(|phase| phase.iter().filter_map(step).collect());
@@ -242,11 +243,23 @@ impl Compiler<'_> {
             test,
             negated,
             capture: acts.capture,
+            captures_to_show: false,
             effects: std::mem::take(&mut acts.effects),
             gate: None,
             group: None,
         };
         Ok((lowered, info, condition))
+    }
+}
+
+/// Finds the links of which nothing but messages reads what they capture. Where a rule acts on what another one
+/// left, all captures are to be exact.
+fn mark_captures_to_show(rules: &mut [Rule]) {
+    if rules.iter().any(Rule::acts_on_others_captures) {
+        return;
+    }
+    for rule in rules.iter_mut().filter(|rule| !rule.acts_on_captures()) {
+        rule.links.iter_mut().for_each(|link| link.captures_to_show = link.capture);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{OperatorError, look_around::LookAround, pattern};
 use crate::captures::{Captures, GROUPS_MAX};
-use regex_automata::meta;
 use regex_automata::util::syntax;
+use regex_automata::{Input, meta};
 use regex_syntax::hir::Hir;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -12,6 +12,8 @@ use std::ops::Range;
 const PATTERN_BYTES_MAX: usize = 1 << 26;
 /// The same for a pattern that comes out of macros, compiled while a request waits.
 const EXPANDED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a value up to which a match is always found in full.
+const WHOLE_BYTES_MAX: usize = 1024;
 /// How many expanded patterns a thread keeps.
 const EXPANDED_KEPT: usize = 16;
 
@@ -52,9 +54,13 @@ impl Regex {
         }
     }
 
-    /// Returns the span of the first match.
+    /// Returns the span of the first match; of a long value as [`Regex::first_captures`] finds it.
     pub(super) fn find(&self, value: &[u8]) -> Option<Range<usize>> {
         match &self.kind {
+            Kind::Automaton { regex, .. } if value.len() > WHOLE_BYTES_MAX => {
+                let end = regex.search_half(&Input::new(value).earliest(true))?;
+                regex.search(&Input::new(value).range(..end.offset())).map(|found| found.range())
+            }
             Kind::Automaton { regex, .. } => regex.find(value).map(|found| found.range()),
             Kind::LookAround(look_around) => look_around.find(value).map(|found| found.whole),
         }
@@ -66,12 +72,7 @@ impl Regex {
             Kind::Automaton { regex, .. } => {
                 let mut groups = regex.create_captures();
                 regex.captures(value, &mut groups);
-                for (index, span) in groups.iter().take(GROUPS_MAX).enumerate() {
-                    if let Some(span) = span {
-                        into.set(index, span.range());
-                    }
-                }
-                groups.is_match()
+                record(&groups, into)
             }
             Kind::LookAround(look_around) => match look_around.find(value) {
                 Some(found) => {
@@ -84,6 +85,19 @@ impl Regex {
                 None => false,
             },
         }
+    }
+
+    /// Like [`Regex::captures`], but of a long value only up to where the first match is certain: what is found is
+    /// a match, perhaps cut short. Looking for the whole of it costs many passes over attacker's text.
+    pub(super) fn first_captures(&self, value: &[u8], into: &mut Captures) -> bool {
+        let Kind::Automaton { regex, .. } = &self.kind else { return self.captures(value, into) };
+        if value.len() <= WHOLE_BYTES_MAX {
+            return self.captures(value, into);
+        }
+        let Some(end) = regex.search_half(&Input::new(value).earliest(true)) else { return false };
+        let mut groups = regex.create_captures();
+        regex.search_captures(&Input::new(value).range(..end.offset()), &mut groups);
+        record(&groups, into)
     }
 
     /// Returns the spans of all matches that do not overlap.
@@ -114,6 +128,15 @@ impl Regex {
             *syntax = None;
         }
     }
+}
+
+fn record(groups: &regex_automata::util::captures::Captures, into: &mut Captures) -> bool {
+    for (index, span) in groups.iter().take(GROUPS_MAX).enumerate() {
+        if let Some(span) = span {
+            into.set(index, span.range());
+        }
+    }
+    groups.is_match()
 }
 
 /// Builds an automaton for a pattern in Rust's syntax.

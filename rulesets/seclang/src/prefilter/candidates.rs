@@ -46,16 +46,14 @@ impl Candidates {
         self
     }
 
-    /// The conditions in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u16> + use<> {
-        let words = self.0.into_iter().zip((0_u16..).step_by(64));
-        words.flat_map(|(word, base)| {
+    /// Calls `each` with the conditions in order.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(u16)) {
+        for (base, word) in (0_u16..).step_by(64).zip(self.0) {
             let mut rest = word;
-            std::iter::from_fn(move || {
-                let bit = u16::try_from(rest.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+            while rest != 0 {
+                each(base + rest.trailing_zeros() as u16);
                 rest &= rest - 1;
-                Some(base + bit)
-            })
-        })
+            }
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Entry {
             return None;
         }
         let of = |at: usize| text.get(at).map_or(0, |byte| u32::from(class[usize::from(*byte)]));
-        let offset = if text.len() == 2 { 0 } else { rarity::rarest_window(text, 3) };
+        let offset = if text.len() == 2 { 0 } else { rarity::rarest_three(text) };
         let fold: Vec<u8> =
             text.iter().map(|byte| if byte.is_ascii_alphabetic() { 0x20 } else { 0 }).collect();
         Some(Self {

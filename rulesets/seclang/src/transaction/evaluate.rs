@@ -294,7 +294,9 @@ impl State {
         let bytes = self.texts.bytes(&self.values, text);
         let answer = match &here.link.test {
             Test::Operator(operator) => operator.is_match_of(bytes, self.texts.holds(text)),
-            _ => self.test(here, bytes), // these do not depend on the way
+            Test::Always | Test::Never | Test::Number(..) | Test::Text(..) | Test::Geo => {
+                self.test(here, bytes)
+            }
         };
         let matched = answer != here.link.negated;
         let length = bytes.len();
@@ -414,7 +416,9 @@ impl State {
         {
             let mut captures = std::mem::take(&mut self.captures);
             captures.clear();
-            if here.link.capture {
+            if here.link.captures_to_show {
+                operator.first_captures(value, &mut captures);
+            } else if here.link.capture {
                 operator.captures(value, &mut captures);
             } else {
                 operator.whole(value, &mut captures);

@@ -93,9 +93,10 @@ impl State {
         wanted: &Candidates,
     ) -> Candidates {
         let prefilter = &program.prefilter;
-        let special: SmallVec<[u16; 32]> = wanted.and(prefilter.special()).iter().collect();
-        let plain: SmallVec<[u16; 32]> = wanted.without(prefilter.special()).iter().collect();
-        let mut open = [plain, special];
+        let mut open: [SmallVec<[u16; 32]>; 2] = Default::default();
+        let [plain, special] = &mut open;
+        wanted.without(prefilter.special()).for_each(|gate| plain.push(gate));
+        wanted.and(prefilter.special()).for_each(|gate| special.push(gate));
         let mut found = Candidates::NONE;
         let reach = Reach::of(self.phase);
         let Self { values, texts, .. } = self;

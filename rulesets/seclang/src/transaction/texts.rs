@@ -48,7 +48,9 @@ struct Output {
 pub(crate) struct Texts {
     bytes: Vec<u8>,
     texts: Vec<Text>,
-    /// Per value and chain, the text; `UNKNOWN` until it is asked for.
+    /// Per value, its own text; `UNKNOWN` until it is asked for.
+    plain: Vec<u32>,
+    /// Per value and chain that may change it, the text; `UNKNOWN` until it is asked for.
     known: Vec<u32>,
     /// Per value, the last text that came from it.
     last_of: Vec<u32>,
@@ -63,6 +65,7 @@ impl Texts {
         Self {
             bytes: Vec::new(),
             texts: Vec::new(),
+            plain: Vec::new(),
             known: Vec::new(),
             last_of: Vec::new(),
             outputs: Vec::new(),
@@ -74,6 +77,7 @@ impl Texts {
     pub(crate) fn reset(&mut self) {
         self.bytes.clear();
         self.texts.clear();
+        self.plain.clear();
         self.known.clear();
         self.last_of.clear();
         self.outputs.clear();
@@ -101,7 +105,8 @@ impl Texts {
         std::mem::take(&mut self.steps)
     }
 
-    /// The text of a value through a chain.
+    /// The text of a value through a chain. A chain of which no transformation finds its bytes in the value
+    /// leaves it as it is: two loads and four words compared. Others are looked up, and computed once.
     pub(crate) fn of(
         &mut self,
         nodes: &Nodes,
@@ -109,37 +114,24 @@ impl Texts {
         value: ValueId,
         node: NodeId,
     ) -> TextId {
+        let plain = match self.plain.get(value as usize) {
+            Some(plain) if *plain != UNKNOWN => TextId(*plain),
+            Some(_) | None => self.compute_plain(values, value),
+        };
+        let Some(row) = nodes.get(node) else { return plain };
+        if row.triggers.is_some_and(|bytes| !bytes.meets(self.holds(plain))) {
+            return plain;
+        }
         let at = value as usize * nodes.len() + usize::from(node.0);
         match self.known.get(at) {
-            Some(known) if *known != UNKNOWN => TextId(*known),
-            Some(_) | None => self.compute(nodes, values, value, node, at),
-        }
-    }
-
-    fn compute(
-        &mut self,
-        nodes: &Nodes,
-        values: &Values,
-        value: ValueId,
-        node: NodeId,
-        at: usize,
-    ) -> TextId {
-        if self.known.len() <= at {
-            self.known.resize((values.len() * nodes.len()).max(at + 1), UNKNOWN);
-            self.last_of.resize(values.len().max(value as usize + 1), UNKNOWN);
-        }
-        let text = match nodes.get(node) {
-            None => self.plain(values, value),
-            Some(row) => {
-                let plain = self.of(nodes, values, value, Nodes::ROOT);
-                if row.triggers.is_some_and(|bytes| !bytes.meets(self.holds(plain))) {
-                    plain
-                } else {
-                    let before = self.of(nodes, values, value, row.parent);
-                    self.transform(values, before, row.transformation)
-                }
+            Some(known) if *known != UNKNOWN => return TextId(*known),
+            Some(_) => {}
+            None => {
+                self.known.resize((values.len() * nodes.len()).max(at + 1), UNKNOWN);
             }
-        };
+        }
+        let before = self.of(nodes, values, value, row.parent);
+        let text = self.transform(values, before, row.transformation);
         if let Some(slot) = self.known.get_mut(at) {
             *slot = text.0;
         }
@@ -147,11 +139,21 @@ impl Texts {
     }
 
     /// The text of the empty chain: the value as it came.
-    fn plain(&mut self, values: &Values, value: ValueId) -> TextId {
+    #[inline(never)]
+    fn compute_plain(&mut self, values: &Values, value: ValueId) -> TextId {
+        let count = values.len().max(value as usize + 1);
+        if self.plain.len() < count {
+            self.plain.resize(count, UNKNOWN);
+            self.last_of.resize(count, UNKNOWN);
+        }
         let bytes = values.value(value);
         self.steps += bytes.len() / 4;
         let (holds, length) = (ByteSet::held_by(bytes), bytes.len());
-        self.push(value, None, holds, length)
+        let text = self.push(value, None, holds, length);
+        if let Some(slot) = self.plain.get_mut(value as usize) {
+            *slot = text.0;
+        }
+        text
     }
 
     fn transform(
@@ -192,37 +194,47 @@ impl Texts {
         out.clear();
         let input = self.bytes(values, before);
         let steps = input.len() + 16;
-        let changed = transformation.apply(input, &mut out);
+        let changed = if transformation.leaves(input, &row.holds) {
+            Changed::No
+        } else {
+            transformation.apply(input, &mut out)
+        };
         self.steps += steps;
         let text = match changed {
             Changed::No => before,
-            Changed::Yes => self.known_output(values, value, &out).unwrap_or_else(|| {
-                let holds = ByteSet::held_by(&out);
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(&out);
-                let text = self.push(value, Some(start..start + out.len()), holds, out.len());
-                if transformation.name == "lowercase"
-                    && let Some(row) = self.texts.get_mut(text.0 as usize)
-                {
-                    row.folded_from = Some(before);
-                }
-                text
-            }),
+            Changed::Yes => self.output(values, value, before, transformation, &out),
         };
         self.out = out;
         text
     }
 
-    /// A text of the same value with these bytes, when one is there: chains often end alike.
-    fn known_output(&self, values: &Values, value: ValueId, out: &[u8]) -> Option<TextId> {
-        let mut at = self.last_of.get(value as usize).copied()?;
+    /// The text with these bytes: one of the same value when one is there, because chains often end alike.
+    fn output(
+        &mut self,
+        values: &Values,
+        value: ValueId,
+        before: TextId,
+        transformation: &'static Transformation,
+        out: &[u8],
+    ) -> TextId {
+        let holds = ByteSet::held_by(out);
+        let mut at = self.last_of.get(value as usize).copied().unwrap_or(UNKNOWN);
         while let Some(text) = self.texts.get(at as usize) {
-            if text.length == out.len() && self.bytes(values, TextId(at)) == out {
-                return Some(TextId(at));
+            let alike = text.length == out.len() && text.holds == holds;
+            if alike && self.bytes(values, TextId(at)) == out {
+                return TextId(at);
             }
             at = text.sibling;
         }
-        None
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(out);
+        let text = self.push(value, Some(start..start + out.len()), holds, out.len());
+        if transformation.name == "lowercase"
+            && let Some(row) = self.texts.get_mut(text.0 as usize)
+        {
+            row.folded_from = Some(before);
+        }
+        text
     }
 
     fn push(

@@ -3,7 +3,20 @@
 //! Source: ModSecurity v3 reference. Deletes `\ " ' ^`, turns `,`, `;` and white space into one space, deletes
 //! that space before `/` and `(`, lowers letters. Example: `C^OMMAND /c DIR` → `command/c dir`.
 
-use super::rewrite;
+use super::whitespace::is_single_spaced;
+use super::{UPPER, rewrite};
+use crate::byte_set::ByteSet;
+
+/// Without these a command line stays as it is.
+pub(super) const TRIGGER: ByteSet = OTHERS.or(ByteSet::of(b" "));
+
+/// Any of these, or more than one space in a row, or a space before what takes it away, changes something.
+const OTHERS: ByteSet = ByteSet::of(b"\"'\\^,;\t\r\n").or(UPPER);
+
+/// Whether a value is one that stays as it is: words with one space between them.
+pub(super) fn leaves(input: &[u8], holds: &ByteSet) -> bool {
+    !holds.meets(&OTHERS.or(ByteSet::of(b"/("))) && is_single_spaced(input)
+}
 
 /// What a byte does.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,17 @@
 //! Source: ModSecurity v3 reference. Example: `a \t\n b` → `a b`, `ab`.
 
 use super::{is_space, rewrite};
+use crate::byte_set::ByteSet;
+
+/// Whether no two spaces stand in a row.
+pub(super) fn is_single_spaced(input: &[u8]) -> bool {
+    memchr::memmem::find(input, b"  ").is_none()
+}
+
+/// Whether all white space is one space at a time.
+pub(super) fn compressed(input: &[u8], holds: &ByteSet) -> bool {
+    !holds.meets(&ByteSet::of(b"\t\n\x0b\x0c\r")) && is_single_spaced(input)
+}
 
 /// Turns each run of white space into one space.
 pub(super) fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) {
