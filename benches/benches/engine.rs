@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use portcullis_benches::mode::Mode;
+use portcullis_benches::rule_files::{self, Chosen};
 use portcullis_benches::{machine, record};
 
 const REQUESTS: [(&str, &str); 4] = [
@@ -41,8 +42,7 @@ fn fail(error: &io::Error) -> ExitCode {
 
 fn bench(mode: Mode) -> io::Result<()> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let named = std::env::var_os("PORTCULLIS_BENCH_RULES").map(PathBuf::from);
-    let rules = named.unwrap_or_else(|| home.join("rules/crs-debian.conf"));
+    let Chosen { path: rules, set, suffix } = rule_files::chosen();
     let dir = tempfile::tempdir()?;
     let peer = build_peer(home, dir.path())?;
     let span = mode.span(Duration::from_secs(2));
@@ -59,13 +59,7 @@ fn bench(mode: Mode) -> io::Result<()> {
         }
         rows.push(row);
     }
-    let set = if rules.ends_with("crs-debian.conf") {
-        "OWASP CRS 3.3 (Debian)"
-    } else {
-        "the rules of PORTCULLIS_BENCH_RULES"
-    };
-    let name = if rules.ends_with("crs-debian.conf") { "engine-crs-3" } else { "engine-crs-4" };
-    record::publish(mode, name, &table(set, &rows))
+    record::publish(mode, &format!("engine-{suffix}"), &table(set, &rows))
 }
 
 /// Compiles the peer from Debian's `libmodsecurity-dev`, when that is installed.

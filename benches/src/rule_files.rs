@@ -1,9 +1,36 @@
 //! Rule files as a bench names them: any path, relative to the file that names it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use seclang::{Resolve, ResolveError, Source};
+
+/// The rules that a bench runs: those of the SecLang file named by `PORTCULLIS_BENCH_RULES`, else Debian's CRS.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The SecLang file that includes the rest.
+    pub path: PathBuf,
+    /// In words, for the head of a record.
+    pub set: &'static str,
+    /// What the names of records end in.
+    pub suffix: &'static str,
+}
+
+/// Chooses the rules.
+pub fn chosen() -> Chosen {
+    match std::env::var_os("PORTCULLIS_BENCH_RULES") {
+        Some(path) => Chosen {
+            path: path.into(),
+            set: "the rules of PORTCULLIS_BENCH_RULES",
+            suffix: "crs-4",
+        },
+        None => Chosen {
+            path: Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/crs-debian.conf"),
+            set: "OWASP CRS 3.3 (Debian)",
+            suffix: "crs-3",
+        },
+    }
+}
 
 /// Reads whatever the rules name. A bench runs the operator's own files, so nothing is refused.
 #[derive(Clone, Copy, Debug)]

@@ -3,22 +3,17 @@
 //! Prints `REQ: X us/req blocked=B`. CONF is a SecLang file that includes the rest; a REQ file is the method line,
 //! the URI line, header lines, a blank line, the body.
 
-use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use portcullis_benches::inspect::{compile, cpu_seconds, inspect};
 use portcullis_benches::request_file::RequestFile;
-use portcullis_benches::rule_files::RuleFiles;
-use seclang::{Outcome, Program, Transaction};
+use seclang::Program;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
-const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// Requests between two looks at the clock.
 const BATCH: u32 = 16;
@@ -59,16 +54,6 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     Ok(())
 }
 
-fn compile(rules: &Path) -> io::Result<Arc<Program>> {
-    let text = fs::read_to_string(rules)?;
-    let compiled = Program::compile(&rules.display().to_string(), &text, &RuleFiles);
-    let compiled = compiled.map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        io::Error::other(lines.join("\n"))
-    })?;
-    Ok(Arc::new(compiled.program))
-}
-
 #[expect(clippy::print_stdout, reason = "a command talks to its terminal")]
 fn time(
     program: &Arc<Program>,
@@ -92,29 +77,4 @@ fn time(
     let micros = spent * 1e6 / f64::from(count);
     println!("{}: {micros:.2} us/req blocked={}", path.display(), u8::from(blocked));
     Ok(())
-}
-
-/// Runs phases 1 and 2; returns whether the request was refused.
-fn inspect(transaction: &mut Transaction, request: &RequestFile) -> bool {
-    transaction.connection(CLIENT, 40_000, SERVER, 443);
-    transaction.request_line(&request.method, &request.uri, b"HTTP/1.1");
-    for (name, value) in &request.headers {
-        transaction.request_header(name, value);
-    }
-    if transaction.request_headers() == Outcome::Interrupted {
-        return true;
-    }
-    if !request.body.is_empty() && transaction.request_body(&request.body) == Outcome::Interrupted {
-        return true;
-    }
-    transaction.request_body_end() == Outcome::Interrupted
-}
-
-/// Seconds that this process was on a processor, with the kernel's nanosecond counter.
-fn cpu_seconds() -> io::Result<f64> {
-    let text = fs::read_to_string("/proc/self/schedstat")?;
-    let nanos: Option<f64> = text.split(' ').next().and_then(|field| field.parse().ok());
-    nanos
-        .map(|nanos| nanos / 1e9)
-        .ok_or_else(|| io::Error::other("/proc/self/schedstat is not as expected"))
 }

@@ -22,18 +22,37 @@ impl ByteSet {
     /// The set of the bytes that a text holds. One pass without branches; long texts mark a table,
     /// because marking bits waits for the mark before.
     pub(crate) fn held_by(text: &[u8]) -> Self {
-        let mut set = Self::EMPTY;
-        if text.len() < 64 {
-            text.iter().for_each(|byte| set.insert(*byte));
-            return set;
+        if text.len() < 64 { Self::held_by_short(text) } else { Self::held_by_long(text) }
+    }
+
+    fn held_by_short(text: &[u8]) -> Self {
+        let (mut low, mut high, mut beyond) = (0_u64, 0_u64, 0_u8);
+        for &byte in text {
+            let bit = 1_u64 << (byte & 63);
+            let upper = u64::from(byte >> 6 & 1).wrapping_neg();
+            low |= bit & !upper;
+            high |= bit & upper;
+            beyond |= byte;
         }
+        if beyond < 0x80 {
+            return Self([low, high, 0, 0]);
+        }
+        let mut set = Self::EMPTY;
+        text.iter().for_each(|byte| set.insert(*byte));
+        set
+    }
+
+    fn held_by_long(text: &[u8]) -> Self {
         let mut seen = [0_u8; 256];
         for &byte in text {
             seen[byte as usize] = 1;
         }
+        let mut set = Self::EMPTY;
         for (word, marks) in set.0.iter_mut().zip(seen.chunks_exact(64)) {
-            for (bit, mark) in marks.iter().enumerate() {
-                *word |= u64::from(*mark) << bit;
+            for (eight, shift) in marks.chunks_exact(8).zip((0_u32..).step_by(8)) {
+                let eight = eight.try_into().map_or(0, u64::from_le_bytes);
+                // The product moves the low bit of byte `n` to bit `56 + n`.
+                *word |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << shift;
             }
         }
         set
@@ -89,5 +108,25 @@ impl ByteSet {
     /// Adds one byte.
     pub(crate) const fn insert(&mut self, byte: u8) {
         self.0[(byte >> 6) as usize] |= 1 << (byte & 63);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_of_a_text_is_that_of_its_bytes_at_every_length() {
+        let text: Vec<u8> =
+            (0..700_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for length in 0..text.len() {
+            for bytes in
+                [text[..length].to_vec(), text[..length].iter().map(|b| b & 0x7f).collect()]
+            {
+                let mut set = ByteSet::EMPTY;
+                bytes.iter().for_each(|byte| set.insert(*byte));
+                assert_eq!(ByteSet::held_by(&bytes), set, "{length}");
+            }
+        }
     }
 }

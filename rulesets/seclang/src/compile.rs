@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::operator::Operator;
+use crate::prefilter::Condition;
 use crate::program::{Compiled, Settings, TargetRemoval, TxNames};
 use crate::syntax::{ActionSyntax, SourceText};
 use crate::{Diagnostic, Resolve, Severity};
@@ -43,6 +45,19 @@ struct Compiler<'a> {
     chain_open: bool,
     tx_names: TxNames,
     removals: Vec<TargetRemoval>,
+    multi_line: bool,
+    /// Operators that are compiled already: rules share patterns and lists of phrases.
+    operators: HashMap<OperatorKey, (Arc<Operator>, Condition)>,
+}
+
+/// What an operator is compiled from.
+#[derive(PartialEq, Eq, Hash)]
+struct OperatorKey {
+    /// In lower case.
+    name: String,
+    argument: Vec<u8>,
+    /// The file from which its argument's paths start.
+    from: String,
     multi_line: bool,
 }
 
@@ -71,6 +86,7 @@ pub(crate) fn compile(
         tx_names: TxNames::new(),
         removals: Vec::new(),
         multi_line: false,
+        operators: HashMap::new(),
     };
     compiler.source(&Arc::new(SourceText { name: entry.to_owned(), bytes: text.to_vec() }));
     compiler.refuse_duplicate_ids();

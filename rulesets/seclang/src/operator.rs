@@ -5,6 +5,7 @@
 use crate::byte_set::ByteSet;
 use crate::captures::Captures;
 use crate::source::Resolve;
+use regex_syntax::hir::Hir;
 
 mod byte_range;
 mod comparison;
@@ -75,8 +76,8 @@ pub(crate) enum Operator {
 /// What a value must hold for an operator to match, for a shared pass to rule operators out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Needs<'a> {
-    /// Whatever this regular expression (Rust syntax, to be parsed without Unicode, dot-all) needs.
-    Regex(&'a str),
+    /// Whatever this regular expression needs.
+    Regex(&'a Hir),
     /// One of these phrases, letter case ignored.
     Phrases(&'a [Vec<u8>]),
     /// One of these bytes.
@@ -176,7 +177,28 @@ impl Operator {
         }
     }
 
-    /// Says whether `value` matches, by the cheapest way.
+    /// Says whether `value`, which holds the bytes `holds`, matches: the answer of [`Operator::is_match`],
+    /// found by what is known of the value already.
+    pub(crate) fn is_match_of(&self, value: &[u8], holds: &ByteSet) -> bool {
+        match self {
+            Self::SqlInjection => injection::sql(value, holds).is_some(),
+            Self::CrossSiteScripting => injection::cross_site(value, holds),
+            Self::Regex(_)
+            | Self::Phrases(_)
+            | Self::Compare(..)
+            | Self::Address(_)
+            | Self::ByteRange(_)
+            | Self::UrlEncoding
+            | Self::Utf8Encoding
+            | Self::CardNumber(_)
+            | Self::GeoLookup
+            | Self::BlockList
+            | Self::Always
+            | Self::Never => self.is_match(value),
+        }
+    }
+
+    /// Says whether `value` matches, the plain way.
     pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         match self {
             Self::Regex(regex) => regex.is_match(value),
@@ -187,8 +209,8 @@ impl Operator {
             Self::UrlEncoding => encoding::broken_escape(value).is_some(),
             Self::Utf8Encoding => std::str::from_utf8(value).is_err(),
             Self::CardNumber(regex) => verify_cc::find(regex, value).is_some(),
-            Self::SqlInjection => injection::sql(value).is_some(),
-            Self::CrossSiteScripting => injection::cross_site(value),
+            Self::SqlInjection => injection::sql_plain(value).is_some(),
+            Self::CrossSiteScripting => injection::cross_site_plain(value),
             Self::Always => true,
             Self::GeoLookup | Self::BlockList | Self::Never => false,
         }
@@ -204,7 +226,7 @@ impl Operator {
             Self::UrlEncoding => encoding::broken_escape(value).map(|at| at..value.len()),
             Self::CardNumber(regex) => verify_cc::find(regex, value),
             Self::SqlInjection => {
-                let Some(fingerprint) = injection::sql(value) else { return false };
+                let Some(fingerprint) = injection::sql_plain(value) else { return false };
                 into.set(0, 0..value.len());
                 into.set_text(fingerprint.as_bytes());
                 return true;
@@ -222,6 +244,27 @@ impl Operator {
         true
     }
 
+    /// Like [`Operator::captures`], for readers that only show what matched: of a long value the match may be cut
+    /// short.
+    pub(crate) fn first_captures(&self, value: &[u8], into: &mut Captures) -> bool {
+        match self {
+            Self::Regex(regex) => regex.first_captures(value, into),
+            Self::Phrases(_)
+            | Self::Compare(..)
+            | Self::Address(_)
+            | Self::ByteRange(_)
+            | Self::UrlEncoding
+            | Self::Utf8Encoding
+            | Self::CardNumber(_)
+            | Self::SqlInjection
+            | Self::CrossSiteScripting
+            | Self::GeoLookup
+            | Self::BlockList
+            | Self::Always
+            | Self::Never => self.captures(value, into),
+        }
+    }
+
     /// Like [`Operator::captures`] without the groups of a regular expression, which cost more to find.
     pub(crate) fn whole(&self, value: &[u8], into: &mut Captures) -> bool {
         let Self::Regex(regex) = self else { return self.captures(value, into) };
@@ -230,11 +273,19 @@ impl Operator {
         true
     }
 
+    /// Frees what [`Operator::needs`] reads and nothing else does.
+    pub(crate) fn forget_syntax(&mut self) {
+        if let Self::Regex(regex) | Self::CardNumber(regex) = self {
+            regex.forget_syntax();
+        }
+    }
+
     /// Returns what a value must hold for this operator to match.
     pub(crate) fn needs(&self) -> Needs<'_> {
         match self {
-            Self::Regex(regex) => regex.translated().map_or(Needs::Nothing, Needs::Regex),
-            Self::CardNumber(regex) => regex.translated().map_or(Needs::Nothing, Needs::Regex),
+            Self::Regex(regex) | Self::CardNumber(regex) => {
+                regex.syntax().map_or(Needs::Nothing, Needs::Regex)
+            }
             Self::Phrases(phrases) => Needs::Phrases(phrases.phrases()),
             Self::ByteRange(range) => Needs::Bytes(range.outside()),
             Self::UrlEncoding => Needs::Bytes(ByteSet::of(b"%")),

@@ -10,162 +10,130 @@ mod condition;
 mod group;
 mod literals;
 mod rarity;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+mod scan;
 
 pub(crate) use candidates::{Candidates, GATES_MAX};
+pub(crate) use condition::{Condition, ORDINARY};
 pub(crate) use group::Group;
 
-use crate::byte_set::ByteSet;
+use std::collections::HashMap;
+
 use crate::program::{Rule, RuleIndex, RuleInfo};
-use condition::Condition;
+use scan::Scan;
 
 /// Sets that a condition may ask for.
 const SETS: usize = 4;
 
-/// Lengths with a row of their own; no condition asks for more.
-const LENGTHS: usize = 64;
+/// The first phase whose rules read the answer.
+const ANSWER_PHASE: u8 = 3;
+
+/// For which phases literals are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Reach {
+    /// The phases of the request.
+    Request,
+    /// All phases: lists of phrases for answers are long and ordinary words hold their parts.
+    All,
+}
+
+impl Reach {
+    /// What a rule of a phase asks for.
+    pub(crate) const fn of(phase: u8) -> Self {
+        if phase < ANSWER_PHASE { Self::Request } else { Self::All }
+    }
+}
 
 /// The conditions of a program.
 #[derive(Debug)]
 pub(crate) struct Prefilter {
-    /// Every literal of every condition; letter case is ignored.
-    literals: Option<AhoCorasick>,
+    /// The literals of the request's phases, and those of all; nothing where there are too many.
+    scans: [Option<Scan>; 2],
     /// Per literal, the conditions that it satisfies.
     satisfied: Vec<Candidates>,
-    /// Conditions that ask for no literal.
-    without_literal: Candidates,
-    /// Per length of a text, the conditions that it is long enough for.
-    long_enough: Vec<Candidates>,
-    /// Per byte, the conditions whose rarest set holds the byte, or that ask for no set.
-    by_byte: Box<[Candidates; 256]>,
-    /// Conditions that ask for no set.
-    without_set: Candidates,
-    /// Per condition, its sets after the rarest.
-    further_sets: Vec<Vec<ByteSet>>,
+    conditions: Vec<Condition>,
+    /// The conditions that no text of ordinary bytes alone meets.
+    special: Candidates,
     pub(crate) groups: Vec<Group>,
 }
 
 impl Prefilter {
-    /// Derives the conditions of all rules and writes into each link its place among them.
+    /// Gives the links of all rules their places among the conditions. `asked` are the conditions of each rule's
+    /// links.
     pub(crate) fn build(
         rules: &mut [Rule],
-        infos: &mut [RuleInfo],
+        infos: &[RuleInfo],
+        asked: Vec<Vec<Condition>>,
         phases: &[Vec<RuleIndex>; 5],
     ) -> Self {
         let mut conditions = Vec::new();
-        for (rule, info) in rules.iter_mut().zip(infos) {
-            for (link, link_info) in rule.links.iter_mut().zip(&mut info.links) {
-                let condition = Condition::of(link);
-                link_info.prefilter = condition.describe();
+        let mut reaches = Vec::new();
+        for ((rule, info), asked) in rules.iter_mut().zip(infos).zip(asked) {
+            for (link, condition) in rule.links.iter_mut().zip(asked) {
                 if condition.is_useful() && conditions.len() < GATES_MAX {
                     link.gate = u16::try_from(conditions.len()).ok();
                     conditions.push(condition);
+                    reaches.push(Reach::of(info.phase));
                 }
             }
         }
         let groups = group::lay(rules, phases);
-        Self::lay(&conditions, groups)
+        Self::lay(conditions, &reaches, groups)
     }
 
-    fn lay(conditions: &[Condition], groups: Vec<Group>) -> Self {
-        let mut without_literal = Candidates::NONE;
-        let mut texts: Vec<Vec<u8>> = Vec::new();
+    fn lay(conditions: Vec<Condition>, reaches: &[Reach], groups: Vec<Group>) -> Self {
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut literals: Vec<(&[u8], Reach)> = Vec::new();
         let mut satisfied: Vec<Candidates> = Vec::new();
-        let mut long_enough = vec![Candidates::NONE; LENGTHS + 1];
-        let mut by_byte = Box::new([Candidates::NONE; 256]);
-        let mut without_set = Candidates::NONE;
-        let mut further_sets = Vec::new();
-        for (gate, condition) in (0_u16..).zip(conditions) {
-            if condition.literals.is_empty() {
-                without_literal.insert(gate);
+        let mut special = Candidates::NONE;
+        for ((gate, condition), reach) in (0_u16..).zip(&conditions).zip(reaches) {
+            if condition.is_special() {
+                special.insert(gate);
             }
             for literal in &condition.literals {
-                let at = texts.iter().position(|text| text == literal).unwrap_or_else(|| {
-                    texts.push(literal.clone());
+                let at = *places.entry(literal).or_insert_with(|| {
+                    literals.push((literal, *reach));
                     satisfied.push(Candidates::NONE);
-                    texts.len() - 1
+                    literals.len() - 1
                 });
                 if let Some(row) = satisfied.get_mut(at) {
                     row.insert(gate);
                 }
-            }
-            for (_, row) in long_enough
-                .iter_mut()
-                .enumerate()
-                .filter(|(n, _)| *n >= condition.length.min(LENGTHS))
-            {
-                row.insert(gate);
-            }
-            match condition.sets.split_first() {
-                None => {
-                    without_set.insert(gate);
-                    further_sets.push(Vec::new());
-                }
-                Some((rarest, rest)) => {
-                    rarest.iter().for_each(|byte| by_byte[usize::from(byte)].insert(gate));
-                    further_sets.push(rest.to_vec());
+                if let Some((_, nearest)) = literals.get_mut(at) {
+                    *nearest = (*nearest).min(*reach);
                 }
             }
         }
-        let literals = (!texts.is_empty()).then(|| automaton(&texts)).flatten();
-        if literals.is_none() {
-            // Without the automaton nobody can say that a literal is absent.
-            without_literal = Candidates::ALL;
-        }
-        Self {
-            literals,
-            satisfied,
-            without_literal,
-            long_enough,
-            by_byte,
-            without_set,
-            further_sets,
-            groups,
-        }
+        let numbered = literals.iter().enumerate().map(|(at, (text, reach))| (at, *text, *reach));
+        let within = |most: Reach| {
+            let kept = numbered.clone().filter(move |(_, _, reach)| *reach <= most);
+            Scan::new(kept.map(|(at, text, _)| (at, text)))
+        };
+        let scans = [within(Reach::Request), within(Reach::All)];
+        Self { scans, satisfied, conditions, special, groups }
     }
 
-    /// The conditions whose literals a text holds. One pass.
-    pub(crate) fn with_literals(&self, text: &[u8]) -> Candidates {
-        let mut found = self.without_literal;
-        if let Some(automaton) = &self.literals {
-            for hit in automaton.find_overlapping_iter(text) {
-                if let Some(row) = self.satisfied.get(hit.pattern().as_usize()) {
-                    found.join(row);
-                }
-            }
-        }
-        found
+    /// The condition of a place.
+    pub(crate) fn condition(&self, gate: u16) -> Option<&Condition> {
+        self.conditions.get(usize::from(gate))
     }
 
-    /// Of the conditions whose literals a text holds, those that its length and bytes satisfy.
-    pub(crate) fn narrowed(
-        &self,
-        literals: Candidates,
-        length: usize,
-        holds: &ByteSet,
-    ) -> Candidates {
-        let mut found = literals;
-        if let Some(row) = self.long_enough.get(length.min(LENGTHS)) {
-            found.meet(row);
-        }
-        let mut satisfied = self.without_set;
-        for byte in holds.iter() {
-            satisfied.join(&self.by_byte[usize::from(byte)]);
-        }
-        found.meet(&satisfied);
-        found.retain(|gate| {
-            let sets = self.further_sets.get(gate).map_or(&[][..], Vec::as_slice);
-            sets.iter().all(|set| set.meets(holds))
+    /// The conditions that no text of ordinary bytes alone meets.
+    pub(crate) fn special(&self) -> &Candidates {
+        &self.special
+    }
+
+    /// The conditions whose literals a text holds, of those within reach. One pass.
+    pub(crate) fn with_literals(&self, text: &[u8], reach: Reach) -> Candidates {
+        let Some(Some(scan)) = self.scans.get(reach as usize) else {
+            // Without the tables nobody can say that a literal is absent.
+            return Candidates::ALL;
+        };
+        let mut found = Candidates::NONE;
+        scan.run(text, |literal| {
+            if let Some(row) = self.satisfied.get(usize::from(literal)) {
+                found.join(row);
+            }
         });
         found
     }
-}
-
-/// A deterministic automaton where it fits, else a compact one; nothing when neither can be built.
-fn automaton(texts: &[Vec<u8>]) -> Option<AhoCorasick> {
-    let mut builder = AhoCorasick::builder();
-    builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard);
-    let fast = builder.kind(Some(AhoCorasickKind::DFA)).build(texts);
-    fast.or_else(|_| builder.kind(Some(AhoCorasickKind::ContiguousNFA)).build(texts)).ok()
 }

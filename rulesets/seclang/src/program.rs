@@ -6,6 +6,7 @@ mod link;
 mod names;
 mod nodes;
 mod settings;
+mod step;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(crate) use names::{CAPTURE_SLOTS, TxId, TxNames};
 pub(crate) use nodes::{NodeId, Nodes};
 pub(crate) use settings::Settings;
 pub use settings::{EngineMode, LimitAction};
+pub(crate) use step::{Jump, Pass, Step};
 
 use crate::prefilter::Prefilter;
 use crate::{Diagnostic, Resolve};
@@ -29,7 +31,7 @@ pub struct Program {
     pub(crate) rules: Vec<Rule>,
     pub(crate) infos: Vec<RuleInfo>,
     /// Per phase, the rules in the order in which they run.
-    pub(crate) phases: [Vec<RuleIndex>; 5],
+    pub(crate) phases: [Vec<Step>; 5],
     pub(crate) tx_names: TxNames,
     pub(crate) nodes: Nodes,
     pub(crate) settings: Settings,

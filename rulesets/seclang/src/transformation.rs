@@ -55,6 +55,8 @@ pub(crate) struct Transformation {
     pub(crate) name: &'static str,
     /// The bytes without which the output equals the input; `None`: any value may change.
     pub(crate) trigger: Option<ByteSet>,
+    /// Says of a value and its bytes, more cheaply than the function, that the output equals the input.
+    leaves: fn(&[u8], &ByteSet) -> bool,
     function: fn(&[u8], &mut Vec<u8>),
 }
 
@@ -67,6 +69,16 @@ impl PartialEq for Transformation {
 impl Eq for Transformation {}
 
 impl Transformation {
+    /// Whether a look at `input`, which holds the bytes `holds`, shows that the output equals it.
+    pub(crate) fn leaves(&self, input: &[u8], holds: &ByteSet) -> bool {
+        self.trigger.is_some_and(|trigger| !trigger.meets(holds)) || (self.leaves)(input, holds)
+    }
+
+    const fn sparing(mut self, leaves: fn(&[u8], &ByteSet) -> bool) -> Self {
+        self.leaves = leaves;
+        self
+    }
+
     /// Replaces what `out` holds by the transformed `input`.
     pub(crate) fn apply(&self, input: &[u8], out: &mut Vec<u8>) -> Changed {
         out.clear();
@@ -95,15 +107,20 @@ const fn row(
     trigger: Option<ByteSet>,
     function: fn(&[u8], &mut Vec<u8>),
 ) -> Transformation {
-    Transformation { name, trigger, function }
+    Transformation { name, trigger, leaves: cannot_say, function }
+}
+
+fn cannot_say(_: &[u8], _: &ByteSet) -> bool {
+    false
 }
 
 static TABLE: &[Transformation] = &[
     row("base64Decode", ALWAYS, base64_decode::base64_decode),
     row("base64DecodeExt", ALWAYS, base64_decode::base64_decode_ext),
     row("base64Encode", ALWAYS, base64_encode::base64_encode),
-    row("cmdLine", Some(ByteSet::of(b"\"'\\^,; \t\r\n").or(UPPER)), cmd_line::cmd_line),
-    row("compressWhitespace", Some(WHITESPACE), whitespace::compress_whitespace),
+    row("cmdLine", Some(cmd_line::TRIGGER), cmd_line::cmd_line).sparing(cmd_line::leaves),
+    row("compressWhitespace", Some(WHITESPACE), whitespace::compress_whitespace)
+        .sparing(whitespace::compressed),
     row("cssDecode", on(b"\\"), css_decode::css_decode),
     row("escapeSeqDecode", on(b"\\"), escape_seq_decode::escape_seq_decode),
     row("hexDecode", ALWAYS, hex::hex_decode),
@@ -147,6 +164,23 @@ pub(crate) fn percent_decode(input: &[u8], out: &mut Vec<u8>) -> usize {
             Some(_) | None => true,
         })
         .count()
+}
+
+/// Writes for each byte of `input` the byte that `of` gives, kept or overwritten by the next; `of` may take back
+/// what it has written by the length so far. The output is never longer than the input. No branch depends on
+/// whether a byte is kept, so that text costs the same as noise.
+fn rewrite(input: &[u8], out: &mut Vec<u8>, mut of: impl FnMut(u8, &mut usize) -> (u8, bool)) {
+    out.clear();
+    out.resize(input.len(), 0);
+    let mut length = 0_usize;
+    for byte in input {
+        let (written, kept) = of(*byte, &mut length);
+        if let Some(slot) = out.get_mut(length) {
+            *slot = written;
+        }
+        length += usize::from(kept);
+    }
+    out.truncate(length);
 }
 
 /// Says whether C's `isspace` holds for `byte`: space, tab, line feed, vertical tab, form feed, carriage return.

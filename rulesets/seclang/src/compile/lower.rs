@@ -7,10 +7,10 @@ use super::action::{Acts, RedirectTo, Verdict, shown};
 use super::draft::{Draft, LinkDraft};
 use super::{Compiler, Item};
 use crate::Diagnostic;
-use crate::prefilter::Prefilter;
+use crate::prefilter::{Condition, Prefilter};
 use crate::program::{
-    Disruption, Expansion, Link, LinkInfo, Nodes, Program, Rule, RuleIndex, RuleInfo, TargetSource,
-    Test,
+    Disruption, Expansion, Link, LinkInfo, Nodes, Program, Rule, RuleIndex, RuleInfo, Step,
+    TargetSource, Test,
 };
 use crate::syntax::{TargetSyntax, Text};
 
@@ -18,6 +18,8 @@ use crate::syntax::{TargetSyntax, Text};
 struct Lowered {
     rule: Rule,
     info: RuleInfo,
+    /// What each link's operator needs.
+    conditions: Vec<Condition>,
     skip: Option<Jump>,
 }
 
@@ -50,10 +52,11 @@ impl Compiler<'_> {
             }
         }
         self.jumps(&mut rules, &phases, &markers);
-        let (mut compiled, mut infos) = (Vec::new(), Vec::new());
+        let (mut compiled, mut infos, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
         for lowered in rules {
             compiled.push(lowered.rule);
             infos.push(lowered.info);
+            conditions.push(lowered.conditions);
         }
         for link in compiled.iter_mut().flat_map(|rule| &mut rule.links) {
             for target in &mut link.targets {
@@ -63,7 +66,10 @@ impl Compiler<'_> {
                 }
             }
         }
-        let prefilter = Prefilter::build(&mut compiled, &mut infos, &phases);
+        mark_captures_to_show(&mut compiled);
+        let prefilter = Prefilter::build(&mut compiled, &infos, conditions, &phases);
+        let step = |index: &RuleIndex| Some(Step::of(*index, compiled.get(index.get())?));
+        let phases = phases.map(|phase| phase.iter().filter_map(step).collect());
         Some(Program {
             rules: compiled,
             infos,
@@ -111,13 +117,15 @@ impl Compiler<'_> {
         let mut links = Vec::new();
         let mut heads: Vec<Acts> = Vec::new();
         let mut link_infos = Vec::new();
+        let mut conditions = Vec::new();
         for link in &draft.links {
             let mut acts = self.acts(&link.actions);
             let lowered = self.lower_link(link, &mut acts, &defaults, nodes);
             let lowered = self.keep(lowered);
-            if let Some((link, info)) = lowered {
+            if let Some((link, info, condition)) = lowered {
                 links.push(link);
                 link_infos.push(info);
+                conditions.push(condition);
             }
             heads.push(acts);
         }
@@ -165,6 +173,7 @@ impl Compiler<'_> {
                 links: link_infos,
                 log,
             },
+            conditions,
             skip,
         })
     }
@@ -202,11 +211,13 @@ impl Compiler<'_> {
         acts: &mut Acts,
         defaults: &Acts,
         nodes: &mut Nodes,
-    ) -> Result<(Link, LinkInfo), Diagnostic> {
+    ) -> Result<(Link, LinkInfo, Condition), Diagnostic> {
         let targets = link.operator.as_ref().map(|_| self.targets(&link.targets));
         let test = link.operator.as_ref().map(|operator| self.test(operator));
         let targets = targets.transpose()?;
         let test = test.transpose()?.unwrap_or(Test::Always);
+        let condition = link.operator.as_ref().map(|operator| self.condition(operator, &test));
+        let condition = condition.unwrap_or_default();
         let (included, excluded) =
             targets.map_or_else(Default::default, |t| (t.included, t.excluded));
         let mut node = Nodes::ROOT;
@@ -220,7 +231,7 @@ impl Compiler<'_> {
             targets: link.targets.iter().map(show_target).collect(),
             operator: link.operator.as_ref().map(show_operator).unwrap_or_default(),
             transformations: chain.iter().map(|t| t.name.to_owned()).collect(),
-            prefilter: String::new(),
+            prefilter: condition.describe(),
         };
         let negated = link.operator.as_ref().is_some_and(|operator| operator.negated);
         let lowered = Link {
@@ -232,11 +243,23 @@ impl Compiler<'_> {
             test,
             negated,
             capture: acts.capture,
+            captures_to_show: false,
             effects: std::mem::take(&mut acts.effects),
             gate: None,
             group: None,
         };
-        Ok((lowered, info))
+        Ok((lowered, info, condition))
+    }
+}
+
+/// Finds the links of which nothing but messages reads what they capture. Where a rule acts on what another one
+/// left, all captures are to be exact.
+fn mark_captures_to_show(rules: &mut [Rule]) {
+    if rules.iter().any(Rule::acts_on_others_captures) {
+        return;
+    }
+    for rule in rules.iter_mut().filter(|rule| !rule.acts_on_captures()) {
+        rule.links.iter_mut().for_each(|link| link.captures_to_show = link.capture);
     }
 }
 

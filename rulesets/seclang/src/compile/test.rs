@@ -1,9 +1,13 @@
 //! Operators: names and arguments to tests.
 
-use super::Compiler;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
 use super::expansion::has_macro;
+use super::{Compiler, OperatorKey};
 use crate::Diagnostic;
 use crate::operator::{self, Operator};
+use crate::prefilter::Condition;
 use crate::program::{Operand, Order, Test};
 use crate::syntax::OperatorSyntax;
 
@@ -35,20 +39,54 @@ impl Compiler<'_> {
             }
             return Ok(Test::Text(name.into(), self.expansion(argument)?));
         }
-        let from = &argument.place().source.name.clone();
-        let multi_line = self.multi_line;
-        match Operator::compile(&syntax.name, argument.bytes(), from, self.resolve, multi_line) {
-            Ok(operator) => {
-                let note = operator.note().map(|note| syntax.name_at.place().note(note));
-                self.problems.extend(note);
-                Ok(Test::Operator(Box::new(operator)))
+        let operator = Arc::clone(&self.operator(syntax)?.0);
+        let note = operator.note().map(|note| syntax.name_at.place().note(note));
+        self.problems.extend(note);
+        Ok(Test::Operator(operator))
+    }
+
+    /// What a value must hold for an operator to match. Of a negated one, which matches where the operator does
+    /// not, and of tests that are no operators nothing can be asked.
+    pub(super) fn condition(&mut self, syntax: &OperatorSyntax, test: &Test) -> Condition {
+        match test {
+            Test::Operator(_) if !syntax.negated => {
+                self.operator(syntax).map_or_else(|_| Condition::default(), |(_, c)| c.clone())
             }
-            Err(error) => {
-                let at =
-                    if argument.is_empty() { syntax.name_at.place() } else { argument.place() };
-                Err(Diagnostic { help: error.help, ..at.error(error.message) })
-            }
+            Test::Operator(_)
+            | Test::Always
+            | Test::Never
+            | Test::Number(..)
+            | Test::Text(..)
+            | Test::Geo => Condition::default(),
         }
+    }
+
+    /// Compiles an operator, unless another rule has it already.
+    fn operator(
+        &mut self,
+        syntax: &OperatorSyntax,
+    ) -> Result<&(Arc<Operator>, Condition), Diagnostic> {
+        let argument = &syntax.argument;
+        let key = OperatorKey {
+            name: syntax.name.to_ascii_lowercase(),
+            argument: argument.bytes().to_vec(),
+            from: argument.place().source.name.clone(),
+            multi_line: self.multi_line,
+        };
+        let resolve = self.resolve;
+        let entry = match self.operators.entry(key) {
+            Entry::Occupied(entry) => return Ok(entry.into_mut()),
+            Entry::Vacant(entry) => entry,
+        };
+        let (from, multi_line) = (entry.key().from.as_str(), entry.key().multi_line);
+        let compiled = Operator::compile(&syntax.name, argument.bytes(), from, resolve, multi_line);
+        let mut operator = compiled.map_err(|error| {
+            let at = if argument.is_empty() { syntax.name_at.place() } else { argument.place() };
+            Diagnostic { help: error.help, ..at.error(error.message) }
+        })?;
+        let condition = Condition::of(&operator);
+        operator.forget_syntax();
+        Ok(entry.insert((Arc::new(operator), condition)))
     }
 
     fn number_test(&mut self, order: Order, syntax: &OperatorSyntax) -> Result<Test, Diagnostic> {

@@ -2,6 +2,7 @@
 //!
 //! The gates say "perhaps" or "no"; a "no" is the detector's own answer, which a differential test holds them to.
 
+use crate::byte_set::ByteSet;
 use libinjectionrs::{SqliFlags, SqliState, detect_xss};
 
 mod sql_prefix;
@@ -9,24 +10,25 @@ mod sql_words;
 
 use sql_words::SqlWords;
 
-/// Returns the fingerprint of the SQL injection in `value`, if there is one.
-pub(super) fn sql(value: &[u8]) -> Option<String> {
-    if sql_gate(value) { sql_plain(value) } else { None }
+/// Returns the fingerprint of the SQL injection in `value`, which holds the bytes `holds`, if there is one.
+pub(super) fn sql(value: &[u8], holds: &ByteSet) -> Option<String> {
+    if sql_gate(value, holds) { sql_plain(value) } else { None }
 }
 
 /// Says whether `value` injects script into a page.
-pub(super) fn cross_site(value: &[u8]) -> bool {
-    cross_site_gate(value) && cross_site_plain(value)
+pub(super) fn cross_site(value: &[u8], holds: &ByteSet) -> bool {
+    cross_site_gate(value, holds) && cross_site_plain(value)
 }
 
-fn sql_plain(value: &[u8]) -> Option<String> {
+/// The detector of SQL without a gate.
+pub(super) fn sql_plain(value: &[u8]) -> Option<String> {
     let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);
     state.detect().then(|| state.fingerprint_string())
 }
 
 /// The detector, with its one known fault corrected: it does not see that a tab, a line end or a form feed
 /// between an attribute's name and its `=` is no part of the name.
-fn cross_site_plain(value: &[u8]) -> bool {
+pub(super) fn cross_site_plain(value: &[u8]) -> bool {
     if detect_xss(value).is_injection() {
         return true;
     }
@@ -54,57 +56,55 @@ fn without_space_before_equals(value: &[u8]) -> Vec<u8> {
 /// of barewords, numbers, dots, commas, colons, semicolons, operators and functions alone, and none of
 /// barewords, numbers, dots, colons, variables and parentheses but `1n(v)`. So what holds no quote, no comment,
 /// no logical operator and no other keyword is never flagged: one pass with a look-up per word decides.
-fn sql_gate(value: &[u8]) -> bool {
-    !sql_prefix::is_harmless(value) && sql_tokens_gate(value)
+fn sql_gate(value: &[u8], holds: &ByteSet) -> bool {
+    !sql_prefix::is_harmless(value, holds) && sql_tokens_gate(value, holds)
 }
 
-fn sql_tokens_gate(value: &[u8]) -> bool {
+/// Bytes at which the tokenizer does something that is not modelled here.
+const SPECIAL: ByteSet = ByteSet::of(b"'\"`#\\$[\x7f\xa0\x00")
+    .or(ByteSet::range(0x01, 0x08))
+    .or(ByteSet::range(0x0e, 0x1f));
+const OPERATORS: ByteSet = ByteSet::of(b"=<>!%^+-*/~&|");
+const PARENTHESES: ByteSet = ByteSet::of(b"(){}");
+const SEPARATORS: ByteSet = ByteSet::of(b",;?]");
+
+fn sql_tokens_gate(value: &[u8], holds: &ByteSet) -> bool {
+    let pair = |first: u8, second: u8| holds.contains(first) && follows(value, first, second);
+    if holds.meets(&SPECIAL)
+        || pair(b'-', b'-')
+        || pair(b'/', b'*')
+        || pair(b'&', b'&')
+        || pair(b'|', b'|')
+    {
+        return true;
+    }
+    let named = holds.contains(b'@') || holds.meets(&PARENTHESES);
+    let separated = holds.meets(&SEPARATORS);
     // The tokenizer takes a colon at the very end for an operator.
-    let mut seen = Seen { operator: value.ends_with(b":"), ..Seen::default() };
-    let mut previous = 0_u8;
-    for byte in value {
-        match (previous, *byte) {
-            (b'-', b'-') | (b'/', b'*') | (b'&', b'&') | (b'|', b'|') => return true,
-            (_, b'\'' | b'"' | b'`' | b'#' | b'\\' | b'$' | b'[' | 0x7f | 0xa0 | 0x00) => {
-                return true;
-            }
-            (_, 0x01..=0x08 | 0x0e..=0x1f) => return true,
-            (b':', b':') => seen.operator = true,
-            (_, b'@') => seen.variable = true,
-            (_, b'(' | b')' | b'{' | b'}') => seen.parenthesis = true,
-            (_, b',' | b';' | b'?' | b']') => seen.separator = true,
-            (_, b'=' | b'<' | b'>' | b'!' | b'%' | b'^' | b'+' | b'-' | b'*' | b'/' | b'~') => {
-                seen.operator = true;
-            }
-            (_, b'&' | b'|') => seen.operator = true,
-            _ => {} // of a word, of a number, a dot, a colon or white space
-        }
-        previous = *byte;
-    }
-    if (seen.variable || seen.parenthesis) && (seen.operator || seen.separator) {
+    let operated = || holds.meets(&OPERATORS) || value.ends_with(b":") || pair(b':', b':');
+    if named && (separated || operated()) {
         return true;
     }
-    if seen.variable && seen.parenthesis {
+    if holds.contains(b'@') && holds.meets(&PARENTHESES) {
         return true;
     }
-    SqlWords::get().occur_in(value, seen.variable || seen.parenthesis || seen.separator)
+    SqlWords::get().occur_in(value, named || separated)
 }
 
-#[derive(Default)]
-struct Seen {
-    variable: bool,
-    parenthesis: bool,
-    separator: bool,
-    operator: bool,
+/// Whether `second` stands behind `first` somewhere.
+fn follows(value: &[u8], first: u8, second: u8) -> bool {
+    memchr::memchr_iter(first, value).any(|at| value.get(at + 1) == Some(&second))
 }
 
 /// Says whether the detector of scripts may flag `value`: every token that it flags starts with `<`, or is the
 /// value of an attribute with a name of its list.
-fn cross_site_gate(value: &[u8]) -> bool {
-    if memchr::memchr(b'<', value).is_some() {
+fn cross_site_gate(value: &[u8], holds: &ByteSet) -> bool {
+    if holds.contains(b'<') {
         return true;
     }
-    memchr::memchr_iter(b'=', value).any(|at| value.get(..at).is_some_and(ends_in_listed_attribute))
+    holds.contains(b'=')
+        && memchr::memchr_iter(b'=', value)
+            .any(|at| value.get(..at).is_some_and(ends_in_listed_attribute))
 }
 
 /// The attributes, besides event handlers and name spaces, whose values the detector looks at.

@@ -2,8 +2,9 @@
 
 use super::{OperatorError, look_around::LookAround, pattern};
 use crate::captures::{Captures, GROUPS_MAX};
-use regex_automata::meta;
 use regex_automata::util::syntax;
+use regex_automata::{Input, meta};
+use regex_syntax::hir::Hir;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ use std::ops::Range;
 const PATTERN_BYTES_MAX: usize = 1 << 26;
 /// The same for a pattern that comes out of macros, compiled while a request waits.
 const EXPANDED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a value up to which a match is always found in full.
+const WHOLE_BYTES_MAX: usize = 1024;
 /// How many expanded patterns a thread keeps.
 const EXPANDED_KEPT: usize = 16;
 
@@ -22,7 +25,11 @@ pub(crate) struct Regex {
 
 #[derive(Debug)]
 enum Kind {
-    Automaton { regex: meta::Regex, translated: String },
+    /// With its syntax, until the load has read off it what a match needs.
+    Automaton {
+        regex: meta::Regex,
+        syntax: Option<Box<Hir>>,
+    },
     LookAround(LookAround),
 }
 
@@ -34,8 +41,9 @@ impl Regex {
             return Ok(Self { kind: Kind::LookAround(look_around?) });
         }
         let translated = pattern::translate(pattern)?;
-        let regex = build(&translated, multi_line, PATTERN_BYTES_MAX)?;
-        Ok(Self { kind: Kind::Automaton { regex, translated } })
+        let syntax = parse(&translated, multi_line)?;
+        let regex = build_from(&syntax, PATTERN_BYTES_MAX)?;
+        Ok(Self { kind: Kind::Automaton { regex, syntax: Some(Box::new(syntax)) } })
     }
 
     /// Says whether the pattern matches somewhere in `value`.
@@ -46,9 +54,13 @@ impl Regex {
         }
     }
 
-    /// Returns the span of the first match.
+    /// Returns the span of the first match; of a long value as [`Regex::first_captures`] finds it.
     pub(super) fn find(&self, value: &[u8]) -> Option<Range<usize>> {
         match &self.kind {
+            Kind::Automaton { regex, .. } if value.len() > WHOLE_BYTES_MAX => {
+                let end = regex.search_half(&Input::new(value).earliest(true))?;
+                regex.search(&Input::new(value).range(..end.offset())).map(|found| found.range())
+            }
             Kind::Automaton { regex, .. } => regex.find(value).map(|found| found.range()),
             Kind::LookAround(look_around) => look_around.find(value).map(|found| found.whole),
         }
@@ -60,12 +72,7 @@ impl Regex {
             Kind::Automaton { regex, .. } => {
                 let mut groups = regex.create_captures();
                 regex.captures(value, &mut groups);
-                for (index, span) in groups.iter().take(GROUPS_MAX).enumerate() {
-                    if let Some(span) = span {
-                        into.set(index, span.range());
-                    }
-                }
-                groups.is_match()
+                record(&groups, into)
             }
             Kind::LookAround(look_around) => match look_around.find(value) {
                 Some(found) => {
@@ -78,6 +85,19 @@ impl Regex {
                 None => false,
             },
         }
+    }
+
+    /// Like [`Regex::captures`], but of a long value only up to where the first match is certain: what is found is
+    /// a match, perhaps cut short. Looking for the whole of it costs many passes over attacker's text.
+    pub(super) fn first_captures(&self, value: &[u8], into: &mut Captures) -> bool {
+        let Kind::Automaton { regex, .. } = &self.kind else { return self.captures(value, into) };
+        if value.len() <= WHOLE_BYTES_MAX {
+            return self.captures(value, into);
+        }
+        let Some(end) = regex.search_half(&Input::new(value).earliest(true)) else { return false };
+        let mut groups = regex.create_captures();
+        regex.search_captures(&Input::new(value).range(..end.offset()), &mut groups);
+        record(&groups, into)
     }
 
     /// Returns the spans of all matches that do not overlap.
@@ -93,13 +113,30 @@ impl Regex {
         }
     }
 
-    /// Returns the pattern in Rust's syntax; `None` for one that runs without an automaton.
-    pub(super) fn translated(&self) -> Option<&str> {
+    /// Returns the syntax of the pattern; `None` for one that runs without an automaton, and after
+    /// [`Regex::forget_syntax`].
+    pub(super) fn syntax(&self) -> Option<&Hir> {
         match &self.kind {
-            Kind::Automaton { translated, .. } => Some(translated),
+            Kind::Automaton { syntax, .. } => syntax.as_deref(),
             Kind::LookAround(_) => None,
         }
     }
+
+    /// Frees what only a load needs.
+    pub(super) fn forget_syntax(&mut self) {
+        if let Kind::Automaton { syntax, .. } = &mut self.kind {
+            *syntax = None;
+        }
+    }
+}
+
+fn record(groups: &regex_automata::util::captures::Captures, into: &mut Captures) -> bool {
+    for (index, span) in groups.iter().take(GROUPS_MAX).enumerate() {
+        if let Some(span) = span {
+            into.set(index, span.range());
+        }
+    }
+    groups.is_match()
 }
 
 /// Builds an automaton for a pattern in Rust's syntax.
@@ -108,29 +145,33 @@ pub(super) fn build(
     multi_line: bool,
     bytes_max: usize,
 ) -> Result<meta::Regex, OperatorError> {
+    build_from(&parse(translated, multi_line)?, bytes_max)
+}
+
+fn parse(translated: &str, multi_line: bool) -> Result<Hir, OperatorError> {
     let syntax = syntax::Config::new()
         .unicode(false)
         .utf8(false)
         .dot_matches_new_line(true)
         .multi_line(multi_line);
+    syntax::parse_with(translated, &syntax).map_err(|error| explain(&error.to_string()))
+}
+
+fn build_from(syntax: &Hir, bytes_max: usize) -> Result<meta::Regex, OperatorError> {
     let limits = meta::Config::new()
         .utf8_empty(false)
         .nfa_size_limit(Some(bytes_max))
         .onepass_size_limit(Some(1 << 20))
         .hybrid_cache_capacity(1 << 20);
-    meta::Builder::new()
-        .syntax(syntax)
-        .configure(limits)
-        .build(translated)
-        .map_err(|error| explain(&error))
+    let built = meta::Builder::new().configure(limits).build_from_hir(syntax);
+    built.map_err(|error| match error.size_limit() {
+        Some(limit) => OperatorError::new(format!("the pattern needs more than {limit} bytes")),
+        None => explain(&error.to_string()),
+    })
 }
 
-fn explain(error: &meta::BuildError) -> OperatorError {
-    if let Some(limit) = error.size_limit() {
-        return OperatorError::new(format!("the pattern needs more than {limit} bytes"));
-    }
-    let cause = error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string);
-    let last = cause.lines().last().unwrap_or(&cause).trim_start_matches("error: ");
+fn explain(cause: &str) -> OperatorError {
+    let last = cause.lines().last().unwrap_or(cause).trim_start_matches("error: ");
     OperatorError::new(format!("the pattern cannot be compiled: {last}"))
 }
 

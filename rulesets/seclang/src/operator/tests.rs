@@ -320,10 +320,30 @@ fn expanded_arguments_are_compared_at_once() {
 
 #[test]
 fn what_an_operator_needs_is_told() {
-    assert!(matches!(compile("rx", "a{b").unwrap().needs(), Needs::Regex("a\\{b")));
+    assert!(matches!(compile("rx", "a{b").unwrap().needs(), Needs::Regex(_)));
+    let mut pattern = compile("rx", "a{b").unwrap();
+    pattern.forget_syntax();
+    assert!(matches!(pattern.needs(), Needs::Nothing));
+    assert!(pattern.is_match(b"xa{b"));
     assert!(
         matches!(compile("pm", "B a").unwrap().needs(), Needs::Phrases([a, b]) if a == b"a" && b == b"b")
     );
     assert!(matches!(compile("validateUrlEncoding", "").unwrap().needs(), Needs::Bytes(_)));
     assert!(matches!(compile("streq", "a").unwrap().needs(), Needs::Nothing));
+}
+
+#[test]
+fn a_match_in_a_long_value_may_be_cut_short_when_it_is_only_shown() {
+    let operator = compile("rx", "b(c+)").unwrap();
+    let mut long = b"abccc".to_vec();
+    for (length, shown) in [(5, 1..5), (1024, 1..5), (1025, 1..3)] {
+        long.resize(length, b'x');
+        let mut captures = Captures::default();
+        assert!(operator.captures(&long, &mut captures));
+        assert_eq!(captures.span(), Some(1..5), "{length}");
+        let mut captures = Captures::default();
+        assert!(operator.first_captures(&long, &mut captures));
+        assert_eq!(captures.span(), Some(shown), "{length}");
+    }
+    assert!(!operator.first_captures(&[b'x'; 2000], &mut Captures::default()));
 }

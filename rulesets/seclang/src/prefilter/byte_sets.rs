@@ -8,11 +8,14 @@ use crate::byte_set::ByteSet;
 /// Sets that are carried along while an expression is read.
 const CARRIED_MAX: usize = 8;
 
+/// A set that more texts meet, in thousandths, rules nothing out.
+pub(super) const COMMON: u32 = 980;
+
 /// The sets of which every match holds a byte each, the rarest first.
 pub(super) fn required(hir: &Hir) -> Vec<ByteSet> {
     let mut sets = of(hir);
     sets.truncate(SETS);
-    sets.retain(|set| rarity::of_set(set) < 980);
+    sets.retain(|set| rarity::of_set(set) < COMMON);
     sets
 }
 

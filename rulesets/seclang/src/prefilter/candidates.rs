@@ -30,23 +30,29 @@ impl Candidates {
         }
     }
 
-    /// Keeps what stands in another set too.
-    pub(crate) fn meet(&mut self, other: &Self) {
+    /// What stands in both.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
         for (word, kept) in self.0.iter_mut().zip(other.0) {
             *word &= kept;
         }
+        self
     }
 
-    /// Keeps the conditions that a test keeps.
-    pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
-        for (base, word) in (0..).step_by(64).zip(&mut self.0) {
-            let mut rest = *word;
+    /// What does not stand in the other.
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        for (word, taken) in self.0.iter_mut().zip(other.0) {
+            *word &= !taken;
+        }
+        self
+    }
+
+    /// Calls `each` with the conditions in order.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(u16)) {
+        for (base, word) in (0_u16..).step_by(64).zip(self.0) {
+            let mut rest = word;
             while rest != 0 {
-                let bit = rest & rest.wrapping_neg();
-                rest ^= bit;
-                if !keep(base + bit.trailing_zeros() as usize) {
-                    *word ^= bit;
-                }
+                each(base + rest.trailing_zeros() as u16);
+                rest &= rest - 1;
             }
         }
     }

@@ -1,22 +1,26 @@
 //! What a text must hold for one link's operator to match.
 
+use super::scan::LITERAL_BYTES_MAX;
 use super::{SETS, byte_sets, literals, rarity};
 use crate::byte_set::ByteSet;
-use crate::operator::Needs;
-use crate::program::{Link, Test};
+use crate::operator::{Needs, Operator};
+use regex_syntax::hir::Hir;
 
-/// Phrases of a list of which longer parts go into the shared automaton.
-const PHRASES_MAX: usize = 96;
+/// Parts of the phrases of one list that are looked for; a longer list asks for no literal.
+const PARTS_MAX: usize = 4096;
 
-/// Parts of the phrases of one list that go into the shared automaton.
-const PARTS_MAX: usize = 400;
+/// Phrases of a list whose bytes are looked at.
+const SET_PHRASES_MAX: usize = 256;
 
-/// Bytes of such a part.
-const PART_BYTES: usize = 4;
+/// Bytes that ordinary texts are made of. A condition with a set outside them is called special.
+pub(crate) const ORDINARY: ByteSet = ByteSet::range(b'a', b'z')
+    .or(ByteSet::range(b'A', b'Z'))
+    .or(ByteSet::range(b'0', b'9'))
+    .or(ByteSet::of(b" ,-./_"));
 
 /// A necessary condition. Empty parts ask for nothing.
-#[derive(Debug, Default)]
-pub(super) struct Condition {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Condition {
     pub(super) length: usize,
     /// In lower case; one of them must stand in the text, in any letter case.
     pub(super) literals: Vec<Vec<u8>>,
@@ -25,27 +29,19 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Derives the condition of a link. A negated operator matches where it does not, so that nothing
-    /// can be asked.
-    pub(super) fn of(link: &Link) -> Self {
-        let Test::Operator(operator) = &link.test else { return Self::default() };
-        if link.negated {
-            return Self::default();
-        }
+    /// Derives the condition of an operator.
+    pub(crate) fn of(operator: &Operator) -> Self {
         match operator.needs() {
-            Needs::Regex(pattern) => Self::of_regex(pattern),
+            Needs::Regex(syntax) => Self::of_regex(syntax),
             Needs::Phrases(phrases) => Self::of_phrases(phrases),
             Needs::Bytes(set) => Self { length: 1, literals: Vec::new(), sets: vec![set] },
             Needs::Nothing => Self::default(),
         }
     }
 
-    fn of_regex(pattern: &str) -> Self {
-        let mut parser = regex_syntax::ParserBuilder::new();
-        parser.unicode(false).utf8(false).dot_matches_new_line(true).nest_limit(1000);
-        let Ok(hir) = parser.build().parse(pattern) else { return Self::default() };
+    fn of_regex(hir: &Hir) -> Self {
         let length = hir.properties().minimum_len().unwrap_or(0);
-        Self { length, literals: literals::required(&hir), sets: byte_sets::required(&hir) }
+        Self { length, literals: literals::required(hir), sets: byte_sets::required(hir) }
     }
 
     fn of_phrases(phrases: &[Vec<u8>]) -> Self {
@@ -57,11 +53,13 @@ impl Condition {
             byte_sets::rarest_first(&mut sets);
             sets
         });
-        let mut sets = byte_sets::one_of(ways);
+        // The sets of a long list hold nearly every byte.
+        let mut sets =
+            if phrases.len() <= SET_PHRASES_MAX { byte_sets::one_of(ways) } else { Vec::new() };
         sets.truncate(SETS);
-        let bytes = if phrases.len() <= PHRASES_MAX { PART_BYTES + 2 } else { PART_BYTES };
+        sets.retain(|set| rarity::of_set(set) < byte_sets::COMMON);
         let mut literals: Vec<_> =
-            phrases.iter().map(|phrase| rarity::part(phrase, bytes)).collect();
+            phrases.iter().map(|phrase| rarity::part(phrase, LITERAL_BYTES_MAX)).collect();
         literals.sort();
         literals.dedup();
         if length < 2 || literals.len() > PARTS_MAX {
@@ -70,13 +68,28 @@ impl Condition {
         Self { length, literals, sets }
     }
 
+    /// Whether a text is long enough and holds a byte of each set; its literals are another question.
+    pub(crate) fn fits(&self, length: usize, holds: &ByteSet) -> bool {
+        length >= self.length && self.sets.iter().all(|set| set.meets(holds))
+    }
+
+    /// Whether it asks for a literal.
+    pub(crate) fn asks_literal(&self) -> bool {
+        !self.literals.is_empty()
+    }
+
+    /// Whether no text of ordinary bytes alone meets it.
+    pub(super) fn is_special(&self) -> bool {
+        self.sets.iter().any(|set| !set.meets(&ORDINARY))
+    }
+
     /// Whether it can rule anything out.
-    pub(super) fn is_useful(&self) -> bool {
+    pub(crate) fn is_useful(&self) -> bool {
         self.length > 0 || !self.literals.is_empty() || !self.sets.is_empty()
     }
 
     /// In words, for `rules show`.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         if !self.is_useful() {
             return "none".to_owned();
         }

@@ -1,5 +1,6 @@
 //! First links that read the same values through the same chain: one question rules all of them out.
 
+use super::Candidates;
 use crate::program::{NodeId, Rule, RuleIndex, Select, TargetSource};
 use crate::variable::Home;
 
@@ -9,6 +10,8 @@ pub(crate) struct Group {
     /// The chains whose texts are read: one, or with `multiMatch` every stage.
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) reads: Vec<(TargetSource, Select)>,
+    /// The conditions of its links.
+    pub(crate) gates: Candidates,
     phase: usize,
 }
 
@@ -22,9 +25,7 @@ pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group
             else {
                 continue;
             };
-            if link.gate.is_none() || link.targets.is_empty() {
-                continue;
-            }
+            let Some(gate) = link.gate.filter(|_| !link.targets.is_empty()) else { continue };
             let steady =
                 link.targets.iter().all(|target| !target.counted && is_steady(target.source));
             if !steady {
@@ -36,9 +37,12 @@ pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group
                 group.phase == phase && group.nodes == nodes && alike(&group.reads, &reads)
             };
             let at = groups.iter().position(same).unwrap_or_else(|| {
-                groups.push(Group { nodes, reads, phase });
+                groups.push(Group { nodes, reads, gates: Candidates::NONE, phase });
                 groups.len() - 1
             });
+            if let Some(group) = groups.get_mut(at) {
+                group.gates.insert(gate);
+            }
             link.group = u16::try_from(at).ok();
         }
     }

@@ -3,6 +3,7 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::rarity;
+use super::scan::LITERAL_BYTES_MAX;
 
 /// Strings in one set; past it a set says nothing.
 const STRINGS_MAX: usize = 64;
@@ -15,9 +16,6 @@ const START_BYTES: usize = 4;
 
 /// Bytes of a string that are kept: longer ones are cut, which only asks for less.
 const STRING_BYTES_MAX: usize = 16;
-
-/// Bytes of the part of a string that is asked for.
-const PART_BYTES: usize = 6;
 
 /// Single bytes that a class may stand for inside a string.
 const CLASS_MAX: usize = 4;
@@ -40,8 +38,8 @@ pub(super) fn required(hir: &Hir) -> Vec<Vec<u8>> {
     if shortest < 2 {
         return Vec::new();
     }
-    // A part of a literal that must be held must be held; short parts keep the automaton small.
-    strings.iter_mut().for_each(|text| *text = rarity::part(text, PART_BYTES));
+    // A part of a literal that must be held must be held; the scan compares parts of one word.
+    strings.iter_mut().for_each(|text| *text = rarity::part(text, LITERAL_BYTES_MAX));
     strings.sort();
     strings.dedup();
     strings

@@ -51,6 +51,11 @@ impl Expansion {
         self.pieces.iter().any(matched)
     }
 
+    /// Whether it reads `TX:0` to `TX:9`.
+    pub(crate) fn reads_captures(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Tx(id) if id.is_capture()))
+    }
+
     /// The variable, when the text is `%{tx.name}` and nothing else.
     pub(crate) fn single_tx(&self) -> Option<TxId> {
         match self.pieces.as_slice() {

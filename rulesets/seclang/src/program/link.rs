@@ -1,5 +1,7 @@
 //! A rule ready to run: links with their targets, tests and effects.
 
+use std::sync::Arc;
+
 use regex_automata::meta::Regex;
 
 use super::expansion::Expansion;
@@ -60,6 +62,8 @@ pub(crate) struct Link {
     pub(crate) test: Test,
     pub(crate) negated: bool,
     pub(crate) capture: bool,
+    /// Nothing but messages reads what it captures.
+    pub(crate) captures_to_show: bool,
     pub(crate) effects: Vec<Effect>,
     /// Its row among the conditions of the prefilter.
     pub(crate) gate: Option<u16>,
@@ -81,6 +85,51 @@ impl Link {
             | Test::Operator(_) => false,
         };
         test || self.targets.iter().any(target) || self.effects.iter().any(Effect::reads_hits)
+    }
+}
+
+impl Rule {
+    /// Whether it acts on what was captured: a test, a target or an effect reads `TX:0` to `TX:9`. What only its
+    /// message and log data show does not count.
+    pub(crate) fn acts_on_captures(&self) -> bool {
+        self.links.iter().any(|link| link.asks_captures() || link.writes_captures())
+    }
+
+    /// Whether it does so before one of its own links has captured: it acts on what another rule left.
+    pub(crate) fn acts_on_others_captures(&self) -> bool {
+        let mut captured = false;
+        self.links.iter().any(|link| {
+            let asks = !captured && link.asks_captures();
+            captured |= link.capture;
+            asks || (!captured && link.writes_captures())
+        })
+    }
+}
+
+impl Link {
+    fn asks_captures(&self) -> bool {
+        let target = |target: &Target| match target.source {
+            Source::TxSlot(id) => id.is_capture(),
+            Source::Tx => target.slots.iter().any(|id| id.is_capture()),
+            Source::Scalar(_)
+            | Source::Lists(_)
+            | Source::Matched(_)
+            | Source::Persistent(_)
+            | Source::Rule => false,
+        };
+        let test = match &self.test {
+            Test::Number(_, Operand::Text(text)) | Test::Text(_, text) => text.reads_captures(),
+            Test::Number(_, Operand::Number(_))
+            | Test::Always
+            | Test::Never
+            | Test::Geo
+            | Test::Operator(_) => false,
+        };
+        test || self.targets.iter().any(target)
+    }
+
+    fn writes_captures(&self) -> bool {
+        self.effects.iter().any(Effect::reads_captures)
     }
 }
 
@@ -156,7 +205,7 @@ pub(crate) enum Test {
     /// `@geoLookup`: whether the caller gave a country.
     Geo,
     /// Everything else.
-    Operator(Box<Operator>),
+    Operator(Arc<Operator>),
 }
 
 /// How two numbers stand to each other.
@@ -201,6 +250,27 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
+    fn reads_captures(&self) -> bool {
+        match self {
+            Self::SetVar(set) => {
+                let slot = match &set.slot {
+                    Slot::Tx(_) => false,
+                    Slot::TxNamed(name) | Slot::Persistent(_, name) => name.reads_captures(),
+                };
+                let update = match &set.update {
+                    Update::Set(text) | Update::Add(text) | Update::Subtract(text) => {
+                        text.reads_captures()
+                    }
+                    Update::Remove => false,
+                };
+                slot || update
+            }
+            Self::Control(_) => false,
+            Self::InitCollection(_, key) => key.reads_captures(),
+            Self::Expire(_, name, seconds) => name.reads_captures() || seconds.reads_captures(),
+        }
+    }
+
     fn reads_hits(&self) -> bool {
         match self {
             Self::SetVar(set) => {

@@ -7,6 +7,13 @@ pub(crate) struct TxId(pub(crate) u16);
 /// `TX:0` to `TX:9` stand in the first ten slots, where `capture` writes them.
 pub(crate) const CAPTURE_SLOTS: usize = 10;
 
+impl TxId {
+    /// Whether it is one of `TX:0` to `TX:9`.
+    pub(crate) const fn is_capture(self) -> bool {
+        (self.0 as usize) < CAPTURE_SLOTS
+    }
+}
+
 /// Names to slots. Names are compared without letter case and shown as first written.
 #[derive(Debug)]
 pub(crate) struct TxNames {

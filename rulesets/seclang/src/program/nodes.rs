@@ -1,5 +1,6 @@
 //! The chains of transformations of all rules as one tree: chains share their prefixes.
 
+use crate::byte_set::ByteSet;
 use crate::transformation::Transformation;
 
 /// A chain of transformations: a node of the tree.
@@ -11,6 +12,8 @@ pub(crate) struct NodeId(pub(crate) u16);
 pub(crate) struct Node {
     pub(crate) parent: NodeId,
     pub(crate) transformation: &'static Transformation,
+    /// The bytes without which the whole chain leaves a value as it is; nothing: any value may change.
+    pub(crate) triggers: Option<ByteSet>,
 }
 
 /// The tree. Node 0 is the empty chain and has no row.
@@ -33,7 +36,9 @@ impl Nodes {
             node.parent == parent && std::ptr::eq(node.transformation, transformation)
         };
         let at = self.nodes.iter().position(same).unwrap_or_else(|| {
-            self.nodes.push(Node { parent, transformation });
+            let before = self.get(parent).map_or(Some(ByteSet::EMPTY), |node| node.triggers);
+            let triggers = before.zip(transformation.trigger).map(|(all, more)| all.or(more));
+            self.nodes.push(Node { parent, transformation, triggers });
             self.nodes.len() - 1
         });
         NodeId(u16::try_from(at + 1).unwrap_or(u16::MAX))

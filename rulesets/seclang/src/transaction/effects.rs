@@ -2,7 +2,7 @@
 
 use super::state::State;
 use crate::program::{
-    Control, Effect, Expansion, Link, Program, RuleIndex, SetVar, Slot, TxId, Update,
+    Control, Effect, Expansion, Link, Program, RuleIndex, SetVar, Slot, TargetSource, TxId, Update,
 };
 use crate::variable::Variable;
 
@@ -93,6 +93,9 @@ impl State {
             Control::RemoveTarget(row) => {
                 if !self.removals.contains(row) {
                     self.removals.push(*row);
+                    let source = program.removals.get(*row).map(|row| row.exclusion.source);
+                    self.any_tx_removed |=
+                        matches!(source, Some(TargetSource::Tx | TargetSource::TxSlot(_)));
                 }
             }
             Control::Engine(mode) => self.mode = *mode,

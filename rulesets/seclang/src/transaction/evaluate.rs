@@ -6,9 +6,10 @@ use super::texts::TextId;
 use super::tx::leading_number;
 use super::values::{ValueId, decimal};
 use crate::operator;
+use crate::prefilter::Reach;
 use crate::program::{
-    AllowScope, Disruption, EngineMode, Link, NodeId, Nodes, Program, Rule, RuleIndex, Select,
-    Target, TargetSource, Test,
+    AllowScope, Disruption, EngineMode, Link, NodeId, Nodes, Pass, Program, Rule, RuleIndex,
+    Select, Target, TargetSource, Test,
 };
 use crate::transformation::Changed;
 use crate::variable::Variable;
@@ -38,14 +39,38 @@ impl State {
         if !self.may_run(phase) {
             return;
         }
+        self.foreseen = None;
         let mut at = 0;
-        while let Some(rule) = steps.get(at) {
-            match self.rule(program, *rule) {
+        while let Some(step) = steps.get(at) {
+            let next = match &step.pass {
+                Pass::Group { group, gate } if self.prefiltered => {
+                    if self.group_satisfies(program, steps, at, *group, *gate) {
+                        self.rule(program, step.rule)
+                    } else {
+                        Next::Step
+                    }
+                }
+                Pass::Jump(jump) if self.may_pass(step.rule) => {
+                    if self.holds(jump) {
+                        Next::Jump(jump.to)
+                    } else {
+                        Next::Step
+                    }
+                }
+                Pass::Never | Pass::Group { .. } | Pass::Jump(_) => self.rule(program, step.rule),
+            };
+            match next {
                 Next::Step => at += 1,
                 Next::Jump(to) => at = to,
                 Next::End => break,
             }
         }
+    }
+
+    /// Whether a jump may be decided by its number alone: nothing took the rule or its target out, and nobody
+    /// asks for a trace of it.
+    fn may_pass(&self, rule: RuleIndex) -> bool {
+        self.prefiltered && !self.trace && !self.any_tx_removed && !self.is_removed(rule)
     }
 
     fn may_run(&mut self, phase: u8) -> bool {
@@ -69,7 +94,7 @@ impl State {
 
     fn rule(&mut self, program: &Program, index: RuleIndex) -> Next {
         let Some(rule) = program.rules.get(index.get()) else { return Next::End };
-        if self.is_removed(index) || self.ruled_out(program, rule) {
+        if self.is_removed(index) {
             return Next::Step;
         }
         self.hits.clear();
@@ -80,13 +105,6 @@ impl State {
             }
         }
         self.complete(program, index, rule)
-    }
-
-    /// Whether no value that the rule reads can satisfy its first link.
-    fn ruled_out(&mut self, program: &Program, rule: &Rule) -> bool {
-        let Some(link) = rule.links.first().filter(|_| self.prefiltered) else { return false };
-        let (Some(group), Some(gate)) = (link.group, link.gate) else { return false };
-        !self.group_satisfies(program, group, gate)
     }
 
     fn complete(&mut self, program: &Program, index: RuleIndex, rule: &Rule) -> Next {
@@ -261,8 +279,8 @@ impl State {
             return (false, text);
         }
         if let Some(gate) = here.link.gate {
-            let prefilter = &here.program.prefilter;
-            if !self.texts.candidates(prefilter, &self.values, text).contains(gate) {
+            let (prefilter, reach) = (&here.program.prefilter, Reach::of(self.phase));
+            if !self.texts.satisfies(prefilter, &self.values, text, gate, reach) {
                 return (false, text);
             }
         }
@@ -274,7 +292,13 @@ impl State {
         self.spend(steps);
         let mut value = std::mem::take(&mut self.scratch.value);
         let bytes = self.texts.bytes(&self.values, text);
-        let matched = self.test(here, bytes) != here.link.negated;
+        let answer = match &here.link.test {
+            Test::Operator(operator) => operator.is_match_of(bytes, self.texts.holds(text)),
+            Test::Always | Test::Never | Test::Number(..) | Test::Text(..) | Test::Geo => {
+                self.test(here, bytes)
+            }
+        };
+        let matched = answer != here.link.negated;
         let length = bytes.len();
         if matched {
             value.clear();
@@ -392,7 +416,9 @@ impl State {
         {
             let mut captures = std::mem::take(&mut self.captures);
             captures.clear();
-            if here.link.capture {
+            if here.link.captures_to_show {
+                operator.first_captures(value, &mut captures);
+            } else if here.link.capture {
                 operator.captures(value, &mut captures);
             } else {
                 operator.whole(value, &mut captures);

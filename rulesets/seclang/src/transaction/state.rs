@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::body::BodyState;
+use super::groups::Asked;
 use super::hits::{Hits, Match};
 use super::persistent::{Persistent, Store};
 use super::texts::Texts;
@@ -63,8 +64,10 @@ pub(crate) struct Scratch {
 pub(crate) struct State {
     pub(crate) values: Values,
     pub(crate) texts: Texts,
-    /// Per group of the prefilter, which conditions its values satisfy, once asked.
-    pub(crate) groups: Vec<Option<Candidates>>,
+    /// Per group of the prefilter, which conditions were asked of its values.
+    pub(crate) groups: Vec<Asked>,
+    /// The conditions that the rest of the phase is going to ask for, as far as can be foreseen.
+    pub(crate) foreseen: Option<Candidates>,
     pub(crate) tx: Tx,
     pub(crate) persistent: Persistent,
     pub(crate) store: Option<Arc<dyn Store>>,
@@ -80,6 +83,8 @@ pub(crate) struct State {
     pub(crate) any_removed: bool,
     /// Rows of the program's target removals that are in force.
     pub(crate) removals: Vec<usize>,
+    /// One of them takes variables of `TX` out.
+    pub(crate) any_tx_removed: bool,
     pub(crate) allowed: Option<AllowScope>,
     pub(crate) intervention: Option<Intervention>,
     pub(crate) detected: Option<Intervention>,
@@ -97,7 +102,8 @@ impl State {
         Self {
             values: Values::new(),
             texts: Texts::new(),
-            groups: vec![None; program.prefilter.groups.len()],
+            groups: vec![Asked::NOTHING; program.prefilter.groups.len()],
+            foreseen: None,
             tx: Tx::new(&program.tx_names),
             persistent: Persistent::default(),
             store: None,
@@ -111,6 +117,7 @@ impl State {
             removed: vec![0; program.rules.len().div_ceil(64)],
             any_removed: false,
             removals: Vec::new(),
+            any_tx_removed: false,
             allowed: None,
             intervention: None,
             detected: None,
@@ -128,7 +135,8 @@ impl State {
     pub(crate) fn reset(&mut self, program: &Program) {
         self.values.reset();
         self.texts.reset();
-        self.groups.fill(None);
+        self.groups.fill(Asked::NOTHING);
+        self.foreseen = None;
         self.tx.reset();
         self.persistent.reset();
         self.hits.clear();
@@ -141,6 +149,7 @@ impl State {
             self.any_removed = false;
         }
         self.removals.clear();
+        self.any_tx_removed = false;
         self.allowed = None;
         self.intervention = None;
         self.detected = None;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::values::{ValueId, Values};
 use crate::byte_set::ByteSet;
-use crate::prefilter::{Candidates, Prefilter};
+use crate::prefilter::{Candidates, ORDINARY, Prefilter, Reach};
 use crate::program::{NodeId, Nodes};
-use crate::transformation::Changed;
+use crate::transformation::{Changed, Transformation};
 
 /// A text's place in its transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,14 +21,26 @@ struct Text {
     /// Nothing: the bytes of the value itself.
     own: Option<Range<usize>>,
     holds: ByteSet,
-    /// Conditions whose literals it holds, once asked.
-    literals: Option<Candidates>,
-    /// Conditions that it satisfies, once asked.
-    candidates: Option<Candidates>,
+    length: usize,
+    /// Whether it holds ordinary bytes only.
+    is_ordinary: bool,
+    /// Conditions whose literals it holds, once asked, and how far that reaches.
+    literals: Option<(Candidates, Reach)>,
     /// The text of which it is the lower case: literals ignore letter case, so both hold the same.
     folded_from: Option<TextId>,
     /// The last text before this one that came from the same value.
     sibling: u32,
+    /// The last row of `outputs` that tells what a transformation made of it.
+    outputs: u32,
+}
+
+/// What a transformation made of a text: many chains apply the same one to it.
+#[derive(Debug)]
+struct Output {
+    transformation: &'static Transformation,
+    text: TextId,
+    /// The row before it of the same text.
+    before: u32,
 }
 
 /// The texts of one transaction.
@@ -36,10 +48,13 @@ struct Text {
 pub(crate) struct Texts {
     bytes: Vec<u8>,
     texts: Vec<Text>,
-    /// Per value and chain, the text; `UNKNOWN` until it is asked for.
+    /// Per value, its own text; `UNKNOWN` until it is asked for.
+    plain: Vec<u32>,
+    /// Per value and chain that may change it, the text; `UNKNOWN` until it is asked for.
     known: Vec<u32>,
     /// Per value, the last text that came from it.
     last_of: Vec<u32>,
+    outputs: Vec<Output>,
     out: Vec<u8>,
     /// Steps of work since they were last taken.
     steps: usize,
@@ -50,8 +65,10 @@ impl Texts {
         Self {
             bytes: Vec::new(),
             texts: Vec::new(),
+            plain: Vec::new(),
             known: Vec::new(),
             last_of: Vec::new(),
+            outputs: Vec::new(),
             out: Vec::new(),
             steps: 0,
         }
@@ -60,8 +77,10 @@ impl Texts {
     pub(crate) fn reset(&mut self) {
         self.bytes.clear();
         self.texts.clear();
+        self.plain.clear();
         self.known.clear();
         self.last_of.clear();
+        self.outputs.clear();
         self.steps = 0;
     }
 
@@ -76,12 +95,18 @@ impl Texts {
         }
     }
 
+    /// The bytes that a text holds.
+    pub(crate) fn holds(&self, id: TextId) -> &ByteSet {
+        self.texts.get(id.0 as usize).map_or(&ByteSet::EMPTY, |text| &text.holds)
+    }
+
     /// The work done since this was last asked, in bytes.
     pub(crate) fn take_steps(&mut self) -> usize {
         std::mem::take(&mut self.steps)
     }
 
-    /// The text of a value through a chain.
+    /// The text of a value through a chain. A chain of which no transformation finds its bytes in the value
+    /// leaves it as it is: two loads and four words compared. Others are looked up, and computed once.
     pub(crate) fn of(
         &mut self,
         nodes: &Nodes,
@@ -89,32 +114,24 @@ impl Texts {
         value: ValueId,
         node: NodeId,
     ) -> TextId {
+        let plain = match self.plain.get(value as usize) {
+            Some(plain) if *plain != UNKNOWN => TextId(*plain),
+            Some(_) | None => self.compute_plain(values, value),
+        };
+        let Some(row) = nodes.get(node) else { return plain };
+        if row.triggers.is_some_and(|bytes| !bytes.meets(self.holds(plain))) {
+            return plain;
+        }
         let at = value as usize * nodes.len() + usize::from(node.0);
         match self.known.get(at) {
-            Some(known) if *known != UNKNOWN => TextId(*known),
-            Some(_) | None => self.compute(nodes, values, value, node, at),
-        }
-    }
-
-    fn compute(
-        &mut self,
-        nodes: &Nodes,
-        values: &Values,
-        value: ValueId,
-        node: NodeId,
-        at: usize,
-    ) -> TextId {
-        if self.known.len() <= at {
-            self.known.resize((values.len() * nodes.len()).max(at + 1), UNKNOWN);
-            self.last_of.resize(values.len().max(value as usize + 1), UNKNOWN);
-        }
-        let text = match nodes.get(node) {
-            None => self.plain(values, value),
-            Some(row) => {
-                let before = self.of(nodes, values, value, row.parent);
-                self.transform(values, before, row.transformation)
+            Some(known) if *known != UNKNOWN => return TextId(*known),
+            Some(_) => {}
+            None => {
+                self.known.resize((values.len() * nodes.len()).max(at + 1), UNKNOWN);
             }
-        };
+        }
+        let before = self.of(nodes, values, value, row.parent);
+        let text = self.transform(values, before, row.transformation);
         if let Some(slot) = self.known.get_mut(at) {
             *slot = text.0;
         }
@@ -122,62 +139,111 @@ impl Texts {
     }
 
     /// The text of the empty chain: the value as it came.
-    fn plain(&mut self, values: &Values, value: ValueId) -> TextId {
+    #[inline(never)]
+    fn compute_plain(&mut self, values: &Values, value: ValueId) -> TextId {
+        let count = values.len().max(value as usize + 1);
+        if self.plain.len() < count {
+            self.plain.resize(count, UNKNOWN);
+            self.last_of.resize(count, UNKNOWN);
+        }
         let bytes = values.value(value);
         self.steps += bytes.len() / 4;
-        let holds = ByteSet::held_by(bytes);
-        self.push(value, None, holds)
+        let (holds, length) = (ByteSet::held_by(bytes), bytes.len());
+        let text = self.push(value, None, holds, length);
+        if let Some(slot) = self.plain.get_mut(value as usize) {
+            *slot = text.0;
+        }
+        text
     }
 
     fn transform(
         &mut self,
         values: &Values,
         before: TextId,
-        transformation: &'static crate::transformation::Transformation,
+        transformation: &'static Transformation,
     ) -> TextId {
         let Some(row) = self.texts.get(before.0 as usize) else { return before };
-        let value = row.value;
         if transformation.trigger.is_some_and(|trigger| !trigger.meets(&row.holds)) {
             return before;
         }
+        let mut at = row.outputs;
+        while let Some(output) = self.outputs.get(at as usize) {
+            if std::ptr::eq(output.transformation, transformation) {
+                return output.text;
+            }
+            at = output.before;
+        }
+        let text = self.apply(values, before, transformation);
+        let number = u32::try_from(self.outputs.len()).unwrap_or(UNKNOWN);
+        if let Some(row) = self.texts.get_mut(before.0 as usize) {
+            let before = std::mem::replace(&mut row.outputs, number);
+            self.outputs.push(Output { transformation, text, before });
+        }
+        text
+    }
+
+    fn apply(
+        &mut self,
+        values: &Values,
+        before: TextId,
+        transformation: &'static Transformation,
+    ) -> TextId {
+        let Some(row) = self.texts.get(before.0 as usize) else { return before };
+        let value = row.value;
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         let input = self.bytes(values, before);
         let steps = input.len() + 16;
-        let changed = transformation.apply(input, &mut out);
+        let changed = if transformation.leaves(input, &row.holds) {
+            Changed::No
+        } else {
+            transformation.apply(input, &mut out)
+        };
         self.steps += steps;
         let text = match changed {
             Changed::No => before,
-            Changed::Yes => self.known_output(values, value, &out).unwrap_or_else(|| {
-                let holds = ByteSet::held_by(&out);
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(&out);
-                let text = self.push(value, Some(start..start + out.len()), holds);
-                if transformation.name == "lowercase"
-                    && let Some(row) = self.texts.get_mut(text.0 as usize)
-                {
-                    row.folded_from = Some(before);
-                }
-                text
-            }),
+            Changed::Yes => self.output(values, value, before, transformation, &out),
         };
         self.out = out;
         text
     }
 
-    /// A text of the same value with these bytes, when one is there: chains often end alike.
-    fn known_output(&self, values: &Values, value: ValueId, out: &[u8]) -> Option<TextId> {
-        let mut at = self.last_of.get(value as usize).copied()?;
+    /// The text with these bytes: one of the same value when one is there, because chains often end alike.
+    fn output(
+        &mut self,
+        values: &Values,
+        value: ValueId,
+        before: TextId,
+        transformation: &'static Transformation,
+        out: &[u8],
+    ) -> TextId {
+        let holds = ByteSet::held_by(out);
+        let mut at = self.last_of.get(value as usize).copied().unwrap_or(UNKNOWN);
         while let Some(text) = self.texts.get(at as usize) {
-            if self.bytes(values, TextId(at)) == out {
-                return Some(TextId(at));
+            let alike = text.length == out.len() && text.holds == holds;
+            if alike && self.bytes(values, TextId(at)) == out {
+                return TextId(at);
             }
             at = text.sibling;
         }
-        None
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(out);
+        let text = self.push(value, Some(start..start + out.len()), holds, out.len());
+        if transformation.name == "lowercase"
+            && let Some(row) = self.texts.get_mut(text.0 as usize)
+        {
+            row.folded_from = Some(before);
+        }
+        text
     }
 
-    fn push(&mut self, value: ValueId, own: Option<Range<usize>>, holds: ByteSet) -> TextId {
+    fn push(
+        &mut self,
+        value: ValueId,
+        own: Option<Range<usize>>,
+        holds: ByteSet,
+        length: usize,
+    ) -> TextId {
         let id = u32::try_from(self.texts.len()).unwrap_or(UNKNOWN);
         let mut sibling = UNKNOWN;
         if let Some(last) = self.last_of.get_mut(value as usize) {
@@ -187,51 +253,67 @@ impl Texts {
             value,
             own,
             holds,
+            length,
+            is_ordinary: !holds.meets(&ORDINARY.not()),
             literals: None,
-            candidates: None,
             folded_from: None,
             sibling,
+            outputs: UNKNOWN,
         });
         TextId(id)
     }
 
-    /// Which conditions a text satisfies; worked out at the first question.
-    pub(crate) fn candidates(
+    /// Whether a text holds ordinary bytes only: special conditions are not for it.
+    pub(crate) fn is_ordinary(&self, id: TextId) -> bool {
+        self.texts.get(id.0 as usize).is_some_and(|text| text.is_ordinary)
+    }
+
+    /// Whether a text satisfies a condition that a rule within reach asks for. Length and bytes are looked at
+    /// first; the literals of a text are looked for at most once for each reach.
+    pub(crate) fn satisfies(
         &mut self,
         prefilter: &Prefilter,
         values: &Values,
         id: TextId,
-    ) -> &Candidates {
-        let at = id.0 as usize;
-        if self.texts.get(at).is_some_and(|text| text.candidates.is_none()) {
-            let literals = self.literals(prefilter, values, id);
-            let length = self.bytes(values, id).len();
-            self.steps += 64;
-            if let Some(text) = self.texts.get_mut(at) {
-                text.candidates = Some(prefilter.narrowed(literals, length, &text.holds));
-            }
-        }
-        self.texts.get(at).and_then(|text| text.candidates.as_ref()).unwrap_or(&Candidates::ALL)
+        gate: u16,
+        reach: Reach,
+    ) -> bool {
+        let (Some(text), Some(condition)) =
+            (self.texts.get(id.0 as usize), prefilter.condition(gate))
+        else {
+            return true;
+        };
+        self.steps += 1;
+        condition.fits(text.length, &text.holds)
+            && (!condition.asks_literal()
+                || self.literals(prefilter, values, id, reach).contains(gate))
     }
 
-    fn literals(&mut self, prefilter: &Prefilter, values: &Values, id: TextId) -> Candidates {
+    fn literals(
+        &mut self,
+        prefilter: &Prefilter,
+        values: &Values,
+        id: TextId,
+        reach: Reach,
+    ) -> &Candidates {
         let at = id.0 as usize;
-        let Some(text) = self.texts.get(at) else { return Candidates::ALL };
-        if let Some(known) = text.literals {
-            return known;
-        }
-        let found = match text.folded_from {
-            Some(original) => self.literals(prefilter, values, original),
-            None => {
-                let bytes = self.bytes(values, id);
-                let found = prefilter.with_literals(bytes);
-                self.steps += bytes.len();
-                found
+        let text = self.texts.get(at);
+        let known = text.and_then(|text| text.literals.as_ref());
+        if known.is_none_or(|(_, asked)| *asked < reach) {
+            let found = match text.and_then(|text| text.folded_from) {
+                Some(original) => *self.literals(prefilter, values, original, reach),
+                None => {
+                    let bytes = self.bytes(values, id);
+                    let found = prefilter.with_literals(bytes, reach);
+                    self.steps += bytes.len();
+                    found
+                }
+            };
+            if let Some(text) = self.texts.get_mut(at) {
+                text.literals = Some((found, reach));
             }
-        };
-        if let Some(text) = self.texts.get_mut(at) {
-            text.literals = Some(found);
         }
-        found
+        let text = self.texts.get(at).and_then(|text| text.literals.as_ref());
+        text.map_or(&Candidates::ALL, |(found, _)| found)
     }
 }

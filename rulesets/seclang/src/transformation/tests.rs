@@ -353,3 +353,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_leaves_a_value_gives_it_back() {
+    let texts = [
+        "a b c", "a  b", "a b ", " a", "a /b", "a (b", "a/b", "A b", "a\tb", "a\x0bb", "", " ",
+        "  ",
+    ];
+    for row in TABLE {
+        for text in texts.map(str::as_bytes) {
+            let mut out = Vec::new();
+            let changed = row.apply(text, &mut out);
+            if row.leaves(text, &ByteSet::held_by(text)) {
+                assert_eq!(changed, Changed::No, "{} of {}", row.name, text.escape_ascii());
+            }
+        }
+    }
+    let cmd_line = find("cmdLine").unwrap();
+    assert!(cmd_line.leaves(b"a b c", &ByteSet::held_by(b"a b c")));
+}

@@ -17,16 +17,20 @@ pub(super) fn url_decode_uni(input: &[u8], out: &mut Vec<u8>) {
 
 fn decode(input: &[u8], out: &mut Vec<u8>, unicode: bool) {
     let mut rest = input;
-    loop {
-        let (byte, tail) = match rest {
-            [b'%', tail @ ..] => escape(tail, unicode),
-            [b'+', tail @ ..] => (b' ', tail),
-            [byte, tail @ ..] => (*byte, tail),
-            [] => return,
-        };
+    out.reserve(input.len());
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (before, from) = rest.split_at(at);
+        spaced(before, out);
+        let (byte, tail) = escape(from.get(1..).unwrap_or_default(), unicode);
         out.push(byte);
         rest = tail;
     }
+    spaced(rest, out);
+}
+
+/// Copies, with a space for each `+`.
+fn spaced(text: &[u8], out: &mut Vec<u8>) {
+    out.extend(text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }));
 }
 
 fn escape(after: &[u8], unicode: bool) -> (u8, &[u8]) {

@@ -9,22 +9,30 @@
 //! One type of token overrides all others wherever it stands: that of a comment within a comment, of MySQL's
 //! executable comment, and of a brace before an empty back-quoted name. What may hold one is not judged here.
 
+use super::follows;
 use super::sql_words::SqlWords;
+use crate::byte_set::ByteSet;
 
 /// Says whether the first tokens already show that the detector flags nothing.
-pub(super) fn is_harmless(value: &[u8]) -> bool {
-    let behind = |quote| match memchr::memchr(quote, value) {
-        Some(at) => behind_quote(value, at, quote),
-        None => true,
+pub(super) fn is_harmless(value: &[u8], holds: &ByteSet) -> bool {
+    let behind = |quote| {
+        let at = if holds.contains(quote) { memchr::memchr(quote, value) } else { None };
+        at.is_none_or(|at| behind_quote(value, at, quote))
     };
-    !may_be_overridden(value) && as_it_stands(value) && behind(b'\'') && behind(b'"')
+    !may_be_overridden(value, holds) && as_it_stands(value) && behind(b'\'') && behind(b'"')
 }
 
-fn may_be_overridden(value: &[u8]) -> bool {
+fn may_be_overridden(value: &[u8], holds: &ByteSet) -> bool {
+    if holds.contains(b'`') {
+        return true;
+    }
+    if !(holds.contains(b'/') && holds.contains(b'*') && follows(value, b'/', b'*')) {
+        return false;
+    }
     let mut comments = memchr::memmem::find_iter(value, b"/*");
     let executable = |at: usize| value.get(at + 2) == Some(&b'!');
     let first = comments.next();
-    value.contains(&b'`') || first.is_some_and(executable) || comments.next().is_some()
+    first.is_some_and(executable) || comments.next().is_some()
 }
 
 /// The token to which all before the rest has been folded.
