@@ -9,7 +9,7 @@ use crate::source::Resolve;
 mod byte_range;
 mod comparison;
 mod encoding;
-mod injection;
+pub(crate) mod injection;
 mod ip_match;
 mod look_around;
 mod pattern;

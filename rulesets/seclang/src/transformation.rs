@@ -80,6 +80,12 @@ pub(crate) fn find(name: &str) -> Option<&'static Transformation> {
     TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
+/// Every row of the table.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn all() -> impl Iterator<Item = &'static Transformation> {
+    TABLE.iter()
+}
+
 const WHITESPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
 const UPPER: ByteSet = ByteSet::range(b'A', b'Z');
 const LOWER: ByteSet = ByteSet::range(b'a', b'z');
@@ -137,17 +143,6 @@ static TABLE: &[Transformation] = &[
     row("urlEncode", ALWAYS, url_encode::url_encode),
     row("utf8toUnicode", Some(HIGH), utf8_to_unicode::utf8_to_unicode),
 ];
-
-/// Decodes `%HH` and `+` behind what `out` holds; a `%` that starts no escape stays. Returns how many do.
-pub(crate) fn percent_decode(input: &[u8], out: &mut Vec<u8>) -> usize {
-    url_decode::url_decode(input, out);
-    memchr::memchr_iter(b'%', input)
-        .filter(|at| match input.get(at + 1..at + 3) {
-            Some([high, low]) => hex_pair(*high, *low).is_none(),
-            Some(_) | None => true,
-        })
-        .count()
-}
 
 /// Says whether C's `isspace` holds for `byte`: space, tab, line feed, vertical tab, form feed, carriage return.
 pub(crate) const fn is_space(byte: u8) -> bool {

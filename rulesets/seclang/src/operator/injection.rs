@@ -19,6 +19,14 @@ pub(super) fn cross_site(value: &[u8]) -> bool {
     cross_site_gate(value) && cross_site_plain(value)
 }
 
+/// Holds the gates to the detectors: a "no" of theirs is the detector's own.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn assert_gates(value: &[u8]) {
+    assert!(sql_gate(value) || sql_plain(value).is_none(), "{}", value.escape_ascii());
+    let plain = cross_site_plain(value);
+    assert!(cross_site_gate(value) || !plain, "{}", value.escape_ascii());
+}
+
 fn sql_plain(value: &[u8]) -> Option<String> {
     let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);
     state.detect().then(|| state.fingerprint_string())

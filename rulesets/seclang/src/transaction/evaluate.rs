@@ -24,7 +24,7 @@ struct Here<'a> {
 }
 
 /// What a rule means for the rules after it.
-enum Next {
+pub(super) enum Next {
     Step,
     Jump(usize),
     End,
@@ -40,7 +40,11 @@ impl State {
         }
         let mut at = 0;
         while let Some(rule) = steps.get(at) {
-            match self.rule(program, *rule) {
+            let next = match self.watch {
+                None => self.rule(program, *rule),
+                Some(_) => self.watched_rule(program, *rule),
+            };
+            match next {
                 Next::Step => at += 1,
                 Next::Jump(to) => at = to,
                 Next::End => break,
@@ -67,7 +71,7 @@ impl State {
         !allowed && self.intervention.is_none()
     }
 
-    fn rule(&mut self, program: &Program, index: RuleIndex) -> Next {
+    pub(super) fn rule(&mut self, program: &Program, index: RuleIndex) -> Next {
         let Some(rule) = program.rules.get(index.get()) else { return Next::End };
         if self.is_removed(index) || self.ruled_out(program, rule) {
             return Next::Step;
@@ -90,6 +94,9 @@ impl State {
     }
 
     fn complete(&mut self, program: &Program, index: RuleIndex, rule: &Rule) -> Next {
+        if let Some(watch) = &mut self.watch {
+            watch.matched();
+        }
         if rule.log || self.trace {
             self.hits.publish(index, &mut self.matches);
         }

@@ -1,10 +1,10 @@
-//! Rule files from a directory, for tests.
+//! Rule files from a directory.
 
 use std::path::{Path, PathBuf};
 
 use seclang::{Resolve, ResolveError, Source};
 
-/// Reads below no particular root: tests name their own directories.
+/// Reads below no particular root: a measurement names its own directories.
 pub(crate) struct Files;
 
 impl Resolve for Files {
