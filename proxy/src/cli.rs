@@ -9,6 +9,7 @@ mod eval;
 mod import;
 mod policy;
 mod replay;
+mod rules;
 mod run;
 mod socket;
 mod status;
@@ -61,6 +62,9 @@ enum Command {
     /// Write a policy for elsewhere.
     #[command(subcommand)]
     Export(import::Export),
+    /// List, show and compare rule sets, and run a regression tree of the OWASP CRS.
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// Tokens and certificates for development.
     #[command(subcommand)]
     Dev(dev::Dev),
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => replay::run(&replay),
         Command::Import(import) => import::run(&import),
         Command::Export(export) => import::export(&export),
+        Command::Rules(rules) => rules::run(&rules),
         Command::Dev(dev) => dev::run(dev),
     };
     match done {

@@ -21,8 +21,12 @@ const CORE: Files = embedded![
     "00-setup.conf",
     "10-scanners.conf",
     "20-lfi.conf",
+    "22-protocol.conf",
+    "25-rfi.conf",
     "30-rce.conf",
+    "33-php.conf",
     "40-xss.conf",
+    "44-java.conf",
     "50-sqli.conf",
     "90-evaluation.conf",
 ];

@@ -1,7 +1,8 @@
-//! Regression trees of the OWASP CRS, run in-process: what `portcullis rules ftw` calls.
+//! Regression trees of the OWASP CRS: what `portcullis rules ftw` runs.
 //!
 //! [`read`] takes both formats (3.3 and 4), [`load_rules`] sets the rules up as the suite asks, [`run`] feeds each
-//! request through the engine, answers as the suite's origin would and compares what fired. A case that is
+//! request through the engine, answers as the suite's origin would and compares what fired; [`judge`] compares what a
+//! server did with the same requests. A case that is
 //! excused in [`Overrides`] must fail; one that passes again fails the run, and so does a tree with fewer cases
 //! than expected.
 
@@ -18,7 +19,7 @@ pub use front::framed;
 pub use overrides::{OverrideError, Overrides};
 pub use report::{Failure, Report, Tally};
 pub use request::Request;
-pub use run::{feed, load_rules, run};
+pub use run::{SETUP, Seen, feed, judge, load_rules, run};
 
 #[cfg(test)]
 mod tests;

@@ -8,16 +8,22 @@
 
 mod builtin;
 mod category;
+mod cost;
 mod diff;
 mod files;
 pub mod ftw;
 mod layout;
 mod rule_set;
 mod set_name;
+mod trace;
 
 pub use category::Category;
+pub use cost::Cost;
 pub use diff::{Change, ChangeKind};
 pub use rule_set::{Loaded, RuleSet, Source};
-/// The problems of a load, in the engine's types.
-pub use seclang::{Diagnostic as Problem, Severity};
+/// A clock for [`RuleSet::trace`].
+pub use seclang::Clock;
+/// The problems of a load, and what is known of a rule, in the engine's types.
+pub use seclang::{Diagnostic as Problem, LinkInfo, RuleInfo, Severity};
 pub use set_name::{Channel, Family, SetName, SignatureId, parse_set_name};
+pub use trace::{Matched, RanRule, Trace};

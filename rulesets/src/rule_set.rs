@@ -21,6 +21,19 @@ pub enum Source {
     Directory(PathBuf),
 }
 
+impl Source {
+    /// Finds what an operator means by `name`: a built-in set, a directory of the OWASP CRS in any of its layouts, or a
+    /// directory of `.conf` files.
+    pub fn find(name: &str) -> Self {
+        if builtin::NAMES.contains(&name) {
+            return Self::Builtin(name.to_owned());
+        }
+        let folder = PathBuf::from(name);
+        let is_crs = folder.join("owasp-crs.load").is_file() || folder.join("rules").is_dir();
+        if is_crs { Self::Crs(folder) } else { Self::Directory(folder) }
+    }
+}
+
 /// A compiled rule set with what is known of its rules.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -58,8 +71,8 @@ impl RuleSet {
             return Err(vec![refusal(name, format!("level {level} is not from 1 to 4"))]);
         }
         let entry = match source {
-            Source::Crs(folder) => layout::crs(folder, &layout::level_action(level)),
-            Source::Directory(folder) => layout::directory(folder, level),
+            Source::Crs(folder) => layout::crs(&absolute(folder), &layout::level_action(level)),
+            Source::Directory(folder) => layout::directory(&absolute(folder), level),
             Source::Builtin(builtin) => return Self::load_builtin(name, builtin, level),
         };
         let entry = entry.map_err(|message| vec![refusal(name, message)])?;
@@ -69,7 +82,7 @@ impl RuleSet {
     /// Reads a CRS directory at level 4 with SecLang of the caller's between the set-up and the rules.
     pub(crate) fn load_with(folder: &Path, after_setup: &str) -> Result<Loaded, Vec<Diagnostic>> {
         let shown = folder.display().to_string();
-        let entry = layout::crs(folder, &(layout::level_action(4) + after_setup));
+        let entry = layout::crs(&absolute(folder), &(layout::level_action(4) + after_setup));
         Self::load_entry(&shown, entry.map_err(|message| vec![refusal(&shown, message)])?, 4)
     }
 
@@ -165,6 +178,11 @@ impl RuleSet {
             (placed.category == Some(category)).then_some((*id, placed.level?))
         })
     }
+}
+
+/// A set names its own files, so that a folder has to be the same wherever a path is read.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 fn fingerprint(parts: &[&[u8]]) -> String {

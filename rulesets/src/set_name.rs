@@ -46,7 +46,7 @@ impl Family {
         let category = Category::from_word(word)?;
         let known = match category {
             Category::ProtocolEnforcement | Category::Multipart | Category::DataLeakage => {
-                self == Self::Core
+                self != Self::Crs30
             }
             Category::Generic => match self {
                 Self::Crs30 => false,
@@ -177,7 +177,12 @@ mod tests {
             ("nodejs-stable", None),
             ("nodejs-v422-stable", None),
             ("generic-v33-stable", None),
-            ("multipart-v33-stable", None),
+            ("multipart-v33-stable", Some((Category::Multipart, Family::Crs33, Stable))),
+            (
+                "protocolenforcement-v422-stable",
+                Some((Category::ProtocolEnforcement, Family::Crs422, Stable)),
+            ),
+            ("dataleakage-stable", None),
             ("sqli-v34-stable", None),
             ("sqli", None),
             ("sqli-v33", None),

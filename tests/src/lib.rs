@@ -21,6 +21,7 @@
     reason = "the harness is test code: what goes wrong fails the test"
 )]
 
+mod albedo;
 mod answer;
 mod builder;
 mod certificate;
@@ -33,6 +34,7 @@ mod token;
 
 use std::time::Duration;
 
+pub use albedo::Albedo;
 pub use answer::Answer;
 pub use builder::{BuildError, Builder};
 pub use certificate::Authority;

@@ -16,6 +16,8 @@ mod connections;
 mod extensions;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
+#[path = "e2e/ftw.rs"]
+mod ftw;
 #[path = "e2e/importing.rs"]
 mod importing;
 #[path = "e2e/license.rs"]

@@ -73,7 +73,13 @@ const CATEGORIES: &[&str] = &[
     "nodejs",
     "generic",
     "cve",
+    "protocolenforcement",
+    "multipart",
+    "dataleakage",
 ];
+
+/// Categories of the Core Rule Set that Cloud Armor has no set of (extension).
+const BEYOND_GOOGLE: &[&str] = &["protocolenforcement", "multipart", "dataleakage"];
 
 impl WafSet {
     /// Takes a set's name apart; `None` when no such set exists.
@@ -90,12 +96,21 @@ impl WafSet {
         };
         let category = CATEGORIES.iter().find(|known| **known == category)?;
         let exists = match version {
-            SetVersion::Crs30 => !matches!(*category, "java" | "nodejs" | "generic"),
+            SetVersion::Crs30 => {
+                !matches!(*category, "java" | "nodejs" | "generic")
+                    && !BEYOND_GOOGLE.contains(category)
+            }
             SetVersion::Crs33 => !matches!(*category, "generic" | "cve"),
             SetVersion::Crs422 => !matches!(*category, "nodejs" | "cve"),
             SetVersion::Core => *category != "cve",
         };
         exists.then(|| Self { name: name.to_owned(), category, version })
+    }
+
+    /// Says whether Cloud Armor has a set of this name.
+    #[must_use]
+    pub fn is_google(&self) -> bool {
+        self.version != SetVersion::Core && !BEYOND_GOOGLE.contains(&self.category)
     }
 
     /// Returns the set that someone who wrote `name` most likely meant.

@@ -110,7 +110,7 @@ fn of_policy(source: &SourceFile, strictness: Strictness, now: Timestamp) -> Vec
 }
 
 /// A policy has `rules` at its top, in YAML or JSON; a configuration has `listeners`.
-fn is_policy(text: &str) -> bool {
+pub(super) fn is_policy(text: &str) -> bool {
     let is_configuration = text.lines().any(|line| line.starts_with("listeners:"));
     let has_rules = text.lines().any(|line| line.starts_with("rules:"));
     !is_configuration && (has_rules || text.trim_start().starts_with(['{', '[']))
@@ -159,7 +159,7 @@ fn ids(missing: &[u32]) -> String {
     }
 }
 
-fn count(number: usize, word: &str) -> String {
+pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 

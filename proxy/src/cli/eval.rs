@@ -1,6 +1,7 @@
 //! `eval`: one raw HTTP request against a configuration, offline.
 
 mod drawn;
+mod engine;
 
 use std::fs;
 use std::net::IpAddr;
@@ -43,6 +44,10 @@ pub(super) struct Eval {
     /// The time between two repetitions: `1s`, `2m`.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = ban::duration)]
     every: Duration,
+    /// Add what the rule sets did: every rule that ran up to this paranoia level, whatever the policy asks, with its
+    /// matches, its time and the scores.
+    #[arg(long, value_name = "1-4")]
+    engine: Option<u8>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -65,10 +70,16 @@ pub(super) fn run(eval: &Eval) -> Done {
         last = trial.judge(&ask, now);
         runs.add(&last);
     }
+    let engine = eval.engine.map(|level| engine::run(&snapshot.config, &ask, level)).transpose()?;
     if eval.json {
-        say_json(&drawn::json(&snapshot, &last, &runs))?;
+        let mut value = drawn::json(&snapshot, &last, &runs);
+        if let (Some(parts), Some(fields)) = (&engine, value.as_object_mut()) {
+            fields.insert("engine".to_owned(), engine::as_json(parts));
+        }
+        say_json(&value)?;
     } else {
         say(&drawn::text(&snapshot, &last, &runs))?;
+        say(&engine.as_deref().map(engine::drawn).unwrap_or_default())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -222,3 +222,56 @@ fn a_confirmed_reload_stays() {
     served.reloader.revert_if_due();
     assert_eq!(served.generation(), 2);
 }
+/// Everything that can be wrong with a directory of rules, each by what `check` says of it and the file it stands in.
+const BROKEN_RULES: &[(&str, &str, &str)] = &[
+    ("10-broken.conf", "SecRule ARGS \"@rx a", "this quote is never closed"),
+    ("20-data.conf", "SecRule ARGS \"@pmFromFile gone.data\" \"id:20,pass\"", "gone.data"),
+    (
+        "30-size.conf",
+        "SecRule ARGS \"@rx (?:(?:[a-z]{1000}){1000}){1000}\" \"id:30,pass\"",
+        "the pattern needs more",
+    ),
+    (
+        "40-nowhere.conf",
+        "SecRule ARGS \"@rx a\" \"id:40,pass,skipAfter:NOWHERE\"",
+        "skips to nowhere",
+    ),
+    (
+        "50-backwards.conf",
+        "SecMarker BACK\nSecRule ARGS \"@rx a\" \"id:50,pass,skipAfter:BACK\"",
+        "skips to nowhere",
+    ),
+    ("60-loop.conf", "Include 60-loop.conf", "includes itself"),
+    ("70-twice.conf", "SecAction \"id:70,pass\"\nSecAction \"id:70,pass\"", "the id 70 is taken"),
+    ("80-unknown.conf", "SecRule ARGS \"@rx a\" \"id:80,pass,denyy\"", "unknown action `denyy`"),
+];
+
+#[test]
+fn everything_wrong_with_a_rules_directory_is_said_at_once_and_nothing_of_it_is_loaded() {
+    let served = Served::new();
+    let rules = served.dir.path().join("crs/rules");
+    std::fs::create_dir_all(&rules).unwrap();
+    served.write("crs/crs-setup.conf", "");
+    served.write("crs/rules/00-good.conf", "SecAction \"id:1,pass,ver:'OWASP_CRS/3.3.4'\"");
+    let with_rules = TEXT
+        .replace("{ core: { builtin: core } }", "{ core: { builtin: core }, own: { crs: crs } }");
+    served.write("portcullis.yaml", &with_rules);
+    assert!(served.reload().unwrap().changed);
+    let generation = served.generation();
+    for (file, text, _) in BROKEN_RULES {
+        served.write(&format!("crs/rules/{file}"), text);
+    }
+    let failure = served.reload().unwrap_err();
+    let whole = failure.problems.join("\n");
+    for (file, _, said) in BROKEN_RULES {
+        let line = failure.problems.iter().find(|line| line.contains(file) && line.contains(said));
+        assert!(line.is_some(), "{file}: {said}\n{whole}");
+    }
+    assert_eq!(failure.problems.len(), BROKEN_RULES.len(), "{whole}");
+    assert_eq!(served.generation(), generation, "the previous program stays");
+    for (file, _, _) in BROKEN_RULES {
+        std::fs::remove_file(rules.join(file)).unwrap();
+    }
+    served.write("crs/rules/00-good.conf", "SecAction \"id:2,pass,ver:'OWASP_CRS/3.3.4'\"");
+    assert!(served.reload().unwrap().changed);
+}

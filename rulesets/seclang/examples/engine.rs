@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a measurement talks to its terminal")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-#[path = "../tests/regression/files.rs"]
+#[path = "engine/files.rs"]
 mod files;
 
 use std::net::{IpAddr, Ipv4Addr};

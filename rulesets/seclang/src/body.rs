@@ -1,11 +1,12 @@
-//! Request bodies as arguments, files and part headers: urlencoded, multipart, JSON, XML.
+//! Request bodies as arguments, files and part headers: multipart, JSON, XML. (Forms are cut where arguments are, in
+//! `transaction::form`.)
 //!
-//! Every parser is total on any bytes, makes one pass and stops at the caller's limits. What was read before an
-//! error or a limit is kept, so that rules see it; the error says that there was more.
+//! Every parser is fed piece by piece, is total on any bytes, makes one pass and stops at the caller's limits. How a
+//! body is cut into pieces changes nothing. What was read before an error or a limit is kept, so that rules see it; the
+//! error says that there was more.
 
 mod json;
 mod multipart;
-mod urlencoded;
 mod xml;
 
 pub(crate) use self::multipart::{MultipartFlags, Unmatched};
@@ -26,13 +27,17 @@ pub(crate) enum Kind {
 /// What a body may grow to before reading stops.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Limits {
-    /// Arguments, files, part headers and attributes, each.
+    /// Arguments, part headers and attributes, each.
     pub(crate) arguments: usize,
+    /// Files.
+    pub(crate) files: usize,
     /// Nesting of JSON and XML.
     pub(crate) depth: usize,
-    /// Bytes of all names and values together. Names of nested JSON repeat those above them, so that a small
-    /// body can have many.
+    /// Bytes of all names and values together, however short the body is.
     pub(crate) bytes: usize,
+    /// The same for each byte that was read: names of nested JSON repeat those above them, so that a body can have
+    /// many more than it is long.
+    pub(crate) bytes_per_byte: usize,
 }
 
 /// A file of a multipart body.
@@ -61,30 +66,98 @@ pub(crate) struct Parsed {
     pub(crate) xml_attributes: Vec<Vec<u8>>,
     /// What was odd about a multipart body.
     pub(crate) multipart: MultipartFlags,
-    /// How many `%` of a urlencoded body start no escape.
-    pub(crate) broken_escapes: usize,
     /// Why the body could not be read to its end.
     pub(crate) error: Option<String>,
     /// Whether a limit stopped the reading.
     pub(crate) overflowed: bool,
-    bytes: usize,
+    /// Bytes of all names and values.
+    kept: usize,
+    /// Bytes of the body that were read when the last of them was kept.
+    read: usize,
 }
 
-/// Reads a whole body. `content_type` is the header's value; only multipart needs it.
-pub(crate) fn parse(kind: Kind, content_type: &[u8], body: &[u8], limits: &Limits) -> Parsed {
-    let mut parsed = Parsed::default();
-    let outcome = match kind {
-        Kind::Urlencoded => urlencoded::parse(body, limits, &mut parsed),
-        Kind::Multipart => multipart::parse(content_type, body, limits, &mut parsed),
-        Kind::Json => json::parse(body, limits, &mut parsed),
-        Kind::Xml => xml::parse(body, limits, &mut parsed),
-    };
-    match outcome {
-        Ok(()) => {}
-        Err(Stop::Error(message)) => parsed.error = Some(message),
-        Err(Stop::Limit) => parsed.overflowed = true,
+/// Reads one body, piece by piece.
+#[derive(Debug)]
+pub(crate) struct Parser {
+    reader: Reader,
+    limits: Limits,
+    parsed: Parsed,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Multipart(multipart::Reader),
+    Json(json::Reader),
+    Xml(xml::Reader),
+}
+
+impl Parser {
+    /// Starts to read. `content_type` is the header's value; only multipart needs it. Nothing for a form.
+    pub(crate) fn new(kind: Kind, content_type: &[u8], limits: Limits) -> Option<Self> {
+        let mut parsed = Parsed::default();
+        let reader = match kind {
+            Kind::Urlencoded => return None,
+            Kind::Multipart => {
+                multipart::Reader::new(content_type, &mut parsed).map(Reader::Multipart)
+            }
+            Kind::Json => Ok(Reader::Json(json::Reader::new())),
+            Kind::Xml => Ok(Reader::Xml(xml::Reader::new())),
+        };
+        let mut stop = None;
+        let reader = reader.unwrap_or_else(|why| {
+            stop = Some(why);
+            Reader::Json(json::Reader::new()) // never fed
+        });
+        let mut parser = Self { reader, limits, parsed, stopped: false };
+        parser.stop(stop);
+        Some(parser)
     }
-    parsed
+
+    /// Reads the next piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        if self.stopped {
+            return;
+        }
+        let (parsed, limits) = (&mut self.parsed, &self.limits);
+        let outcome = match &mut self.reader {
+            Reader::Multipart(reader) => reader.push(piece, parsed, limits),
+            Reader::Json(reader) => reader.push(piece, parsed, limits),
+            Reader::Xml(reader) => reader.push(piece, parsed, limits),
+        };
+        self.stop(outcome.err());
+    }
+
+    /// Ends the body.
+    pub(crate) fn finish(mut self) -> Parsed {
+        if !self.stopped {
+            let (parsed, limits) = (&mut self.parsed, &self.limits);
+            let outcome = match &mut self.reader {
+                Reader::Multipart(reader) => reader.finish(parsed, limits),
+                Reader::Json(reader) => reader.finish(parsed, limits),
+                Reader::Xml(reader) => reader.finish(parsed, limits),
+            };
+            self.stop(outcome.err());
+        }
+        self.parsed
+    }
+
+    /// How many bytes of files were read so far.
+    pub(crate) fn file_bytes(&self) -> usize {
+        match &self.reader {
+            Reader::Multipart(reader) => reader.file_bytes(),
+            Reader::Json(_) | Reader::Xml(_) => 0,
+        }
+    }
+
+    fn stop(&mut self, why: Option<Stop>) {
+        match why {
+            None => return,
+            Some(Stop::Error(message)) => self.parsed.error = Some(message),
+            Some(Stop::Limit) => self.parsed.overflowed = true,
+        }
+        self.stopped = true;
+    }
 }
 
 /// Why a parser stopped before the end.
@@ -115,42 +188,11 @@ impl Parsed {
         Ok(())
     }
 
+    /// Pays for bytes that are kept. `read` has to be up to date, and the same however the body was cut.
     fn spend(&mut self, bytes: usize, limits: &Limits) -> Result<(), Stop> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > limits.bytes { Err(Stop::Limit) } else { Ok(()) }
-    }
-}
-
-/// Reads bytes as text: as UTF-8 where they are, else one character per byte, which [`to_bytes`] undoes.
-fn to_text(body: &[u8]) -> (std::borrow::Cow<'_, str>, Encoding) {
-    match std::str::from_utf8(body) {
-        Ok(text) => (text.into(), Encoding::Utf8),
-        Err(_) => (body.iter().map(|byte| char::from(*byte)).collect(), Encoding::Bytes),
-    }
-}
-
-/// How a text stands for the bytes of a body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Encoding {
-    Utf8,
-    Bytes,
-}
-
-/// Turns text from a body back into the body's bytes. A character beyond one byte, which an escape brought in,
-/// becomes UTF-8.
-fn to_bytes(text: &str, encoding: Encoding) -> Vec<u8> {
-    match encoding {
-        Encoding::Utf8 => text.as_bytes().to_vec(),
-        Encoding::Bytes => {
-            let mut out = Vec::with_capacity(text.len());
-            for character in text.chars() {
-                match u8::try_from(character) {
-                    Ok(byte) => out.push(byte),
-                    Err(_) => out.extend(character.encode_utf8(&mut [0; 4]).bytes()),
-                }
-            }
-            out
-        }
+        self.kept = self.kept.saturating_add(bytes);
+        let most = limits.bytes.max(self.read.saturating_mul(limits.bytes_per_byte));
+        if self.kept > most { Err(Stop::Limit) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rule text to a program: files are read, rules drafted, updates applied, drafts lowered. Every
 //! problem on the way is collected; a program comes out only when none is an error.
 
+mod accepted;
 mod action;
 mod control;
 mod directive;
@@ -13,9 +14,11 @@ mod target;
 mod test;
 mod update;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+
+pub use accepted::{ACCEPTED, Accepted, AcceptedKind};
 
 use crate::operator::Operator;
 use crate::prefilter::Condition;
@@ -33,6 +36,8 @@ struct Compiler<'a> {
     resolve: &'a dyn Resolve,
     /// Errors and notes in the order in which they were found.
     problems: Vec<Diagnostic>,
+    /// What was noted as being without effect.
+    noted: HashSet<(AcceptedKind, &'static str)>,
     files: Vec<String>,
     /// Files being read, outermost first: an `Include` of one of them is a loop.
     open: Vec<String>,
@@ -76,6 +81,7 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         resolve,
         problems: Vec::new(),
+        noted: HashSet::new(),
         files: Vec::new(),
         open: Vec::new(),
         settings: Settings::new(),

@@ -1,6 +1,6 @@
 //! The fields of a form for callers that want no rules: the same reading of a body that rules get.
 
-use crate::body::{Kind, Limits, parse};
+use crate::body::{Kind, Limits, Parser};
 
 /// How deep a body nests; multipart does not.
 const DEPTH_MAX: usize = 1;
@@ -8,8 +8,14 @@ const DEPTH_MAX: usize = 1;
 /// Returns names and values of the fields of a `multipart/form-data` body, files left out, as far as it can be read.
 /// `content_type` is the header's value. What is kept is bounded by the body: a field needs a boundary of its own.
 pub fn multipart_fields(content_type: &[u8], body: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let limits = Limits { arguments: body.len(), depth: DEPTH_MAX, bytes: body.len() };
-    parse(Kind::Multipart, content_type, body, &limits).arguments
+    let most = body.len();
+    let limits =
+        Limits { arguments: most, files: most, depth: DEPTH_MAX, bytes: most, bytes_per_byte: 0 };
+    let Some(mut parser) = Parser::new(Kind::Multipart, content_type, limits) else {
+        return Vec::new();
+    };
+    parser.push(body);
+    parser.finish().arguments
 }
 
 #[cfg(test)]

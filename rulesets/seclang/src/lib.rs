@@ -33,6 +33,8 @@ mod captures;
 mod compile;
 mod diagnostic;
 mod fields;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod operator;
 mod prefilter;
 mod program;
@@ -42,11 +44,12 @@ mod transaction;
 mod transformation;
 mod variable;
 
+pub use compile::{ACCEPTED, Accepted, AcceptedKind};
 pub use diagnostic::{Diagnostic, Severity};
 pub use fields::multipart_fields;
 pub use program::{Compiled, EngineMode, LimitAction, LinkInfo, Program, RuleIndex, RuleInfo};
 pub use source::{Resolve, ResolveError, Source};
 pub use transaction::{
-    Fired, Intervention, InterventionAction, Match, Outcome, Store, Transaction,
+    Clock, Fired, Intervention, InterventionAction, Match, Outcome, Ran, Store, Transaction,
 };
 pub use variable::Variable;

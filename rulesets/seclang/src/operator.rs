@@ -10,7 +10,7 @@ use regex_syntax::hir::Hir;
 mod byte_range;
 mod comparison;
 mod encoding;
-mod injection;
+pub(crate) mod injection;
 mod ip_match;
 mod look_around;
 mod pattern;

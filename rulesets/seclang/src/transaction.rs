@@ -4,6 +4,7 @@ mod body;
 mod effects;
 mod evaluate;
 mod expand;
+mod form;
 mod groups;
 mod hits;
 mod persistent;
@@ -12,6 +13,7 @@ mod state;
 mod texts;
 mod tx;
 mod values;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 pub use hits::Match;
 pub use persistent::Store;
 pub use state::{Fired, Intervention, InterventionAction};
+pub use watch::{Clock, Ran};
 
 use crate::program::{EngineMode, Program, RuleIndex};
 use crate::variable::Variable;
@@ -108,18 +111,24 @@ impl Transaction {
         self.state.fill_request_header(name, value);
     }
 
+    /// Has the request's body read as one of this media type, whatever its headers say of it. For a caller that knows
+    /// better: the headers that rules see stay those of the client. Nothing for a type that is not read.
+    pub fn body_type(&mut self, media_type: &[u8]) {
+        self.state.name_body(media_type);
+    }
+
     /// Ends the request's headers: runs phase 1.
     pub fn request_headers(&mut self) -> Outcome {
         self.phase(1)
     }
 
-    /// Appends a piece of the request's body.
+    /// Appends a piece of the request's body, which is read at once. How a body is cut into pieces changes nothing.
     pub fn request_body(&mut self, chunk: &[u8]) -> Outcome {
-        let taken = self.state.body.push_request(chunk, self.program.settings.request_body_action);
+        let taken = self.state.take_request_body(&self.program, chunk);
         self.taken(taken, 413)
     }
 
-    /// Ends the request's body: parses it and runs phase 2.
+    /// Ends the request's body: runs phase 2.
     pub fn request_body_end(&mut self) -> Outcome {
         self.state.finish_request_body(&self.program);
         self.phase(2)
@@ -143,8 +152,7 @@ impl Transaction {
 
     /// Appends a piece of the response's body.
     pub fn response_body(&mut self, chunk: &[u8]) -> Outcome {
-        let action = self.program.settings.response_body_action;
-        let taken = self.state.body.push_response(chunk, action);
+        let taken = self.state.take_response_body(&self.program, chunk);
         self.taken(taken, 500)
     }
 
@@ -199,6 +207,21 @@ impl Transaction {
     /// Keeps the matches of rules with `nolog` too.
     pub fn set_trace(&mut self, on: bool) {
         self.state.trace = on;
+    }
+
+    /// Records every rule that runs from here on, with its time by `clock`. Recording costs time of its own.
+    pub fn watch(&mut self, clock: Option<Arc<dyn Clock>>) {
+        self.state.watch = Some(watch::Watch::new(clock));
+    }
+
+    /// Returns every rule that ran since [`Transaction::watch`], in order.
+    pub fn ran(&self) -> &[Ran] {
+        self.state.watch.as_ref().map_or(&[], watch::Watch::ran)
+    }
+
+    /// Returns the steps of the budget that are left.
+    pub fn steps_left(&self) -> u64 {
+        self.state.steps_left
     }
 
     /// Overrides the step budget: about one step per byte that an operator or a transformation reads.

@@ -92,6 +92,12 @@ pub(crate) fn find(name: &str) -> Option<&'static Transformation> {
     TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
+/// Every row of the table.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn all() -> impl Iterator<Item = &'static Transformation> {
+    TABLE.iter()
+}
+
 const WHITESPACE: ByteSet = ByteSet::of(b" \t\n\x0b\x0c\r");
 const UPPER: ByteSet = ByteSet::range(b'A', b'Z');
 const LOWER: ByteSet = ByteSet::range(b'a', b'z');
@@ -154,17 +160,6 @@ static TABLE: &[Transformation] = &[
     row("urlEncode", ALWAYS, url_encode::url_encode),
     row("utf8toUnicode", Some(HIGH), utf8_to_unicode::utf8_to_unicode),
 ];
-
-/// Decodes `%HH` and `+` behind what `out` holds; a `%` that starts no escape stays. Returns how many do.
-pub(crate) fn percent_decode(input: &[u8], out: &mut Vec<u8>) -> usize {
-    url_decode::url_decode(input, out);
-    memchr::memchr_iter(b'%', input)
-        .filter(|at| match input.get(at + 1..at + 3) {
-            Some([high, low]) => hex_pair(*high, *low).is_none(),
-            Some(_) | None => true,
-        })
-        .count()
-}
 
 /// Writes for each byte of `input` the byte that `of` gives, kept or overwritten by the next; `of` may take back
 /// what it has written by the length so far. The output is never longer than the input. No branch depends on

@@ -10,5 +10,11 @@ mod language;
 #[path = "rules/limits.rs"]
 mod limits;
 #[cfg(test)]
+#[path = "rules/persistence.rs"]
+mod persistence;
+#[cfg(test)]
+#[path = "rules/reference.rs"]
+mod reference;
+#[cfg(test)]
 #[path = "rules/semantics.rs"]
 mod semantics;

@@ -43,6 +43,7 @@ enum Place {
     Path,
     RawPath,
     NoUserAgent,
+    Upload,
     Body,
     Xml,
     XmlAttribute,
@@ -97,6 +98,9 @@ fn fired(program: &Arc<Program>, place: Place, text: &str) -> BTreeSet<u32> {
         Some(("application/xml", format!("<a><b>{}</b></a>", xml(text))))
     } else if place == Place::XmlAttribute {
         Some(("text/xml", format!("<a><b c=\"{}\"/></a>", xml(text))))
+    } else if place == Place::Upload {
+        let part = format!("Content-Disposition: form-data; name=\"f\"; filename=\"{text}\"");
+        Some(("multipart/form-data; boundary=B", format!("--B\r\n{part}\r\n\r\nx\r\n--B--\r\n")))
     } else if place == Place::Body {
         Some(("application/json", text.to_owned()))
     } else {
@@ -161,7 +165,17 @@ fn read<T: serde::de::DeserializeOwned>(name: &str) -> T {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-const FILES: [&str; 5] = ["scanners.yaml", "lfi.yaml", "rce.yaml", "xss.yaml", "sqli.yaml"];
+const FILES: [&str; 9] = [
+    "scanners.yaml",
+    "lfi.yaml",
+    "protocol.yaml",
+    "rfi.yaml",
+    "rce.yaml",
+    "php.yaml",
+    "xss.yaml",
+    "java.yaml",
+    "sqli.yaml",
+];
 
 #[test]
 fn every_rule_catches_its_cases_and_lets_the_others_pass() {
@@ -232,5 +246,5 @@ fn a_program_that_runs_alone_refuses_an_attack_and_nothing_else() {
     }
 }
 
-const CASES: usize = 2005;
+const CASES: usize = 2339;
 const ORDINARY: usize = 576;

@@ -17,6 +17,8 @@ pub struct Request {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The body as it is sent.
     pub body: Vec<u8>,
+    /// The bytes of the whole, where a case gives them so: they may be no request at all.
+    pub raw: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -43,6 +45,7 @@ impl Request {
                 Some(Data::Text(text)) => text.as_bytes().to_vec(),
                 Some(Data::Lines(lines)) => lines.join("\r\n").into_bytes(),
             },
+            raw: None,
         };
         let complete = !input.stop_magic.unwrap_or(false);
         if input.autocomplete_headers.unwrap_or(complete) {
@@ -70,7 +73,27 @@ impl Request {
             let (name, value) = line.split_at_checked(colon).unwrap_or_default();
             (name.to_vec(), value.get(1..).unwrap_or_default().trim_ascii().to_vec())
         });
-        Self { method, uri, version, headers: headers.collect(), body: rest.to_vec() }
+        let headers = headers.collect();
+        Self { method, uri, version, headers, body: rest.to_vec(), raw: Some(bytes.to_vec()) }
+    }
+
+    /// Returns what goes over the wire.
+    pub fn to_wire(&self) -> Vec<u8> {
+        if let Some(raw) = &self.raw {
+            return raw.clone();
+        }
+        let mut bytes = [&self.method, b" ".as_slice(), &self.uri].concat();
+        if !self.version.is_empty() {
+            bytes.push(b' ');
+            bytes.extend_from_slice(&self.version);
+        }
+        bytes.extend_from_slice(b"\r\n");
+        for (name, value) in &self.headers {
+            bytes.extend([name, b": ".as_slice(), value, b"\r\n"].concat());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
     }
 
     /// Returns the value of the first header with a name, letter case ignored.

@@ -1,6 +1,6 @@
 //! Cases through the engine.
 
-use super::case::{Case, Expectation};
+use super::case::{Case, Expectation, Stage};
 use super::front;
 use super::overrides::Overrides;
 use super::report::{Failure, Report};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What the suite asks of the rules: level 4, detection only, its limits, and answers of JSON read too.
-const SETUP: &str = "SecRuleEngine DetectionOnly\n\
+pub const SETUP: &str = "SecRuleEngine DetectionOnly\n\
     SecResponseBodyMimeType text/plain text/html text/xml application/json\n\
     SecAction \"id:900005,phase:1,nolog,pass,ctl:ruleRemoveById=910000,\
     setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,setvar:tx.arg_length=400,\
@@ -27,11 +27,39 @@ pub fn load_rules(folder: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     RuleSet::load_with(folder, SETUP)
 }
 
-/// Runs all cases. At least `at_least` of them must run for the report to be good.
+/// What came of one request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// The rules that fired; `None` where only the status is known.
+    pub fired: Option<Vec<u32>>,
+    /// Their log lines in ModSecurity's spelling; `None` where they are not known.
+    pub log: Option<Vec<u8>>,
+    /// Whether a server refused the request before any rule ran.
+    pub refused: bool,
+    /// Whether the rules refused it. Asked only where it is not known what fired.
+    pub blocked: bool,
+}
+
+/// Runs all cases in-process. At least `at_least` of them must run for the report to be good.
 pub fn run(set: &RuleSet, cases: &[Case], overrides: &Overrides, at_least: usize) -> Report {
+    judge(set, cases, overrides, at_least, |stage| in_process(set, stage))
+}
+
+/// Judges all cases by what `see` says came of each request: the engine's answer or a server's.
+pub fn judge(
+    set: &RuleSet,
+    cases: &[Case],
+    overrides: &Overrides,
+    at_least: usize,
+    mut see: impl FnMut(&Stage) -> Seen,
+) -> Report {
     let mut report = Report { at_least, ..Report::default() };
     for case in cases {
-        let outcome = check(set, case);
+        // Every stage is sent, whatever came of the one before.
+        let seen: Vec<Seen> = case.stages.iter().map(&mut see).collect();
+        let compared = case.stages.iter().zip(&seen);
+        let outcome = compared.map(|(stage, seen)| compare(seen, &stage.expected));
+        let outcome = outcome.collect::<Result<Vec<()>, String>>();
         let excuse = overrides.reason(&case.name);
         let passed = outcome.is_ok();
         report.total.add(passed);
@@ -39,8 +67,8 @@ pub fn run(set: &RuleSet, cases: &[Case], overrides: &Overrides, at_least: usize
         let level = case.rule_id.and_then(|id| set.level(id));
         report.levels.entry(level).or_default().add(passed);
         match outcome {
-            Ok(()) if excuse.is_some() => report.stale.push(case.name.clone()),
-            Ok(()) => {}
+            Ok(_) if excuse.is_some() => report.stale.push(case.name.clone()),
+            Ok(_) => {}
             Err(why) => report.failures.push(Failure {
                 name: case.name.clone(),
                 file: case.file.clone(),
@@ -54,16 +82,20 @@ pub fn run(set: &RuleSet, cases: &[Case], overrides: &Overrides, at_least: usize
     report
 }
 
-fn check(set: &RuleSet, case: &Case) -> Result<(), String> {
-    for stage in &case.stages {
-        if stage.expected.refused && front::refuses(&stage.request) {
-            continue;
-        }
-        let mut transaction = Transaction::new(Arc::clone(set.program()));
-        feed(&mut transaction, &front::framed(stage.request.clone()));
-        compare(&transaction, &stage.expected)?;
+fn in_process(set: &RuleSet, stage: &Stage) -> Seen {
+    if stage.expected.refused && front::refuses(&stage.request) {
+        return Seen { refused: true, ..Seen::default() };
     }
-    Ok(())
+    let mut transaction = Transaction::new(Arc::clone(set.program()));
+    feed(&mut transaction, &front::framed(stage.request.clone()));
+    let rules = set.program().rules();
+    let infos = transaction.fired().iter().filter_map(|fired| rules.get(fired.rule.get()));
+    Seen {
+        fired: Some(infos.map(|info| info.id).collect()),
+        log: Some(log_text(&transaction)),
+        refused: false,
+        blocked: transaction.detected().is_some(),
+    }
 }
 
 /// Feeds a whole request, and the answer that the suite's origin gives to it.
@@ -112,27 +144,47 @@ fn answer(transaction: &mut Transaction, request: &Request) {
         && transaction.response_body_end() == Outcome::Continue;
 }
 
-fn compare(transaction: &Transaction, expected: &Expectation) -> Result<(), String> {
-    let rules = transaction.program().rules();
-    let infos = transaction.fired().iter().filter_map(|fired| rules.get(fired.rule.get()));
-    let fired: Vec<u32> = infos.map(|info| info.id).collect();
+fn compare(seen: &Seen, expected: &Expectation) -> Result<(), String> {
+    if expected.refused {
+        let why = "asks the web server to refuse, and this one did not";
+        return if seen.refused { Ok(()) } else { Err(why.to_owned()) };
+    }
+    match &seen.fired {
+        Some(fired) => compare_fired(fired, expected)?,
+        None => compare_status(seen, expected)?,
+    }
+    let asks_log = expected.log.is_some() || expected.no_log.is_some();
+    let log = match &seen.log {
+        Some(log) => log,
+        None if asks_log => return Err("asks for a log that is not known here".to_owned()),
+        None => return Ok(()),
+    };
+    if let Some(pattern) = expected.log.as_ref().filter(|pattern| !pattern.is_match(log)) {
+        return Err(format!("the log does not match `{pattern}`"));
+    }
+    if let Some(pattern) = expected.no_log.as_ref().filter(|pattern| pattern.is_match(log)) {
+        return Err(format!("the log matches `{pattern}`"));
+    }
+    Ok(())
+}
+
+fn compare_fired(fired: &[u32], expected: &Expectation) -> Result<(), String> {
     if let Some(id) = expected.fire.iter().find(|id| !fired.contains(id)) {
         return Err(format!("{id} did not fire, only {fired:?}"));
     }
-    if let Some(id) = expected.stay.iter().find(|id| fired.contains(id)) {
-        return Err(format!("{id} fired"));
+    match expected.stay.iter().find(|id| fired.contains(id)) {
+        Some(id) => Err(format!("{id} fired")),
+        None => Ok(()),
     }
-    let log = log_text(transaction);
-    if let Some(pattern) = expected.log.as_ref().filter(|pattern| !pattern.is_match(&log)) {
-        return Err(format!("the log does not match `{pattern}`"));
+}
+
+fn compare_status(seen: &Seen, expected: &Expectation) -> Result<(), String> {
+    let stopped = seen.blocked || seen.refused;
+    match (expected.fire.is_empty(), stopped) {
+        (false, false) => Err("was not refused".to_owned()),
+        (true, true) if !expected.stay.is_empty() => Err("was refused".to_owned()),
+        (false, true) | (true, _) => Ok(()),
     }
-    if let Some(pattern) = expected.no_log.as_ref().filter(|pattern| pattern.is_match(&log)) {
-        return Err(format!("the log matches `{pattern}`"));
-    }
-    if expected.refused {
-        return Err("asks the web server to refuse, and this one would not".to_owned());
-    }
-    Ok(())
 }
 
 /// The log lines in ModSecurity's spelling, as far as cases look at them.

@@ -121,3 +121,13 @@ fn debians_package_loads_where_it_is_installed() {
         assert_eq!([1, 2, 3, 4].map(count), levels, "{category}");
     }
 }
+
+#[test]
+fn a_name_is_a_built_in_set_a_crs_directory_or_a_directory_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().display().to_string();
+    assert_eq!(Source::find("core"), Source::Builtin("core".to_owned()));
+    assert_eq!(Source::find(&name), Source::Directory(folder.path().to_owned()));
+    std::fs::create_dir(folder.path().join("rules")).unwrap();
+    assert_eq!(Source::find(&name), Source::Crs(folder.path().to_owned()));
+}

@@ -5,7 +5,7 @@ use super::{Findings, named};
 use crate::armor::{
     Action, Condition, Conform, Expression, Rate, RateKeyKind, Rule, Scoring, SecurityPolicy,
 };
-use crate::expr::{Kind, ListKind, MapAttribute, Node, SetVersion};
+use crate::expr::{Kind, ListKind, MapAttribute, Node};
 
 const INTERVALS: &[u32] = &[10, 30, 60, 120, 180, 240, 300, 600, 900, 1200, 1800, 2700, 3600];
 const BAN_SECS_MIN: u32 = 60;
@@ -189,7 +189,7 @@ fn beyond_google(node: &Node) -> Option<String> {
         Kind::Attribute(attribute) if !attribute.is_google() => {
             Some(format!("`{}`: Google has no such attribute", attribute.as_str()))
         }
-        Kind::Waf(call) if call.set.version == SetVersion::Core => {
+        Kind::Waf(call) if !call.set.is_google() => {
             Some(format!("`{}`: a set of our own", call.set.name))
         }
         Kind::Literal(_)

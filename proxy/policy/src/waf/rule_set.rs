@@ -77,7 +77,7 @@ struct EngineRun {
 }
 
 impl EngineRun {
-    /// Runs phase 1. `labelled` takes the place of the Content-Type that the client sent.
+    /// Runs phase 1. The body is read as `labelled`, where that is said, whatever the client's Content-Type.
     fn begin(program: Arc<Program>, head: &RequestHead<'_>, labelled: Option<Shape>) -> Self {
         let mut transaction = Transaction::new(Arc::clone(&program));
         transaction.set_engine(EngineMode::DetectionOnly);
@@ -87,19 +87,21 @@ impl EngineRun {
         }
         transaction.request_line(head.method, head.uri, head.version);
         for header in head.headers {
-            if labelled.is_none() || !header.name.eq_ignore_ascii_case(b"content-type") {
-                transaction.request_header(header.name, header.value);
-            }
+            transaction.request_header(header.name, header.value);
         }
         if head.header_values(b"host").next().is_none() && !head.host.is_empty() {
             transaction.request_header(b"Host", head.host);
         }
         if let Some(shape) = labelled {
-            transaction.request_header(b"Content-Type", shape.media_type());
+            transaction.body_type(shape.media_type());
         }
         let mut run = Self { program, transaction, matches: Vec::new(), read: 0, gave_up: false };
         let outcome = run.transaction.request_headers();
         run.collect(outcome);
+        if let Some(shape) = labelled {
+            // Rules may have chosen again, by the client's label.
+            run.transaction.body_type(shape.media_type());
+        }
         run
     }
 
@@ -141,7 +143,7 @@ impl WafRun for EngineRun {
     fn body(&mut self, head: &RequestHead<'_>, body: &[u8], _end: BodyEnd) {
         let readings = readings(Shape::of_label(head), body);
         if let Some(shape) = readings.first {
-            self.transaction.request_header(b"Content-Type", shape.media_type());
+            self.transaction.body_type(shape.media_type());
         }
         self.inspect(body);
         if let Some(shape) = readings.second {

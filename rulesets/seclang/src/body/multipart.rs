@@ -6,7 +6,7 @@ mod content_type;
 mod disposition;
 mod reader;
 
-pub(super) use self::reader::parse;
+pub(super) use self::reader::Reader;
 
 /// Whether lines of a body look like boundaries without being one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

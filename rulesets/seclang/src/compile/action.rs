@@ -1,5 +1,6 @@
 //! Actions: the table of names, and what a rule's list of them comes to.
 
+use super::accepted::{AcceptedKind, names};
 use super::directive::number;
 use super::{Compiler, nearest};
 use crate::Diagnostic;
@@ -7,20 +8,6 @@ use crate::program::{AllowScope, Effect};
 use crate::syntax::{ActionSyntax, Place, Text};
 use crate::transformation::{self, Transformation};
 use crate::variable::Variable;
-
-/// Actions that are accepted and have no effect here, each with the reason.
-const IGNORED: &[(&str, &str)] = &[
-    ("accuracy", "nothing reads it"),
-    ("auditlog", "the caller decides what is logged"),
-    ("maturity", "nothing reads it"),
-    ("noauditlog", "the caller decides what is logged"),
-    ("rev", "nothing reads it"),
-    ("sanitiseArg", "values are bounded and escaped in the trace; the caller redacts"),
-    ("sanitiseMatched", "values are bounded and escaped in the trace; the caller redacts"),
-    ("sanitiseMatchedBytes", "values are bounded and escaped in the trace; the caller redacts"),
-    ("sanitiseRequestHeader", "values are bounded and escaped in the trace; the caller redacts"),
-    ("sanitiseResponseHeader", "values are bounded and escaped in the trace; the caller redacts"),
-];
 
 /// Actions that do something, for advice on a misspelt one.
 const KNOWN: &[&str] = &[
@@ -203,14 +190,14 @@ impl Compiler<'_> {
                 let effect = self.control(text)?;
                 acts.effects.extend(effect);
             }
-            _ => return Self::act_without_effect(action),
+            _ => return self.act_without_effect(action),
         }
         Ok(())
     }
 
-    fn act_without_effect(action: &ActionSyntax) -> Result<(), Diagnostic> {
+    fn act_without_effect(&mut self, action: &ActionSyntax) -> Result<(), Diagnostic> {
         let name = &action.name;
-        if IGNORED.iter().any(|row| name.is(row.0)) {
+        if self.accepts(AcceptedKind::Action, name) {
             return Ok(());
         }
         if KNOWN.iter().any(|known| name.is(known)) {
@@ -218,7 +205,7 @@ impl Compiler<'_> {
             return Err(name.place().error(message));
         }
         let mut problem = name.place().error(format!("unknown action `{}`", name.as_str()?));
-        let known = KNOWN.iter().copied().chain(IGNORED.iter().map(|row| row.0));
+        let known = KNOWN.iter().copied().chain(names(AcceptedKind::Action));
         problem.help = nearest(name.bytes(), known);
         Err(problem)
     }

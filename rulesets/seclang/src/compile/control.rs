@@ -1,6 +1,7 @@
 //! `ctl`: what a match changes for the rest of the transaction. The rules that one names are
 //! looked up once all files are read.
 
+use super::accepted::{AcceptedKind, names};
 use super::directive::{engine, number, switch};
 use super::update::{RuleSelector, selected};
 use super::{Compiler, nearest};
@@ -8,13 +9,6 @@ use crate::Diagnostic;
 use crate::body::Kind;
 use crate::program::{Control, Effect, RuleIndex, TargetRemoval};
 use crate::syntax::{Text, targets};
-
-/// Options that are accepted and have no effect here, each with the reason.
-const IGNORED: &[(&str, &str)] = &[
-    ("auditEngine", "the caller decides what is logged"),
-    ("auditLogParts", "the trace has everything"),
-    ("debugLogLevel", "the trace has everything"),
-];
 
 const KNOWN: &[&str] = &[
     "forceRequestBodyVariable",
@@ -54,11 +48,14 @@ impl Compiler<'_> {
             "ruleremovetargetbyid" => self.target_removal(&value, RuleSelector::ids)?,
             "ruleremovetargetbytag" => self.target_removal(&value, RuleSelector::tag)?,
             "ruleremovetargetbymsg" => self.target_removal(&value, RuleSelector::msg)?,
-            _ if IGNORED.iter().any(|row| name.is(row.0)) => return Ok(None),
+            _ if self.accepts(AcceptedKind::Control, &name) => return Ok(None),
             _ => {
                 let shown = name.as_str()?;
                 let mut problem = name.place().error(format!("unknown `ctl` option `{shown}`"));
-                problem.help = nearest(name.bytes(), KNOWN.iter().copied());
+                problem.help = nearest(
+                    name.bytes(),
+                    KNOWN.iter().copied().chain(names(AcceptedKind::Control)),
+                );
                 return Err(problem);
             }
         };

@@ -1,60 +1,28 @@
 //! The table of directives.
 
+use super::accepted::{AcceptedKind, names};
 use super::update::UpdateSyntax;
 use super::{Compiler, Item, nearest};
 use crate::Diagnostic;
 use crate::program::{EngineMode, LimitAction};
 use crate::syntax::{Directive, Text, actions};
 
-/// Directives that are accepted and have no effect here, each with the reason.
-const IGNORED: &[(&str, &str)] = &[
-    ("SecAuditEngine", "the caller decides what is logged; the trace has everything"),
-    ("SecAuditLog", "the caller owns its logs"),
-    ("SecAuditLog2", "the caller owns its logs"),
-    ("SecAuditLogDirMode", "the caller owns its logs"),
-    ("SecAuditLogFileMode", "the caller owns its logs"),
-    ("SecAuditLogFormat", "the caller owns its logs"),
-    ("SecAuditLogParts", "the trace has everything"),
-    ("SecAuditLogRelevantStatus", "the caller decides what is logged"),
-    ("SecAuditLogStorageDir", "the caller owns its logs"),
-    ("SecAuditLogType", "the caller owns its logs"),
-    ("SecArgumentSeparator", "`&` is the only separator"),
-    ("SecCollectionTimeout", "the caller's store decides how long it keeps"),
-    ("SecComponentSignature", "nothing reads it"),
-    ("SecCookieFormat", "cookies are cut by version 0, which version 1 extends"),
-    ("SecDataDir", "the engine writes no files"),
-    ("SecDebugLog", "the trace has everything"),
-    ("SecDebugLogLevel", "the trace has everything"),
-    ("SecGeoLookupDb", "the caller looks countries up"),
-    ("SecPcreMatchLimit", "matching time is linear; the step budget bounds it"),
-    ("SecPcreMatchLimitRecursion", "matching does not recurse"),
-    ("SecRequestBodyInMemoryLimit", "bodies stay in memory, under their limit"),
-    ("SecRequestBodyNoFilesLimit", "`SecRequestBodyLimit` bounds the whole body"),
-    ("SecSensorId", "nothing reads it"),
-    ("SecServerSignature", "the caller owns its answers"),
-    ("SecStatusEngine", "the engine reports to nobody"),
-    ("SecTmpDir", "the engine writes no files"),
-    ("SecTmpSaveUploadedFiles", "the engine writes no files"),
-    ("SecUnicodeMapFile", "the map of code page 20127, which the rules expect, is built in"),
-    ("SecUploadDir", "the engine writes no files"),
-    ("SecUploadFileLimit", "files are counted, not kept"),
-    ("SecUploadFileMode", "the engine writes no files"),
-    ("SecUploadKeepFiles", "the engine writes no files"),
-    ("SecWebAppId", "nothing reads it"),
-];
-
 /// Directives that do something, for advice on a misspelt one.
 const KNOWN: &[&str] = &[
     "Include",
     "IncludeOptional",
     "SecAction",
+    "SecArgumentSeparator",
     "SecArgumentsLimit",
+    "SecCookieFormat",
     "SecDefaultAction",
     "SecMarker",
+    "SecParseXmlIntoArgs",
     "SecRequestBodyAccess",
     "SecRequestBodyJsonDepthLimit",
     "SecRequestBodyLimit",
     "SecRequestBodyLimitAction",
+    "SecRequestBodyNoFilesLimit",
     "SecResponseBodyAccess",
     "SecResponseBodyLimit",
     "SecResponseBodyLimitAction",
@@ -69,6 +37,17 @@ const KNOWN: &[&str] = &[
     "SecRuleUpdateTargetById",
     "SecRuleUpdateTargetByMsg",
     "SecRuleUpdateTargetByTag",
+    "SecUnicodeMapFile",
+    "SecUploadFileLimit",
+    "SecXmlExternalEntity",
+];
+
+/// Directives of which one value is what the engine does; any other is refused, with the reason.
+const ONE_VALUE: &[(&str, &str, &str)] = &[
+    ("secargumentseparator", "&", "`&` is the only separator"),
+    ("seccookieformat", "0", "cookies are cut as browsers write them, which is version 0"),
+    ("secparsexmlintoargs", "Off", "XML is read as `XML:/*` and `XML://@*`"),
+    ("secxmlexternalentity", "Off", "entities are never fetched"),
 ];
 
 impl Compiler<'_> {
@@ -97,6 +76,11 @@ impl Compiler<'_> {
             ("secresponsebodylimitaction", [word]) => {
                 self.settings.response_body_action = limit_action(word)?;
             }
+            ("secrequestbodynofileslimit", [n]) => {
+                self.settings.request_body_no_files_limit = number(n)?;
+            }
+            ("secuploadfilelimit", [n]) => self.settings.files_max = number(n)?,
+            ("secunicodemapfile", [_, page]) => unicode_map(page)?,
             ("secargumentslimit", [n]) => self.settings.arguments_max = number(n)?,
             ("secrequestbodyjsondepthlimit", [n]) => self.settings.json_depth_max = number(n)?,
             ("secresponsebodymimetypesclear", []) => self.settings.response_types.clear(),
@@ -108,6 +92,7 @@ impl Compiler<'_> {
                 let update = UpdateSyntax::read(update, &directive.name, words)?;
                 self.updates.push(update);
             }
+            (name, [word]) if ONE_VALUE.iter().any(|row| row.0 == name) => one_value(name, word)?,
             _ => return self.without_effect(directive),
         }
         Ok(())
@@ -115,15 +100,14 @@ impl Compiler<'_> {
 
     fn without_effect(&mut self, directive: &Directive) -> Result<(), Diagnostic> {
         let name = &directive.name;
-        if let Some((_, reason)) = IGNORED.iter().find(|row| name.is(row.0)) {
-            self.problems.push(name.place().note(format!("accepted, no effect: {reason}")));
+        if self.accepts(AcceptedKind::Directive, name) {
             return Ok(());
         }
         if KNOWN.iter().any(|known| name.is(known)) {
             return Err(name.place().error("wrong number of arguments"));
         }
         let mut problem = name.place().error(format!("unknown directive `{}`", name.as_str()?));
-        let known = KNOWN.iter().copied().chain(IGNORED.iter().map(|row| row.0));
+        let known = KNOWN.iter().copied().chain(names(AcceptedKind::Directive));
         problem.help = nearest(name.bytes(), known);
         Err(problem)
     }
@@ -165,6 +149,24 @@ pub(super) fn switch(word: &Text) -> Result<bool, Diagnostic> {
     } else {
         Err(word.place().error("expected `On` or `Off`"))
     }
+}
+
+fn one_value(name: &str, word: &Text) -> Result<(), Diagnostic> {
+    match ONE_VALUE.iter().find(|row| row.0 == name && !word.is(row.1)) {
+        Some((_, value, reason)) => {
+            Err(word.place().error_with(format!("only `{value}` is supported"), *reason))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The map that `t:urlDecodeUni` and its kin use is built in.
+fn unicode_map(page: &Text) -> Result<(), Diagnostic> {
+    if page.is("20127") {
+        return Ok(());
+    }
+    let help = "the map of code page 20127, which the OWASP CRS asks for, is built in";
+    Err(page.place().error_with("only code page 20127 is supported", help))
 }
 
 fn limit_action(word: &Text) -> Result<LimitAction, Diagnostic> {

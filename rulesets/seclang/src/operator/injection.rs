@@ -20,6 +20,15 @@ pub(super) fn cross_site(value: &[u8], holds: &ByteSet) -> bool {
     cross_site_gate(value, holds) && cross_site_plain(value)
 }
 
+/// Holds the gates to the detectors: a "no" of theirs is the detector's own.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn assert_gates(value: &[u8]) {
+    let holds = ByteSet::held_by(value);
+    assert!(sql_gate(value, &holds) || sql_plain(value).is_none(), "{}", value.escape_ascii());
+    let plain = cross_site_plain(value);
+    assert!(cross_site_gate(value, &holds) || !plain, "{}", value.escape_ascii());
+}
+
 /// The detector of SQL without a gate.
 pub(super) fn sql_plain(value: &[u8]) -> Option<String> {
     let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);

@@ -27,11 +27,14 @@ pub(crate) struct Settings {
     pub(crate) request_body: bool,
     pub(crate) response_body: bool,
     pub(crate) request_body_limit: usize,
+    /// The same without the content of files.
+    pub(crate) request_body_no_files_limit: usize,
     pub(crate) request_body_action: LimitAction,
     pub(crate) response_body_limit: usize,
     pub(crate) response_body_action: LimitAction,
     pub(crate) response_types: Vec<Vec<u8>>,
     pub(crate) arguments_max: usize,
+    pub(crate) files_max: usize,
     pub(crate) json_depth_max: usize,
     pub(crate) budget: u64,
 }
@@ -46,11 +49,13 @@ impl Settings {
             request_body: true,
             response_body: true,
             request_body_limit: 128 * 1024 * 1024,
+            request_body_no_files_limit: usize::MAX,
             request_body_action: LimitAction::Reject,
             response_body_limit: 512 * 1024,
             response_body_action: LimitAction::ProcessPartial,
             response_types: types.map(<[u8]>::to_vec).to_vec(),
             arguments_max: 1000,
+            files_max: 100,
             json_depth_max: 512,
             budget: 200_000_000,
         }

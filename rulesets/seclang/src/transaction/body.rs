@@ -1,22 +1,23 @@
-//! The request's body: read up to its limit, parsed once at its end by the processor that the content
-//! type or a rule chose.
+//! The request's body: taken up to its limit and read while it arrives, by the processor that the content type or a
+//! rule chose before its first byte.
 
 use super::state::State;
-use crate::body::{self, Kind, Limits, MultipartFlags, Parsed, Unmatched};
+use crate::body::{Kind, Limits, MultipartFlags, Parsed, Parser, Unmatched};
 use crate::program::{LimitAction, Program, Settings};
 use crate::variable::Variable;
 
-/// Names and values that a parsed body may come to, as a multiple of its length: names of nested
-/// JSON repeat those above them.
-const PARSED_FACTOR: usize = 16;
+/// Bytes of names and values that a parsed body may come to for each of its own: names of nested JSON repeat those
+/// above them.
+const PARSED_PER_BYTE: usize = 16;
 
-/// The same for short bodies, in bytes.
+/// Bytes of names and values that any body may come to.
 const PARSED_BYTES_MIN: usize = 64 * 1024;
 
 /// What is known of the bodies of one transaction.
 #[derive(Debug)]
 pub(crate) struct BodyState {
-    raw: Vec<u8>,
+    /// What was taken, where anything asks for the whole.
+    pub(super) raw: Vec<u8>,
     kind: Option<Kind>,
     forced_variable: bool,
     request_access: bool,
@@ -24,7 +25,24 @@ pub(crate) struct BodyState {
     request_limit: usize,
     response_limit: usize,
     over_limit: bool,
+    /// Bytes that arrived.
     total: usize,
+    /// Bytes of them that were taken.
+    taken: usize,
+    /// Reads the request's body, once its first byte is there.
+    parser: Option<Parser>,
+    pub(super) form: Form,
+}
+
+/// How far a form was cut into arguments.
+#[derive(Debug, Default)]
+pub(crate) struct Form {
+    /// Where the piece starts that is not complete yet.
+    pub(super) start: usize,
+    /// Up to where no separator stands in it.
+    pub(super) scanned: usize,
+    /// Arguments so far.
+    pub(super) count: usize,
 }
 
 /// What became of a piece of a body.
@@ -73,6 +91,9 @@ impl BodyState {
             response_limit: settings.response_body_limit,
             over_limit: false,
             total: 0,
+            taken: 0,
+            parser: None,
+            form: Form::default(),
         }
     }
 
@@ -106,93 +127,120 @@ impl BodyState {
         self.response_limit = limit;
     }
 
-    /// Appends a piece of the request's body.
-    pub(crate) fn push_request(&mut self, chunk: &[u8], action: LimitAction) -> Taken {
-        let (access, limit) = (self.request_access, self.request_limit);
-        self.push(chunk, access, limit, action)
-    }
-
-    /// Appends a piece of the response's body.
-    pub(crate) fn push_response(&mut self, chunk: &[u8], action: LimitAction) -> Taken {
-        let (access, limit) = (self.response_access, self.response_limit);
-        self.push(chunk, access, limit, action)
-    }
-
-    fn push(&mut self, chunk: &[u8], access: bool, limit: usize, action: LimitAction) -> Taken {
-        if !access {
-            return Taken::Fits;
-        }
+    /// Counts a piece and says how much of it fits.
+    fn take<'c>(&mut self, chunk: &'c [u8], limit: usize) -> &'c [u8] {
         self.total = self.total.saturating_add(chunk.len());
-        let room = limit.saturating_sub(self.raw.len());
-        self.raw.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
-        if chunk.len() <= room {
-            return Taken::Fits;
-        }
-        self.over_limit = true;
+        let room = limit.saturating_sub(self.taken);
+        self.over_limit |= chunk.len() > room;
+        let fits = chunk.get(..room).unwrap_or(chunk);
+        self.taken += fits.len();
+        fits
+    }
+
+    /// Whether the body is refused for its length.
+    fn judge(&self, action: LimitAction) -> Taken {
         match action {
-            LimitAction::Reject => Taken::Refused,
-            LimitAction::ProcessPartial => Taken::Fits,
+            LimitAction::Reject if self.over_limit => Taken::Refused,
+            LimitAction::Reject | LimitAction::ProcessPartial => Taken::Fits,
         }
+    }
+
+    /// Whether the request's body is kept as it is. Rules for JSON read the raw text too, as ModSecurity 3 has it;
+    /// files and documents are read as parts only, unless a rule asks for the whole.
+    fn keeps_raw(&self) -> bool {
+        self.forced_variable || !matches!(self.kind, Some(Kind::Multipart | Kind::Xml))
+    }
+
+    /// Forgets the body, keeps what rules set for those that follow.
+    fn end(&mut self) {
+        self.raw.clear();
+        self.total = 0;
+        self.taken = 0;
+        self.over_limit = false;
+        self.parser = None;
+        self.form = Form::default();
     }
 }
 
 impl State {
-    /// Parses the request's body and fills its variables.
+    /// Takes a piece of the request's body and reads it.
+    pub(crate) fn take_request_body(&mut self, program: &Program, chunk: &[u8]) -> Taken {
+        if !self.body.request_access {
+            return Taken::Fits;
+        }
+        if self.body.taken == 0 {
+            self.body.parser = self.parser(program);
+        }
+        let fits = self.body.take(chunk, self.body.request_limit);
+        if self.body.keeps_raw() {
+            self.body.raw.extend_from_slice(fits);
+        }
+        if let Some(parser) = &mut self.body.parser {
+            parser.push(fits);
+        }
+        if self.body.kind == Some(Kind::Urlencoded) {
+            self.cut_form(program.settings.arguments_max, false);
+        }
+        let files = self.body.parser.as_ref().map_or(0, Parser::file_bytes);
+        let without_files = self.body.taken.saturating_sub(files);
+        self.body.over_limit |= without_files > program.settings.request_body_no_files_limit;
+        self.body.judge(program.settings.request_body_action)
+    }
+
+    /// Takes a piece of the response's body.
+    pub(crate) fn take_response_body(&mut self, program: &Program, chunk: &[u8]) -> Taken {
+        if !self.body.response_access {
+            return Taken::Fits;
+        }
+        let fits = self.body.take(chunk, self.body.response_limit);
+        self.body.raw.extend_from_slice(fits);
+        self.body.judge(program.settings.response_body_action)
+    }
+
+    fn parser(&self, program: &Program) -> Option<Parser> {
+        let limits = Limits {
+            arguments: program.settings.arguments_max,
+            files: program.settings.files_max,
+            depth: program.settings.json_depth_max,
+            bytes: PARSED_BYTES_MIN,
+            bytes_per_byte: PARSED_PER_BYTE,
+        };
+        Parser::new(self.body.kind?, self.first_header(b"content-type"), limits)
+    }
+
+    /// Ends the request's body and fills its variables.
     pub(crate) fn finish_request_body(&mut self, program: &Program) {
-        let raw = std::mem::take(&mut self.body.raw);
         self.values.set_number(Variable::RequestBodyLength, self.body.total);
         self.values.set(Variable::InboundDataError, flag(self.body.over_limit));
-        let kind = self.body.kind.filter(|_| !raw.is_empty());
-        match kind {
-            Some(Kind::Urlencoded) => {
-                self.values.set(Variable::RequestBody, &raw);
-                self.post_arguments(&raw, program.settings.arguments_max);
+        if self.body.kind == Some(Kind::Urlencoded) {
+            self.cut_form(program.settings.arguments_max, true);
+        }
+        if self.body.keeps_raw() {
+            self.values.set(Variable::RequestBody, &self.body.raw);
+        }
+        if let Some(parser) = self.body.parser.take().filter(|_| self.body.taken > 0) {
+            self.spend(self.body.taken);
+            let parsed = parser.finish();
+            self.fill_from(&parsed);
+            if self.body.kind == Some(Kind::Multipart) {
+                self.fill_multipart(&parsed.multipart, parsed.error.is_some());
             }
-            Some(kind @ (Kind::Multipart | Kind::Json | Kind::Xml)) => {
-                // Rules for JSON read the raw text too, as ModSecurity 3 has it; files and documents
-                // are read as parts only, unless a rule asks for the whole.
-                if self.body.forced_variable || kind == Kind::Json {
-                    self.values.set(Variable::RequestBody, &raw);
-                }
-                self.parse_body(program, kind, &raw);
-            }
-            None => self.values.set(Variable::RequestBody, &raw),
         }
         self.size_of_arguments();
-        self.body.raw = raw;
-        self.body.raw.clear();
-        self.body.total = 0;
-        self.body.over_limit = false;
+        self.body.end();
     }
 
     /// Sets the response's body variables.
     pub(crate) fn finish_response_body(&mut self, program: &Program) {
-        let raw = std::mem::take(&mut self.body.raw);
         self.values.set(Variable::OutboundDataError, flag(self.body.over_limit));
         self.values.set_number(Variable::ResponseContentLength, self.body.total);
         let content_type = self.values.text(Variable::ResponseContentType).to_ascii_lowercase();
         let media = content_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
         let types = &program.settings.response_types;
         if types.iter().any(|known| known == media) {
-            self.values.set(Variable::ResponseBody, &raw);
+            self.values.set(Variable::ResponseBody, &self.body.raw);
         }
-        self.body.raw = raw;
-        self.body.raw.clear();
-    }
-
-    fn parse_body(&mut self, program: &Program, kind: Kind, raw: &[u8]) {
-        let limits = Limits {
-            arguments: program.settings.arguments_max,
-            depth: program.settings.json_depth_max,
-            bytes: raw.len().saturating_mul(PARSED_FACTOR).max(PARSED_BYTES_MIN),
-        };
-        let parsed = body::parse(kind, self.first_header(b"content-type"), raw, &limits);
-        self.spend(raw.len());
-        self.fill_from(&parsed);
-        if kind == Kind::Multipart {
-            let failed = parsed.error.is_some();
-            self.fill_multipart(&parsed.multipart, failed);
-        }
+        self.body.end();
     }
 
     fn fill_from(&mut self, parsed: &Parsed) {

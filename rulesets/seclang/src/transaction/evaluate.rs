@@ -9,7 +9,7 @@ use crate::operator;
 use crate::prefilter::Reach;
 use crate::program::{
     AllowScope, Disruption, EngineMode, Link, NodeId, Nodes, Pass, Program, Rule, RuleIndex,
-    Select, Target, TargetSource, Test,
+    Select, Step, Target, TargetSource, Test,
 };
 use crate::transformation::Changed;
 use crate::variable::Variable;
@@ -25,7 +25,7 @@ struct Here<'a> {
 }
 
 /// What a rule means for the rules after it.
-enum Next {
+pub(super) enum Next {
     Step,
     Jump(usize),
     End,
@@ -42,28 +42,36 @@ impl State {
         self.foreseen = None;
         let mut at = 0;
         while let Some(step) = steps.get(at) {
-            let next = match &step.pass {
-                Pass::Group { group, gate } if self.prefiltered => {
-                    if self.group_satisfies(program, steps, at, *group, *gate) {
-                        self.rule(program, step.rule)
-                    } else {
-                        Next::Step
-                    }
-                }
-                Pass::Jump(jump) if self.may_pass(step.rule) => {
-                    if self.holds(jump) {
-                        Next::Jump(jump.to)
-                    } else {
-                        Next::Step
-                    }
-                }
-                Pass::Never | Pass::Group { .. } | Pass::Jump(_) => self.rule(program, step.rule),
+            let next = match self.watch {
+                None => self.step(program, steps, at, step),
+                Some(_) => self.watched(step.rule, |state| state.step(program, steps, at, step)),
             };
             match next {
                 Next::Step => at += 1,
                 Next::Jump(to) => at = to,
                 Next::End => break,
             }
+        }
+    }
+
+    /// Runs a rule, or passes it by where what is known already says that it cannot match.
+    fn step(&mut self, program: &Program, steps: &[Step], at: usize, step: &Step) -> Next {
+        match &step.pass {
+            Pass::Group { group, gate } if self.prefiltered => {
+                if self.group_satisfies(program, steps, at, *group, *gate) {
+                    self.rule(program, step.rule)
+                } else {
+                    Next::Step
+                }
+            }
+            Pass::Jump(jump) if self.may_pass(step.rule) => {
+                if self.holds(jump) {
+                    Next::Jump(jump.to)
+                } else {
+                    Next::Step
+                }
+            }
+            Pass::Never | Pass::Group { .. } | Pass::Jump(_) => self.rule(program, step.rule),
         }
     }
 
@@ -108,6 +116,9 @@ impl State {
     }
 
     fn complete(&mut self, program: &Program, index: RuleIndex, rule: &Rule) -> Next {
+        if let Some(watch) = &mut self.watch {
+            watch.matched();
+        }
         if rule.log || self.trace {
             self.hits.publish(index, &mut self.matches);
         }

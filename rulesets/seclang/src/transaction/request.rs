@@ -1,5 +1,6 @@
 //! The head of a request and of its answer, cut into variables.
 
+use super::form::decode;
 use super::state::State;
 use super::values::Values;
 use crate::variable::Variable;
@@ -31,7 +32,7 @@ impl State {
         let query_at = question.map_or(target.len(), |at| at + 1);
         values.set_part(Variable::QueryString, Variable::RequestUri, query_at..target.len());
         let query = target.get(query_at..).unwrap_or_default();
-        self.arguments(query, Variable::ArgsGet, Variable::ArgsGetNames, arguments_max);
+        self.query_arguments(query, arguments_max);
         self.size_of_arguments();
     }
 
@@ -42,16 +43,21 @@ impl State {
         if name.eq_ignore_ascii_case(b"cookie") {
             self.cookies(value);
         } else if name.eq_ignore_ascii_case(b"content-type") {
-            if let Some(kind) = super::body::kind_of(value) {
-                self.body.force(kind);
-                self.values.set(Variable::ReqbodyProcessor, super::body::name(kind));
-            }
+            self.name_body(value);
         } else if name.eq_ignore_ascii_case(b"host") {
             let end = memchr::memrchr(b':', value).unwrap_or(value.len());
             self.values.set(Variable::ServerName, value.get(..end).unwrap_or(value));
         } else if name.eq_ignore_ascii_case(b"authorization") {
             let scheme = value.split(|b| *b == b' ').next().unwrap_or_default();
             self.values.set(Variable::AuthType, scheme);
+        }
+    }
+
+    /// Chooses how the body is read by a media type, if that is one of those that are.
+    pub(crate) fn name_body(&mut self, media_type: &[u8]) {
+        if let Some(kind) = super::body::kind_of(media_type) {
+            self.body.force(kind);
+            self.values.set(Variable::ReqbodyProcessor, super::body::name(kind));
         }
     }
 
@@ -71,11 +77,6 @@ impl State {
         ids.next().map_or(b"", |id| self.values.value(*id))
     }
 
-    /// Cuts an urlencoded body into arguments.
-    pub(crate) fn post_arguments(&mut self, body: &[u8], arguments_max: usize) {
-        self.arguments(body, Variable::ArgsPost, Variable::ArgsPostNames, arguments_max);
-    }
-
     /// Sums the lengths of all names and values of arguments.
     pub(crate) fn size_of_arguments(&mut self) {
         let lists = [Variable::ArgsGet, Variable::ArgsPost];
@@ -83,32 +84,6 @@ impl State {
         let sizes = ids.map(|id| self.values.name(*id).len() + self.values.value(*id).len());
         let total = sizes.sum();
         self.values.set_number(Variable::ArgsCombinedSize, total);
-    }
-
-    fn arguments(&mut self, text: &[u8], list: Variable, names: Variable, max: usize) {
-        let (mut name, mut value) = (Vec::new(), Vec::new());
-        let mut broken = false;
-        for (count, piece) in text.split(|b| *b == b'&').filter(|p| !p.is_empty()).enumerate() {
-            if count >= max {
-                self.values.set(Variable::ReqbodyError, b"1");
-                self.values.set(Variable::ReqbodyErrorMsg, b"too many arguments");
-                break;
-            }
-            let equals = memchr::memchr(b'=', piece);
-            let (raw_name, raw_value) = match equals {
-                Some(at) => (piece.get(..at), piece.get(at + 1..)),
-                None => (Some(piece), None),
-            };
-            name.clear();
-            value.clear();
-            broken |= decode(raw_name.unwrap_or_default(), &mut name, b' ');
-            broken |= decode(raw_value.unwrap_or_default(), &mut value, b' ');
-            self.values.add(list, &name, &value);
-            self.values.add_name_of_last(names);
-        }
-        if broken {
-            self.values.set(Variable::UrlencodedError, b"1");
-        }
     }
 
     fn cookies(&mut self, header: &[u8]) {
@@ -156,37 +131,4 @@ fn origin_form(uri: &[u8]) -> usize {
     let authority = scheme + 3;
     let rest = uri.get(authority..).unwrap_or_default();
     memchr::memchr2(b'/', b'?', rest).map_or(0, |at| authority + at)
-}
-
-/// Decodes `%hh`, and `+` to what `plus` says; tells whether an escape was broken (it stays as it is).
-fn decode(text: &[u8], out: &mut Vec<u8>, plus: u8) -> bool {
-    let mut broken = false;
-    let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'%', b'+', rest) {
-        let (before, from) = rest.split_at(at);
-        out.extend_from_slice(before);
-        rest = match from {
-            [b'+', tail @ ..] => {
-                out.push(plus);
-                tail
-            }
-            [b'%', high, low, tail @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
-                let digit = |b: &u8| hex(*b).unwrap_or(0);
-                out.push(digit(high) << 4 | digit(low));
-                tail
-            }
-            [first, tail @ ..] => {
-                broken = true;
-                out.push(*first);
-                tail
-            }
-            [] => from,
-        };
-    }
-    out.extend_from_slice(rest);
-    broken
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    crate::transformation::hex_digit(byte)
 }

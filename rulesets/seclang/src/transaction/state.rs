@@ -9,6 +9,7 @@ use super::persistent::{Persistent, Store};
 use super::texts::Texts;
 use super::tx::Tx;
 use super::values::Values;
+use super::watch::Watch;
 use crate::captures::Captures;
 use crate::prefilter::Candidates;
 use crate::program::{AllowScope, EngineMode, Program, RuleIndex};
@@ -78,6 +79,7 @@ pub(crate) struct State {
     pub(crate) captures: Captures,
     pub(crate) mode: EngineMode,
     pub(crate) trace: bool,
+    pub(crate) watch: Option<Watch>,
     /// Rules taken out by `ctl`, one bit each.
     pub(crate) removed: Vec<u64>,
     pub(crate) any_removed: bool,
@@ -114,6 +116,7 @@ impl State {
             captures: Captures::default(),
             mode: program.settings.engine,
             trace: false,
+            watch: None,
             removed: vec![0; program.rules.len().div_ceil(64)],
             any_removed: false,
             removals: Vec::new(),
@@ -142,6 +145,7 @@ impl State {
         self.hits.clear();
         self.matches.clear();
         self.fired.clear();
+        self.watch.iter_mut().for_each(Watch::forget);
         self.body.reset(&program.settings);
         self.mode = program.settings.engine;
         if self.any_removed {

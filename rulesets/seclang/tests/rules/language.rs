@@ -85,7 +85,7 @@ fn a_duplicate_id_names_the_place_of_the_first() {
 #[test]
 fn what_has_no_effect_here_says_why() {
     let compiled = Program::compile("x", "SecAuditEngine On", &Memory::default()).unwrap();
-    assert!(compiled.notes[0].message.contains("accepted, no effect"));
+    assert!(compiled.notes[0].message.contains("is accepted and has no effect"));
 }
 
 #[test]

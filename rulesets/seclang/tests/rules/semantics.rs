@@ -257,3 +257,17 @@ fn the_message_and_the_log_data_are_written_out() {
     let hit = &found.matches()[0];
     assert_eq!((hit.offset, hit.len, hit.source.as_str()), (1, 1, "ARGS_GET"));
 }
+
+#[test]
+fn a_caller_may_say_what_a_body_is_without_a_header_of_its_own() {
+    let rules = program(
+        "SecRule ARGS_POST:json.a \"@streq x\" \"id:1,log,pass\"\nSecRule &REQUEST_HEADERS:Content-Type \"@eq 0\" \"id:2,log,pass\"",
+    );
+    let mut transaction = Transaction::new(Arc::clone(&rules));
+    transaction.request_line(b"POST", b"/", b"HTTP/1.1");
+    assert_eq!(transaction.request_headers(), Outcome::Continue);
+    transaction.body_type(b"application/json");
+    assert_eq!(transaction.request_body(br#"{"a":"x"}"#), Outcome::Continue);
+    assert_eq!(transaction.request_body_end(), Outcome::Continue);
+    assert_eq!(ids(&transaction), [1, 2]);
+}

@@ -3,45 +3,47 @@
 use super::disposition::{self, Disposition};
 use super::{MultipartFlags, Unmatched, content_type};
 use crate::body::{File, Limits, Parsed, Stop};
-use std::ops::Range;
 
 /// The most bytes of one part's header line, folded lines included.
 const HEADER_BYTES_MAX: usize = 4096;
 
-/// Reads a body.
-pub(crate) fn parse(
-    content_type: &[u8],
-    body: &[u8],
-    limits: &Limits,
-    parsed: &mut Parsed,
-) -> Result<(), Stop> {
-    let boundary = content_type::boundary(content_type, &mut parsed.multipart).map_err(error)?;
-    let mut reader = Reader { body, boundary, limits, parsed, at: 0, crlf: false, part: None };
-    let outcome = reader.run();
-    let crlf = reader.crlf;
-    let flags = &mut parsed.multipart;
-    flags.crlf_lf_lines = crlf && flags.lf_line;
-    outcome
-}
-
-fn error(message: &str) -> Stop {
-    Stop::error(format!("multipart: {message}"))
-}
-
-struct Reader<'a> {
-    body: &'a [u8],
-    boundary: &'a [u8],
-    limits: &'a Limits,
-    parsed: &'a mut Parsed,
-    at: usize,
+/// Reads one body.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    boundary: Vec<u8>,
+    place: Place,
+    /// The line that is not at its end yet.
+    line: Vec<u8>,
+    /// The line is data of a part, and its beginning was taken over already.
+    is_data: bool,
+    /// A line of the frame ended in CR LF.
     crlf: bool,
-    part: Option<Part>,
+    /// Bytes read up to the end of the last whole line.
+    at: usize,
+    /// Bytes of the files that ended.
+    file_bytes: usize,
+}
+
+/// Where in the body the next line stands.
+#[derive(Debug)]
+enum Place {
+    /// Before the first boundary.
+    Before,
+    /// In the headers of a part, these of them read.
+    Headers(Vec<Vec<u8>>),
+    /// In the data of a part.
+    Data(Part),
+    /// Behind the last boundary.
+    After,
 }
 
 /// A part whose headers were read.
+#[derive(Debug)]
 struct Part {
     disposition: Disposition,
-    start: usize,
+    /// The data of a field; of a file only the last two bytes, which may belong to the boundary.
+    data: Vec<u8>,
+    bytes: usize,
 }
 
 /// What a line is to the frame.
@@ -51,183 +53,295 @@ enum Line {
     Other,
 }
 
-impl<'a> Reader<'a> {
-    fn run(&mut self) -> Result<(), Stop> {
-        while self.at < self.body.len() {
-            let line = self.next_line();
-            match self.role(&line)? {
-                Line::Open => {
-                    self.finish_part(line.start)?;
-                    self.headers()?;
-                }
-                Line::Close => {
-                    self.finish_part(line.start)?;
-                    let rest = self.body.get(self.at..).unwrap_or_default();
-                    self.parsed.multipart.data_after = !rest.trim_ascii().is_empty();
-                    return Ok(());
-                }
-                Line::Other if self.part.is_none() => {
-                    let text = self.body.get(line).unwrap_or_default();
-                    self.flags().data_before |= !text.is_empty();
-                }
-                Line::Other => {}
+impl Reader {
+    /// Starts to read a body of this content type.
+    pub(in crate::body) fn new(content_type: &[u8], parsed: &mut Parsed) -> Result<Self, Stop> {
+        let boundary = content_type::boundary(content_type, &mut parsed.multipart);
+        let boundary = boundary.map_err(error)?.to_vec();
+        Ok(Self {
+            boundary,
+            place: Place::Before,
+            line: Vec::new(),
+            is_data: false,
+            crlf: false,
+            at: 0,
+            file_bytes: 0,
+        })
+    }
+
+    /// How many bytes of files were read so far, a line that may still turn out to be a boundary included.
+    pub(in crate::body) fn file_bytes(&self) -> usize {
+        match &self.place {
+            Place::Data(part) if part.disposition.file_name.is_some() => {
+                self.file_bytes.saturating_add(part.bytes + self.line.len())
             }
+            Place::Data(_) | Place::Before | Place::Headers(_) | Place::After => self.file_bytes,
         }
-        Err(error("the final boundary is missing"))
     }
 
-    fn flags(&mut self) -> &mut MultipartFlags {
-        &mut self.parsed.multipart
+    /// Reads a piece.
+    pub(in crate::body) fn push(
+        &mut self,
+        piece: &[u8],
+        parsed: &mut Parsed,
+        limits: &Limits,
+    ) -> Result<(), Stop> {
+        let mut rest = piece;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, tail) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
+            self.line.extend_from_slice(line);
+            self.end_line(parsed, limits)?;
+            rest = tail;
+        }
+        self.line.extend_from_slice(rest);
+        self.take_data();
+        Ok(())
     }
 
-    /// Returns the span of the next line, its end included, and steps over it.
-    fn next_line(&mut self) -> Range<usize> {
-        let start = self.at;
-        let rest = self.body.get(start..).unwrap_or_default();
-        self.at = memchr::memchr(b'\n', rest).map_or(self.body.len(), |end| start + end + 1);
-        start..self.at
+    /// Ends the body.
+    pub(in crate::body) fn finish(
+        &mut self,
+        parsed: &mut Parsed,
+        limits: &Limits,
+    ) -> Result<(), Stop> {
+        if !self.line.is_empty() || self.is_data {
+            self.end_line(parsed, limits)?;
+        }
+        match self.place {
+            Place::After => Ok(()),
+            Place::Headers(_) => Err(error("a part ends in its headers")),
+            Place::Before | Place::Data(_) => Err(error("the final boundary is missing")),
+        }
+    }
+
+    /// Takes over what stands of a line that can be no boundary, so that data without line ends costs no memory.
+    fn take_data(&mut self) {
+        let Place::Data(part) = &mut self.place else { return };
+        if self.is_data || (self.line.len() >= 2 && !self.line.starts_with(b"--")) {
+            part.append(&self.line);
+            self.at += self.line.len();
+            self.line.clear();
+            self.is_data = true;
+        }
+    }
+
+    fn end_line(&mut self, parsed: &mut Parsed, limits: &Limits) -> Result<(), Stop> {
+        let line = std::mem::take(&mut self.line);
+        self.at += line.len();
+        parsed.read = self.at;
+        let is_data = std::mem::replace(&mut self.is_data, false);
+        let outcome = self.whole_line(&line, is_data, parsed, limits);
+        self.line = line;
+        self.line.clear();
+        outcome
+    }
+
+    fn whole_line(
+        &mut self,
+        line: &[u8],
+        is_data: bool,
+        parsed: &mut Parsed,
+        limits: &Limits,
+    ) -> Result<(), Stop> {
+        if let Place::Headers(_) = self.place {
+            return self.header_line(line, parsed, limits);
+        }
+        if let Place::After = self.place {
+            parsed.multipart.data_after |= !line.trim_ascii().is_empty();
+            return Ok(());
+        }
+        let role = if is_data { Line::Other } else { self.role(line, parsed)? };
+        match role {
+            Line::Open => {
+                self.finish_part(parsed, limits)?;
+                self.place = Place::Headers(Vec::new());
+            }
+            Line::Close => {
+                self.finish_part(parsed, limits)?;
+                self.place = Place::After;
+            }
+            Line::Other => match &mut self.place {
+                Place::Data(part) => part.append(line),
+                Place::Before | Place::Headers(_) | Place::After => {
+                    parsed.multipart.data_before = true;
+                }
+            },
+        }
+        Ok(())
     }
 
     /// Returns a line of the frame without its end, and notes which end it has.
-    fn frame_text(&mut self, line: Range<usize>) -> &'a [u8] {
-        let text = self.body.get(line).unwrap_or_default();
-        let Some(text) = text.strip_suffix(b"\n") else { return text };
-        if let Some(text) = text.strip_suffix(b"\r") {
-            self.crlf = true;
-            text
-        } else {
-            self.flags().lf_line = true;
-            text
-        }
+    fn frame_text<'l>(&mut self, line: &'l [u8], flags: &mut MultipartFlags) -> &'l [u8] {
+        let Some(text) = line.strip_suffix(b"\n") else { return line };
+        let text = match text.strip_suffix(b"\r") {
+            Some(text) => {
+                self.crlf = true;
+                text
+            }
+            None => {
+                flags.lf_line = true;
+                text
+            }
+        };
+        flags.crlf_lf_lines = self.crlf && flags.lf_line;
+        text
     }
 
-    fn role(&mut self, line: &Range<usize>) -> Result<Line, Stop> {
-        let text = self.body.get(line.clone()).unwrap_or_default();
-        let Some(after_dashes) = text.strip_prefix(b"--") else { return Ok(Line::Other) };
-        if !after_dashes.starts_with(self.boundary) {
-            return self.unmatched(after_dashes);
+    fn role(&mut self, line: &[u8], parsed: &mut Parsed) -> Result<Line, Stop> {
+        let Some(after_dashes) = line.strip_prefix(b"--") else { return Ok(Line::Other) };
+        if !after_dashes.starts_with(&self.boundary) {
+            return self.unmatched(after_dashes, &mut parsed.multipart);
         }
-        let text = self.frame_text(line.clone());
+        let text = self.frame_text(line, &mut parsed.multipart);
         let after = text.get(2 + self.boundary.len()..).unwrap_or_default();
         match after {
             b"" => Ok(Line::Open),
             b"--" => Ok(Line::Close),
             _ if after.trim_ascii().is_empty() => {
-                self.flags().boundary_whitespace = true;
+                parsed.multipart.boundary_whitespace = true;
                 Ok(Line::Open)
             }
             _ => Err(error("something stands behind a boundary")), // not even white space
         }
     }
 
-    fn unmatched(&mut self, after_dashes: &[u8]) -> Result<Line, Stop> {
-        if after_dashes.trim_ascii_start().starts_with(self.boundary) {
-            self.flags().boundary_whitespace = true;
+    fn unmatched(&self, after_dashes: &[u8], flags: &mut MultipartFlags) -> Result<Line, Stop> {
+        if after_dashes.trim_ascii_start().starts_with(&self.boundary) {
+            flags.boundary_whitespace = true;
             return Err(error("white space stands before a boundary"));
         }
         let quoted = after_dashes.strip_prefix(b"\"");
-        if quoted.is_some_and(|text| text.starts_with(self.boundary)) {
+        if quoted.is_some_and(|text| text.starts_with(&self.boundary)) {
             return Err(error("a boundary of the body stands in quotes"));
         }
-        let holds = memchr::memmem::find(after_dashes, self.boundary).is_some();
+        let holds = memchr::memmem::find(after_dashes, &self.boundary).is_some();
         let found = if holds { Unmatched::Boundary } else { Unmatched::Dashes };
-        if self.flags().unmatched_boundary != Unmatched::Boundary {
-            self.flags().unmatched_boundary = found;
+        if flags.unmatched_boundary != Unmatched::Boundary {
+            flags.unmatched_boundary = found;
         }
         Ok(Line::Other)
     }
 
-    /// Reads the headers of a part, up to the empty line.
-    fn headers(&mut self) -> Result<(), Stop> {
-        let mut headers: Vec<Vec<u8>> = Vec::new();
-        loop {
-            if self.at >= self.body.len() {
-                return Err(error("a part ends in its headers"));
-            }
-            let line = self.next_line();
-            let text = self.frame_text(line);
-            if text.is_empty() {
-                break;
-            }
-            self.header(text, &mut headers)?;
+    /// Reads one line of a part's headers; the empty one ends them.
+    fn header_line(
+        &mut self,
+        line: &[u8],
+        parsed: &mut Parsed,
+        limits: &Limits,
+    ) -> Result<(), Stop> {
+        let text = self.frame_text(line, &mut parsed.multipart);
+        let Place::Headers(headers) = &mut self.place else { return Ok(()) };
+        if !text.is_empty() {
+            return header(text, headers, parsed, limits);
         }
-        let disposition = self.disposition(&headers)?;
+        let headers = std::mem::take(headers);
+        let disposition = disposition_of(&headers, &mut parsed.multipart)?;
         let name = disposition.name.clone().unwrap_or_default();
         for line in headers {
-            self.parsed.spend(name.len() + line.len(), self.limits)?;
-            self.parsed.part_headers.push((name.clone(), line));
+            parsed.spend(name.len() + line.len(), limits)?;
+            parsed.part_headers.push((name.clone(), line));
         }
-        self.part = Some(Part { disposition, start: self.at });
+        self.place = Place::Data(Part { disposition, data: Vec::new(), bytes: 0 });
         Ok(())
     }
 
-    fn header(&mut self, text: &[u8], headers: &mut Vec<Vec<u8>>) -> Result<(), Stop> {
-        if text.starts_with(b" ") || text.starts_with(b"\t") {
-            self.flags().header_folding = true;
-            let Some(last) = headers.last_mut() else {
-                self.flags().invalid_header_folding = true;
-                return Err(error("a part starts with a folded header"));
-            };
-            last.push(b' ');
-            last.extend_from_slice(text.trim_ascii_start());
-            return check_length(last);
-        }
-        if headers.len() + self.parsed.part_headers.len() >= self.limits.arguments {
-            return Err(Stop::Limit);
-        }
-        let Some(colon) = memchr::memchr(b':', text) else {
-            self.flags().invalid_header_folding = !headers.is_empty();
-            self.flags().invalid_part = true;
-            return Err(error("a part's header has no colon"));
+    /// Stores the part whose data ended with the line before.
+    fn finish_part(&mut self, parsed: &mut Parsed, limits: &Limits) -> Result<(), Stop> {
+        let Place::Data(mut part) = std::mem::replace(&mut self.place, Place::Before) else {
+            return Ok(());
         };
-        let name = text.get(..colon).unwrap_or_default();
-        if name.is_empty() {
-            return Err(error("a part's header has no name"));
+        // The line end before a boundary belongs to the boundary.
+        for end in [b'\n', b'\r'] {
+            if part.data.last() == Some(&end) {
+                part.data.pop();
+                part.bytes -= 1;
+            } else {
+                break;
+            }
         }
-        if headers.iter().any(|header| value_of(header, name).is_some()) {
-            return Err(error("a part has a header twice"));
-        }
-        check_length(text)?;
-        headers.push(text.to_vec());
-        Ok(())
-    }
-
-    fn disposition(&mut self, headers: &[Vec<u8>]) -> Result<Disposition, Stop> {
-        let value = headers.iter().find_map(|header| value_of(header, b"content-disposition"));
-        let Some(value) = value else {
-            self.flags().invalid_part = true;
-            return Err(error("a part has no Content-Disposition"));
-        };
-        let disposition = disposition::parse(value, self.flags());
-        let disposition = disposition.map_err(|message| {
-            self.flags().invalid_part = true;
-            error(message)
-        })?;
-        if disposition.name.is_none() {
-            self.flags().invalid_part = true;
-            return Err(error("a part has no name"));
-        }
-        Ok(disposition)
-    }
-
-    /// Stores the part whose data ends before the boundary line that starts at `end`.
-    fn finish_part(&mut self, end: usize) -> Result<(), Stop> {
-        let Some(part) = self.part.take() else { return Ok(()) };
-        let data = self.body.get(part.start..end).unwrap_or_default();
-        let data = data.strip_suffix(b"\n").unwrap_or(data);
-        let data = data.strip_suffix(b"\r").unwrap_or(data);
         let field = part.disposition.name.unwrap_or_default();
         let Some(file_name) = part.disposition.file_name else {
-            return self.parsed.push_argument(field, data.to_vec(), self.limits);
+            return parsed.push_argument(field, part.data, limits);
         };
-        if self.parsed.files.len() >= self.limits.arguments {
-            self.flags().file_limit_exceeded = true;
+        self.file_bytes = self.file_bytes.saturating_add(part.bytes);
+        if parsed.files.len() >= limits.files {
+            parsed.multipart.file_limit_exceeded = true;
             return Err(Stop::Limit);
         }
-        self.parsed.spend(field.len() + file_name.len(), self.limits)?;
-        self.parsed.files.push(File { field, file_name, bytes: data.len() });
+        parsed.spend(field.len() + file_name.len(), limits)?;
+        parsed.files.push(File { field, file_name, bytes: part.bytes });
         Ok(())
     }
+}
+
+impl Part {
+    fn append(&mut self, data: &[u8]) {
+        self.data.extend_from_slice(data);
+        self.bytes += data.len();
+        if self.disposition.file_name.is_some() {
+            let surplus = self.data.len().saturating_sub(2);
+            self.data.drain(..surplus);
+        }
+    }
+}
+
+fn error(message: &str) -> Stop {
+    Stop::error(format!("multipart: {message}"))
+}
+
+fn header(
+    text: &[u8],
+    headers: &mut Vec<Vec<u8>>,
+    parsed: &mut Parsed,
+    limits: &Limits,
+) -> Result<(), Stop> {
+    let flags = &mut parsed.multipart;
+    if text.starts_with(b" ") || text.starts_with(b"\t") {
+        flags.header_folding = true;
+        let Some(last) = headers.last_mut() else {
+            flags.invalid_header_folding = true;
+            return Err(error("a part starts with a folded header"));
+        };
+        last.push(b' ');
+        last.extend_from_slice(text.trim_ascii_start());
+        return check_length(last);
+    }
+    if headers.len() + parsed.part_headers.len() >= limits.arguments {
+        return Err(Stop::Limit);
+    }
+    let Some(colon) = memchr::memchr(b':', text) else {
+        flags.invalid_header_folding = !headers.is_empty();
+        flags.invalid_part = true;
+        return Err(error("a part's header has no colon"));
+    };
+    let name = text.get(..colon).unwrap_or_default();
+    if name.is_empty() {
+        return Err(error("a part's header has no name"));
+    }
+    if headers.iter().any(|header| value_of(header, name).is_some()) {
+        return Err(error("a part has a header twice"));
+    }
+    check_length(text)?;
+    headers.push(text.to_vec());
+    Ok(())
+}
+
+fn disposition_of(headers: &[Vec<u8>], flags: &mut MultipartFlags) -> Result<Disposition, Stop> {
+    let value = headers.iter().find_map(|header| value_of(header, b"content-disposition"));
+    let Some(value) = value else {
+        flags.invalid_part = true;
+        return Err(error("a part has no Content-Disposition"));
+    };
+    let disposition = disposition::parse(value, flags);
+    let disposition = disposition.map_err(|message| {
+        flags.invalid_part = true;
+        error(message)
+    })?;
+    if disposition.name.is_none() {
+        flags.invalid_part = true;
+        return Err(error("a part has no name"));
+    }
+    Ok(disposition)
 }
 
 fn check_length(header: &[u8]) -> Result<(), Stop> {
