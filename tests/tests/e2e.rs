@@ -6,6 +6,8 @@
     reason = "the helpers of tests are tests: what goes wrong fails them"
 )]
 
+#[path = "e2e/abuse.rs"]
+mod abuse;
 #[path = "e2e/attacks.rs"]
 mod attacks;
 #[path = "e2e/bodies.rs"]
@@ -16,6 +18,8 @@ mod connections;
 mod extensions;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
+#[path = "e2e/h2_abuse.rs"]
+mod h2_abuse;
 #[path = "e2e/importing.rs"]
 mod importing;
 #[path = "e2e/license.rs"]
