@@ -3,6 +3,8 @@
 //! A bench states its question and its input, prints a table, and with `--record` writes it to `benches/record/`.
 //! Without `--bench` (as under `cargo test`) every bench makes one short pass, so that CI knows that it runs.
 
+#[cfg(feature = "edge")]
+pub mod cold;
 pub mod inspect;
 pub mod machine;
 pub mod mode;

@@ -4,6 +4,7 @@
 //! dropped and counted. Serialisation happens on the writer's side.
 
 mod escape;
+mod json;
 mod line;
 mod record;
 mod redact;
@@ -17,6 +18,7 @@ pub use record::{
     UpstreamRecord, WafRecord,
 };
 pub(crate) use redact::{REDACTED, Redaction};
+pub(crate) use writer::QUEUE_RECORDS_MAX;
 pub use writer::{EventLog, Log, LogError, RequestLog, Target};
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the process counts, in one registry. Read on the metrics listener; nothing here is fetched by name.
 
+use std::sync::{Arc, OnceLock};
+
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -20,6 +22,8 @@ pub struct Metrics {
     registry: Registry,
     /// Answers by status code.
     pub http_requests: IntCounterVec,
+    /// The counters of `http_requests` that have been asked for, by status from 100: a label is looked up once.
+    answers: Arc<Vec<OnceLock<IntCounter>>>,
     /// From the request's first byte read to the answer's last byte written.
     pub request_duration: Histogram,
     /// Requests being worked on.
@@ -42,6 +46,10 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections closed before a request, by cause.
     pub connections_refused: IntCounterVec,
+    /// Connections that stood and were cut, by cause.
+    pub connections_cut: IntCounterVec,
+    /// New connections whose address's rate was not known because the table was full.
+    pub connections_untracked: IntCounter,
     /// Request body bytes held in memory for inspection, all requests together.
     pub body_bytes_held: IntGauge,
     /// Reloads by result: `ok` or `error`.
@@ -114,6 +122,7 @@ impl Metrics {
         )
         .buckets(LATENCY_BUCKETS_SECONDS.to_vec());
         let metrics = Self {
+            answers: Arc::new(vec![OnceLock::new(); 500]),
             http_requests: counters(
                 r,
                 "http_requests_total",
@@ -177,6 +186,17 @@ impl Metrics {
                 "edge_connections_refused_total",
                 "Connections closed before a request, by cause.",
                 &["cause"],
+            ),
+            connections_cut: counters(
+                r,
+                "edge_connections_cut_total",
+                "Connections that stood and were cut, by cause.",
+                &["cause"],
+            ),
+            connections_untracked: counter(
+                r,
+                "edge_connections_untracked_total",
+                "New connections whose address's rate was not known because the table was full.",
             ),
             body_bytes_held: gauge(
                 r,
@@ -253,6 +273,12 @@ impl Metrics {
         for row in crate::reason::REASONS {
             self.refusals.with_label_values(&[row.label]);
         }
+        for cause in crate::edge::REFUSED_CAUSES {
+            self.connections_refused.with_label_values(&[cause]);
+        }
+        for cause in crate::edge::CUT_CAUSES {
+            self.connections_cut.with_label_values(&[cause]);
+        }
         for result in ["ok", "error"] {
             self.config_reloads.with_label_values(&[result]);
         }
@@ -275,7 +301,9 @@ impl Metrics {
 
     /// Counts one finished request.
     pub fn answered(&self, status: u16, took: std::time::Duration) {
-        self.http_requests.with_label_values(&[status.to_string().as_str()]).inc();
+        let of_status = || self.http_requests.with_label_values(&[status.to_string().as_str()]);
+        let known = status.checked_sub(100).and_then(|at| self.answers.get(usize::from(at)));
+        known.map_or_else(|| of_status().inc(), |answers| answers.get_or_init(of_status).inc());
         self.request_duration.observe(took.as_secs_f64());
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::secret::SecretRef;
 
@@ -12,6 +13,12 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What is spoken there.
     pub kind: ListenerKind,
+    /// Connections that the system holds until they are accepted.
+    pub backlog: u32,
+    /// Whether other processes of the same user may listen on the same address.
+    pub reuse_port: bool,
+    /// After how much silence the system asks whether the other end is still there.
+    pub tcp_keepalive: Duration,
 }
 
 /// What a listener speaks.
@@ -19,6 +26,8 @@ pub struct Listener {
 pub enum ListenerKind {
     /// TLS with HTTP/2 and HTTP/1.1.
     Tls(Tls),
+    /// HTTP/1.1 without TLS, for a balancer in front that ends TLS.
+    Plain,
     /// Plain HTTP that answers nothing but a redirect of the same host and target to `https`.
     RedirectToHttps {
         /// The status of the answer: 308.

@@ -1,17 +1,20 @@
-//! The stream between TLS and Pingora, and what it watches there.
+//! The stream between a client and Pingora, above TLS where there is TLS, and what it watches there.
 //!
 //! * **A head has a deadline.** Stock Pingora bounds each read of a request head but not the whole; here the clock of a
 //!   head starts with its first byte and does not restart. A connection with no request in flight has a longer one. On
-//!   HTTP/2 only the wait for the first request is watched: from then on `h2_idle_timeout` does it.
+//!   HTTP/2 the wait for the first request and every header block are watched; `h2_idle_timeout` does the rest.
+//! * **A reader has a rate.** While the client takes too little of what is written, the connection's time runs out.
 //! * **Pingora's own refusals are rewritten.** A request that does not parse never reaches the gate; Pingora answers a
 //!   bare 400. Those are the only response bytes written on HTTP/1 while no request is in flight, so they are known by
-//!   that, and the answer goes out in our shape, with our headers, counted and logged.
+//!   that, and the answer goes out in our shape, with our headers, counted and logged. What the HTTP/2 codec refuses by
+//!   itself is known by its RST_STREAM and GOAWAY frames.
+//! * **Floods of HTTP/2 control frames end the connection**, and begin a flood ban.
 
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -21,58 +24,106 @@ use pingora::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
 use super::Deadlines;
 use super::connection::Connection;
+use super::h2_watch::{Flooded, H2Watch};
+use super::outgoing::Outgoing;
+use super::stall::Stall;
+use super::wait::Wait;
 
-/// Makes the answer to a request that does not parse: a whole HTTP/1.1 response.
-pub(super) type MalformedAnswer = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
+/// Why a connection that stood is cut; the `cause` label of `edge_connections_cut_total`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cut {
+    /// No request for too long.
+    Idle,
+    /// A head that took too long.
+    Head,
+    /// An answer that is read too slowly.
+    SlowReader,
+    /// A flood of HTTP/2 control frames.
+    Flood,
+}
 
-/// A TLS stream under watch.
+impl Cut {
+    /// The label.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Head => "head",
+            Self::SlowReader => "slow_reader",
+            Self::Flood => "h2_flood",
+        }
+    }
+}
+
+/// Whom the guard tells what it sees.
+pub(super) trait Reports: Send + Sync {
+    /// A head that begins with `start` does not parse; makes the whole HTTP/1.1 answer to it.
+    fn malformed(&self, start: &[u8]) -> Vec<u8>;
+
+    /// The HTTP/2 codec reset `stream`, or with 0 ends the connection, for this error code.
+    fn gave_up(&self, stream: u32, code: u32);
+
+    /// The connection is cut.
+    fn cut(&self, why: Cut);
+}
+
+/// The start of a head that is kept for the log.
+const START_BYTES_MAX: usize = 256;
+
+/// A client's stream under watch.
 pub(super) struct Guard {
     inner: Stream,
     connection: Arc<Connection>,
+    digest: Arc<ProxyDigest>,
     deadlines: Deadlines,
-    is_h2: bool,
-    /// The number of requests begun when `waiting` was armed.
+    reports: Box<dyn Reports>,
+    wait: Wait,
+    /// The number of requests begun when `deadline` was chosen.
     armed_at: Option<u64>,
-    waiting: Pin<Box<Sleep>>,
+    deadline: Instant,
     in_head: bool,
-    malformed: MalformedAnswer,
-    answer: Answer,
-}
-
-/// The rewritten answer on its way out.
-enum Answer {
-    None,
-    Writing { bytes: Vec<u8>, written: usize },
+    start: Vec<u8>,
+    stall: Stall,
+    cut: Option<Cut>,
+    /// What is watched on HTTP/2 only.
+    h2: Option<Box<H2Watch>>,
+    /// Always empty on HTTP/2, whose codec gathers by itself.
+    outgoing: Outgoing,
 }
 
 impl Guard {
-    /// Puts `inner`, whose handshake made `connection`, under watch.
+    /// Puts `inner` under watch, over which `connection` is served.
+    ///
+    /// # Errors
+    ///
+    /// Pingora makes no digest.
     pub(super) fn new(
         inner: Stream,
         connection: Arc<Connection>,
         deadlines: Deadlines,
-        malformed: MalformedAnswer,
-    ) -> Self {
+        reports: Box<dyn Reports>,
+    ) -> pingora::Result<Self> {
         let is_h2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
-        Self {
+        let deadline = Instant::now() + deadlines.idle;
+        Ok(Self {
             inner,
+            digest: connection.digest()?,
             connection,
             deadlines,
-            is_h2,
+            reports,
+            wait: Wait::until(deadline),
             armed_at: None,
-            waiting: Box::pin(tokio::time::sleep(deadlines.idle)),
+            deadline,
             in_head: false,
-            malformed,
-            answer: Answer::None,
-        }
-    }
-
-    fn is_watching(&self) -> bool {
-        if self.is_h2 { self.connection.begun() == 0 } else { !self.connection.is_busy() }
+            start: Vec::new(),
+            stall: Stall::default(),
+            cut: None,
+            h2: is_h2.then(|| Box::new(H2Watch::new(Instant::now()))),
+            outgoing: Outgoing::default(),
+        })
     }
 
     /// Starts the wait for the next head, if it is not the one that runs already.
@@ -81,32 +132,106 @@ impl Guard {
         if self.armed_at != Some(begun) {
             self.armed_at = Some(begun);
             self.in_head = false;
-            let limit = if self.is_h2 { self.deadlines.head } else { self.deadlines.idle };
-            self.waiting = Box::pin(tokio::time::sleep(limit));
+            self.outgoing.rest();
+            self.deadline = Instant::now() + self.deadlines.idle;
         }
     }
 
-    /// The first byte of a head starts the head's own, shorter deadline.
-    fn saw_bytes_of_a_head(&mut self) {
-        if !self.in_head && !self.is_h2 {
-            self.in_head = true;
-            self.waiting = Box::pin(tokio::time::sleep(self.deadlines.head));
+    /// The first byte of a head starts the head's own, shorter deadline; each later read is held against it.
+    fn saw_bytes_of_a_head(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.in_head {
+            return if Instant::now() < self.deadline { Ok(()) } else { Err(self.cut(Cut::Head)) };
         }
+        self.in_head = true;
+        self.start.clear();
+        self.start.extend_from_slice(bytes.get(..START_BYTES_MAX).unwrap_or(bytes));
+        self.deadline = Instant::now() + self.deadlines.head;
+        Ok(())
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Answer::Writing { bytes, written } = &mut self.answer {
-            let rest = bytes.get(*written..).unwrap_or_default();
-            if rest.is_empty() {
-                self.answer = Answer::None;
-                break;
-            }
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => *written += n,
-            }
+    fn poll_read_h1(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.connection.is_busy() {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
         }
-        Poll::Ready(Ok(()))
+        self.arm_for_next_head();
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
+            read?;
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            let is_end = bytes.is_empty();
+            return Poll::Ready(if is_end { Ok(()) } else { self.saw_bytes_of_a_head(bytes) });
+        }
+        ready!(self.wait.poll_passed(self.deadline, cx));
+        Poll::Ready(Err(self.cut(if self.in_head { Cut::Head } else { Cut::Idle })))
+    }
+
+    fn poll_read_h2(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(watch) = &mut self.h2 else { return Poll::Ready(Ok(())) };
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
+            read?;
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            return Poll::Ready(match watch.saw(bytes, Instant::now()) {
+                Ok(()) => Ok(()),
+                Err(Flooded) => Err(self.cut(Cut::Flood)),
+            });
+        }
+        let Some(since) = watch.awaits_head_since(self.connection.begun()) else {
+            return Poll::Pending;
+        };
+        ready!(self.wait.poll_passed(since + self.deadlines.head, cx));
+        Poll::Ready(Err(self.cut(Cut::Head)))
+    }
+
+    /// Whether these bytes are Pingora's own refusal of a head: the only response that begins with no request in flight.
+    fn is_pingoras_refusal(&self, bytes: &[u8]) -> bool {
+        !self.connection.is_busy() && bytes.starts_with(b"HTTP/1.")
+    }
+
+    fn poll_write_some(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(watch) = &mut self.h2 else {
+            if self.is_pingoras_refusal(buf) {
+                let answer = self.reports.malformed(&self.start);
+                self.outgoing.put(&answer);
+                return Poll::Ready(Ok(buf.len()));
+            }
+            return self.outgoing.poll_take(buf, Pin::new(&mut self.inner), cx);
+        };
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        let reports = &self.reports;
+        watch
+            .wrote(buf.get(..written).unwrap_or(buf), |stream, code| reports.gave_up(stream, code));
+        Poll::Ready(Ok(written))
+    }
+
+    /// Passes on the outcome of a write, unless the client has been taking too little for too long.
+    fn hold_to_rate<T>(
+        &mut self,
+        outcome: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            return outcome;
+        }
+        let due = self.stall.due(Instant::now, self.deadlines.grace, self.deadlines.min_rate);
+        ready!(self.wait.poll_passed(due, cx));
+        Poll::Ready(Err(self.cut(Cut::SlowReader)))
+    }
+
+    /// Cuts the connection, once; Pingora may try to write its last words after that.
+    fn cut(&mut self, why: Cut) -> io::Error {
+        if self.cut.replace(why).is_none() {
+            self.reports.cut(why);
+        }
+        io::ErrorKind::TimedOut.into()
     }
 }
 
@@ -116,23 +241,7 @@ impl AsyncRead for Guard {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.is_watching() {
-            return Pin::new(&mut self.inner).poll_read(cx, buf);
-        }
-        self.arm_for_next_head();
-        let before = buf.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
-            read?;
-            if buf.filled().len() > before {
-                self.saw_bytes_of_a_head();
-            }
-            if self.in_head && self.waiting.is_elapsed() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            return Poll::Ready(Ok(()));
-        }
-        ready!(self.waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        if self.h2.is_some() { self.poll_read_h2(cx, buf) } else { self.poll_read_h1(cx, buf) }
     }
 }
 
@@ -142,22 +251,32 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_answer(cx))?;
-        if !self.is_h2 && !self.connection.is_busy() && buf.starts_with(b"HTTP/1.") {
-            self.answer = Answer::Writing { bytes: (self.malformed)(), written: 0 };
-            return Poll::Ready(Ok(buf.len()));
+        let outcome = self.poll_write_some(cx, buf);
+        if let Poll::Ready(Ok(written)) = &outcome {
+            self.stall.wrote(*written);
         }
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        self.hold_to_rate(outcome, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_answer(cx))?;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let this = &mut *self;
+        let mut outcome = this.outgoing.poll_out(Pin::new(&mut this.inner), cx);
+        if let Poll::Ready(Ok(())) = outcome {
+            outcome = Pin::new(&mut this.inner).poll_flush(cx);
+        }
+        if outcome.is_ready() {
+            this.stall.flowed();
+        }
+        this.hold_to_rate(outcome, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_answer(cx))?;
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        let mut outcome = this.outgoing.poll_out(Pin::new(&mut this.inner), cx);
+        if let Poll::Ready(Ok(())) = outcome {
+            outcome = Pin::new(&mut this.inner).poll_shutdown(cx);
+        }
+        this.hold_to_rate(outcome, cx)
     }
 }
 
@@ -168,6 +287,16 @@ impl Shutdown for Guard {
             tracing::debug!(%error, "the last bytes did not go out");
         }
         Shutdown::shutdown(self.inner.as_mut()).await;
+    }
+}
+
+impl Drop for Guard {
+    /// Pingora drops a stream behind some of its last words without flushing it, as its own streams flush when dropped.
+    fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Err(error)) = Pin::new(self).poll_flush(&mut cx) {
+            tracing::debug!(%error, "the last bytes did not go out");
+        }
     }
 }
 
@@ -205,7 +334,7 @@ impl GetTimingDigest for Guard {
 
 impl GetProxyDigest for Guard {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        Some(Arc::clone(&self.digest))
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use portcullis_config::model::Backend;
 use portcullis_identity::headers::{is_forwarding, is_reserved};
+use portcullis_policy::Scheme;
 
 use super::answer::REQUEST_ID;
 use super::body::Held;
@@ -26,6 +27,8 @@ pub(crate) struct Forward {
     pub(super) target: Target,
     /// Who asks.
     pub(super) client: Client,
+    /// How the client reached us.
+    pub(super) scheme: Scheme,
     /// The backend and its servers.
     pub(super) upstream: Arc<Upstream>,
     /// The body, if it was read; its share of the budget ends with the request.
@@ -43,6 +46,7 @@ impl Forward {
         id: String,
         target: Target,
         client: Client,
+        scheme: Scheme,
         upstream: Arc<Upstream>,
         held: Option<Held>,
         added: Vec<(HeaderName, HeaderValue)>,
@@ -51,6 +55,7 @@ impl Forward {
             id,
             target,
             client,
+            scheme,
             upstream,
             held,
             added,
@@ -99,7 +104,7 @@ impl Forward {
         head.insert_header("X-Request-Id", &self.id)?;
         head.insert_header("X-Edge-Request-Id", &self.id)?;
         head.insert_header("X-Forwarded-For", chain(&self.client))?;
-        head.insert_header("X-Forwarded-Proto", "https")?;
+        head.insert_header("X-Forwarded-Proto", self.scheme.as_str())?;
         head.insert_header("X-Forwarded-Host", self.target.authority.as_ref())?;
         for (name, value) in &self.added {
             head.insert_header(name.clone(), value)?;

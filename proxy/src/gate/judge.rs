@@ -9,9 +9,12 @@ use portcullis_config::model::RouteAction;
 use super::decide::Demands;
 use super::forward::Forward;
 use super::refusal::Refusal;
+use super::sanity::Target;
 use super::work::Work;
 use super::{Gate, decide, inward, routing, sanity};
+use crate::edge::Manner;
 use crate::reason::Reason;
+use crate::snapshot::Snapshot;
 
 /// How an admitted request goes on.
 pub(super) enum Pass {
@@ -31,6 +34,9 @@ pub(super) async fn judge(
     let limits = &snapshot.config.limits;
     let raw = session.as_http1().map(|_| session.to_h1_raw());
     let target = sanity::check(session.req_header(), raw.as_deref(), limits)?;
+    if let Manner::RedirectToHttps { status, port } = work.connection.manner {
+        return Err(to_https(&snapshot, &target, status, port));
+    }
     let entry = routing::find(&snapshot, &work.connection, &target)?;
     work.entry = Some(Arc::clone(&entry));
     let (backend, identity, body) = match &entry.route.action {
@@ -49,7 +55,9 @@ pub(super) async fn judge(
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let (id, client) = (work.id.clone(), work.client.clone());
-    let forward = Arc::new(Forward::new(id, target, client, upstream, admitted.held, added));
+    let scheme = work.connection.scheme();
+    let forward = Forward::new(id, target, client, scheme, upstream, admitted.held, added);
+    let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
 }
@@ -64,6 +72,18 @@ fn redirect(status: u16, to: &str) -> Refusal {
         status: Some(status),
         location: Some(to.to_owned()),
         ..Refusal::of(Reason::RedirectedByPolicy)
+    }
+}
+
+/// What the redirecting listener answers: the same target under `https`. A host that is not served is refused, so that
+/// nobody is sent to a name of the client's choosing.
+fn to_https(snapshot: &Snapshot, target: &Target, status: u16, port: u16) -> Refusal {
+    if !snapshot.router.serves(&target.host) {
+        return Refusal::of(Reason::UnknownHost);
+    }
+    match target.on_https(port) {
+        Some(location) => redirect(status, &location),
+        None => Refusal::because(Reason::MalformedRequest, "a target that is no text"),
     }
 }
 

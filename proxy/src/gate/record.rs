@@ -45,7 +45,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         server: Some(work.connection.server),
         client: client(work.client.address, work.connection.peer, verdict::region(work)),
         method: work.asked.method.clone(),
-        scheme: "https",
+        scheme: work.connection.scheme().as_str(),
         host: work.asked.host.clone(),
         uri: redaction.uri(&work.asked.uri),
         protocol: work.asked.protocol,
@@ -79,8 +79,17 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
             .verdict
             .as_ref()
             .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
-        tls: Some(work.connection.tls_version),
+        tls: work.connection.tls_version,
     });
+}
+
+/// What is known of what never became a request.
+pub(super) struct Seen<'a> {
+    /// The status that went out; 0 for none.
+    pub(super) status: u16,
+    pub(super) protocol: &'static str,
+    /// The first line as it came, or its start.
+    pub(super) line: &'a [u8],
 }
 
 /// Logs and counts what never became a request.
@@ -90,8 +99,9 @@ pub(super) fn malformed(
     id: &str,
     now: Timestamp,
     refusal: &Refusal,
+    seen: &Seen<'_>,
 ) {
-    shared.metrics.answered(refusal.status(), Duration::ZERO);
+    let mut words = seen.line.splitn(3, |byte| *byte == b' ').map(Bytes::copy_from_slice);
     shared.metrics.refused(refusal.reason);
     shared.requests.record(RequestRecord {
         time: now,
@@ -99,19 +109,19 @@ pub(super) fn malformed(
         generation: shared.snapshot.load().generation,
         server: Some(connection.server),
         client: client(connection.peer.ip(), connection.peer, String::new()),
-        method: Bytes::new(),
-        scheme: "https",
+        method: words.next().unwrap_or_default(),
+        scheme: connection.scheme().as_str(),
         host: Bytes::new(),
-        uri: Bytes::new(),
-        protocol: "HTTP/1.1",
+        uri: words.next().unwrap_or_default(),
+        protocol: seen.protocol,
         user_agent: None,
         referer: None,
         request_bytes: 0,
-        status: refusal.status(),
+        status: seen.status,
         response_bytes: 0,
         latency: Duration::ZERO,
         refusal: Some(refusal.reason),
-        detail: Some("the head does not parse".to_owned()),
+        detail: refusal.detail.clone().map(Into::into),
         route: None,
         upstream: None,
         identity: None,
@@ -120,7 +130,7 @@ pub(super) fn malformed(
         rule_errors: Vec::new(),
         user_ip: None,
         inspected_body_bytes: 0,
-        tls: Some(connection.tls_version),
+        tls: connection.tls_version,
     });
 }
 
