@@ -9,6 +9,7 @@ mod counters;
 mod table;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_config::Timestamp;
 
@@ -41,6 +42,8 @@ impl Default for Limits {
 pub struct State {
     counters: Counters,
     bans: Bans,
+    /// The generation of the served configuration, for the record of a ban.
+    generation: AtomicU64,
 }
 
 /// The state's own figures, for the metrics page. Totals only grow while the process lives.
@@ -90,7 +93,16 @@ impl State {
     /// Makes an empty state.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { counters: Counters::new(limits.keys_max), bans: Bans::new(limits.bans_max) }
+        Self {
+            counters: Counters::new(limits.keys_max),
+            bans: Bans::new(limits.bans_max),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes which generation of the configuration is served from now on: what rules ban for is known by it.
+    pub fn note_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
     }
 
     /// Counts one request of `key` and says whether it is within `limit`. A refused request is not counted against the
@@ -214,7 +226,8 @@ impl State {
     ) -> LimitOutcome {
         let Some(rule) = limit.ban() else { return over };
         let until = now.plus(rule.duration());
-        match self.bans.add(Ban::by_rule(limit, key, until, now), now) {
+        let generation = self.generation.load(Ordering::Relaxed);
+        match self.bans.add(Ban::by_rule(limit, key, until, generation, now), now) {
             Ok(()) => LimitOutcome::BanStarted { until },
             Err(BanRefused::Allowed | BanRefused::Ended | BanRefused::Full) => over,
         }
