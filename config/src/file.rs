@@ -144,6 +144,7 @@ struct Names {
     backends: Vec<String>,
     policies: Vec<String>,
     providers: Vec<String>,
+    lists: Vec<String>,
 }
 
 impl Names {
@@ -155,6 +156,7 @@ impl Names {
         Self {
             backends: keys(root.get("backends")),
             policies: keys(root.get("policies")),
+            lists: keys(root.get("lists")),
             providers: keys(root.get("identity").and_then(|identity| identity.get("providers"))),
         }
     }

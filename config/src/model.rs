@@ -12,6 +12,7 @@ mod log;
 mod names;
 mod places;
 mod sources;
+mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +32,8 @@ pub use listener::{CertificateRef, Listener, ListenerKind, Tls, TlsVersions};
 pub use log::{Log, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;
-pub use sources::{Geo, ListSource, PolicySource, RuleSetSource};
+pub use sources::{Bans, Egress, Feed, Geo, ListSource, PolicySource, RuleSetSource, Stale};
+pub use url::Url;
 
 /// Everything that the operator decided, checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,10 +48,14 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Networks whose word about a client's address is believed.
     pub trusted_hops: Vec<IpNet>,
-    /// The geo database.
+    /// The geo databases.
     pub geo: Geo,
     /// Lists of addresses, by the name that policies use.
     pub lists: BTreeMap<String, ListSource>,
+    /// Whom no ban is placed on.
+    pub bans: Bans,
+    /// Where the edge itself may connect.
+    pub egress: Egress,
     /// WAF rule sets, by name.
     pub rulesets: BTreeMap<String, RuleSetSource>,
     /// Security policies, by id.

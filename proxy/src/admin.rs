@@ -3,6 +3,7 @@
 //! Who may connect is decided by the file system: the socket has mode 0600 in a directory of mode 0700. Every change is
 //! in the audit file, with the uid of the other end, before it is answered.
 
+mod allow;
 mod ban;
 mod change;
 mod client;
@@ -13,7 +14,7 @@ mod upgrade;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddBan, BanView, Failure, PolicyView, ReloadView, StatusView, UpgradeView, WantReload,
-    WantUpgrade,
+    AddAllow, AddBan, AllowAdded, AllowView, BanView, Failure, ListView, PolicyView, ReloadView,
+    StatusView, UpgradeView, WantReload, WantUpgrade,
 };
 pub use server::{AdminError, AdminServer, Operator};

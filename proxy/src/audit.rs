@@ -26,6 +26,8 @@ pub enum Actor {
     Signal,
     /// The watch on the configuration's files.
     Watch,
+    /// The task that renews fetched lists.
+    Feeds,
     /// The process itself, at its start.
     Start,
     /// The end of a time that was set before.
@@ -38,6 +40,7 @@ impl std::fmt::Display for Actor {
             Self::Uid(uid) => write!(f, "uid:{uid}"),
             Self::Signal => f.write_str("signal"),
             Self::Watch => f.write_str("watch"),
+            Self::Feeds => f.write_str("feeds"),
             Self::Start => f.write_str("start"),
             Self::Timer => f.write_str("timer"),
         }

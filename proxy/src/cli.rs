@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed, 2 not understood.
 
+mod allow;
 mod ban;
 mod check;
 mod dev;
@@ -50,6 +51,9 @@ enum Command {
     /// List, place and lift bans.
     #[command(subcommand)]
     Ban(ban::Ban),
+    /// Say who is never banned.
+    #[command(subcommand)]
+    Allow(allow::Allow),
     /// Judge one raw HTTP request offline: the verdict and how it came about.
     Eval(eval::Eval),
     /// Judge the requests of test files and compare with the verdicts that they must get. Exit 1 on a failed case.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Upgrade(upgrade) => status::upgrade(&upgrade),
         Command::Policy(policy) => policy::run(policy),
         Command::Ban(ban) => ban::run(ban),
+        Command::Allow(allow) => allow::run(allow),
         Command::Eval(eval) => eval::run(&eval),
         Command::Test(test) => test::run(&test),
         Command::Replay(replay) => replay::run(&replay),

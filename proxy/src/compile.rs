@@ -1,6 +1,7 @@
 //! The one function of `check`, start-up and reload: from what the operator wrote to a snapshot, or every error at once.
 
 mod certificates;
+mod egress;
 mod geo;
 mod identity;
 mod lists;
@@ -10,10 +11,8 @@ mod sources;
 use std::sync::Arc;
 
 use portcullis_config::armor::lint::Strictness;
-use portcullis_config::{Config, Diagnostic, Loaded, Report};
-use portcullis_policy::GeoState;
+use portcullis_config::{Diagnostic, Loaded, Report};
 
-use crate::geo::Country;
 use crate::router::Router;
 use crate::snapshot::Snapshot;
 use sources::Sources;
@@ -67,13 +66,11 @@ fn compile_with(
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);
-    let geo = geo::load(&config, &mut sources);
+    let egress = egress::load(&config, &mut sources);
+    let geo = geo::country(&config, &mut sources);
+    let networks = geo::networks(&config, &mut sources);
     let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
-    let geo_state = match countries {
-        Countries::Looked => geo_state(&config, geo.as_ref()),
-        Countries::Stated => GeoState::Loaded,
-    };
-    let policies = policies::load(&config, &lists, geo_state, strictness, &mut sources);
+    let policies = policies::load(&config, &lists, countries, strictness, &mut sources);
     let router = Router::new(&config);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
@@ -96,16 +93,10 @@ fn compile_with(
         known_bad,
         verifiers,
         geo,
+        networks,
+        lists,
+        egress,
         files,
     };
     Ok((snapshot, problems))
-}
-
-/// Where the database that the configuration names could not be read, its error is told already.
-const fn geo_state(config: &Config, geo: Option<&Arc<Country>>) -> GeoState {
-    match (geo, &config.geo.country, config.geo.required) {
-        (Some(_), _, _) | (None, Some(_), _) => GeoState::Loaded,
-        (None, None, true) => GeoState::Required,
-        (None, None, false) => GeoState::Absent,
-    }
 }

@@ -14,7 +14,7 @@ pub use issuer::{Issuer, TokenWish};
 pub use lines::{Tour, tour};
 
 use portcullis_config::Config;
-use portcullis_config::model::{ListenerKind, Provider, StaticProvider};
+use portcullis_config::model::{ListSource, ListenerKind, Provider, StaticProvider};
 
 /// Makes what the embedded default refers to and what is not there yet: certificate, issuer key and key set, lists.
 ///
@@ -31,8 +31,12 @@ pub fn prepare(config: &Config) -> Result<(), DevError> {
             }
         }
     }
-    for list in config.lists.values().filter(|list| !list.file.exists()) {
-        files::write(&list.file, EMPTY_LIST, files::PUBLIC)?;
+    for list in config.lists.values() {
+        let ListSource::File(file) = list else { continue };
+        if file.exists() {
+            continue;
+        }
+        files::write(file, EMPTY_LIST, files::PUBLIC)?;
     }
     Issuer::open(provider(config)?)?.publish()
 }

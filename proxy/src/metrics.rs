@@ -10,7 +10,9 @@ use prometheus::{
 use portcullis_policy::EventKind;
 use portcullis_policy::state::StateFigures;
 
+use crate::egress::EgressError;
 use crate::reason::Reason;
+use crate::snapshot::Snapshot;
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BUCKETS_SECONDS: &[f64] =
@@ -80,6 +82,18 @@ pub struct Metrics {
     pub log_lines: IntCounterVec,
     /// 1 if a country database is loaded.
     pub geo_loaded: IntGauge,
+    /// When each geo database was built, in seconds since the Unix epoch; 0 where it does not tell.
+    pub geo_build_time: IntGaugeVec,
+    /// Prefixes of each list of addresses.
+    pub list_prefixes: IntGaugeVec,
+    /// When each fetched list was last known to be what its source says, in seconds since the Unix epoch.
+    pub list_last_success_time: IntGaugeVec,
+    /// 1 if a fetched list is older than its `max_age`.
+    pub list_stale: IntGaugeVec,
+    /// Fetches of lists, by list and result.
+    pub list_fetches: IntCounterVec,
+    /// What the edge itself fetched, by purpose and result.
+    pub egress_requests: IntCounterVec,
     /// Servers that health checks see as up, by backend.
     pub backend_up: IntGaugeVec,
 }
@@ -256,6 +270,42 @@ impl Metrics {
             ),
             log_lines: counters(r, "edge_log_lines_total", "Log lines written.", &["log"]),
             geo_loaded: gauge(r, "edge_geo_loaded", "1 if a country database is loaded."),
+            geo_build_time: gauges(
+                r,
+                "edge_geo_database_build_timestamp_seconds",
+                "When the database was built; 0 where it does not tell.",
+                &["database"],
+            ),
+            list_prefixes: gauges(
+                r,
+                "edge_list_prefixes",
+                "Prefixes in the list of addresses.",
+                &["list"],
+            ),
+            list_last_success_time: gauges(
+                r,
+                "edge_list_last_success_timestamp_seconds",
+                "When the list was last known to be what its source says; 0 for never.",
+                &["list"],
+            ),
+            list_stale: gauges(
+                r,
+                "edge_list_stale",
+                "1 if the list is older than its max_age, or was never fetched.",
+                &["list"],
+            ),
+            list_fetches: counters(
+                r,
+                "edge_list_fetches_total",
+                "Fetches of lists, by result.",
+                &["list", "result"],
+            ),
+            egress_requests: counters(
+                r,
+                "edge_egress_requests_total",
+                "What the edge itself fetched, by purpose and result.",
+                &["purpose", "result"],
+            ),
             backend_up: gauges(
                 r,
                 "edge_backend_servers_up",
@@ -285,6 +335,9 @@ impl Metrics {
         for kind in EventKind::ALL {
             self.security_events.with_label_values(&[kind.as_str()]);
         }
+        for result in ["ok"].into_iter().chain(EgressError::LABELS) {
+            self.egress_requests.with_label_values(&["list", result]);
+        }
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);
         }
@@ -297,6 +350,41 @@ impl Metrics {
     /// Counts one answer that the edge gave instead of the origin.
     pub fn refused(&self, reason: Reason) {
         self.refusals.with_label_values(&[reason.row().label]).inc();
+    }
+
+    /// Counts one fetch of the edge's own.
+    pub fn egress(&self, purpose: &str, error: Option<&EgressError>) {
+        let result = error.map_or("ok", EgressError::label);
+        self.egress_requests.with_label_values(&[purpose, result]).inc();
+    }
+
+    /// Takes over what a published snapshot was made of.
+    pub fn published(&self, snapshot: &Snapshot) {
+        self.geo_loaded.set(i64::from(snapshot.geo.is_some()));
+        self.geo_build_time.reset();
+        let built = |database: &str, (_, built): (&str, u64)| {
+            let built = i64::try_from(built).unwrap_or(i64::MAX);
+            self.geo_build_time.with_label_values(&[database]).set(built);
+        };
+        if let Some(country) = &snapshot.geo {
+            built("country", country.describe());
+        }
+        if let Some(networks) = &snapshot.networks {
+            built("asn", networks.describe());
+        }
+        self.list_prefixes.reset();
+        for (name, set) in &snapshot.lists {
+            let prefixes = i64::try_from(set.len()).unwrap_or(i64::MAX);
+            self.list_prefixes.with_label_values(&[name]).set(prefixes);
+        }
+    }
+
+    /// Lets go of a list that is fetched no longer: an age that stands still would raise an alarm for ever.
+    pub fn forget_list(&self, name: &str) {
+        for family in [&self.list_last_success_time, &self.list_stale] {
+            // An error means that nothing had been told of it.
+            family.remove_label_values(&[name]).unwrap_or_default();
+        }
     }
 
     /// Counts one finished request.

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_config::{Report, Style, Timestamp};
+use portcullis_policy::state::Retired;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{Failure, ReloadView};
+use crate::admin::{BanView, Failure, ReloadView};
 use crate::audit::{Actor, Audit};
+use crate::bans::apply;
 use crate::compile::compile;
 use crate::log::rfc3339;
 use crate::origin::Origin;
@@ -120,8 +122,7 @@ impl Reloader {
         let before = self.last().1;
         match self.attempt(&mut past, actor, confirm) {
             Ok(view) => {
-                // The watch looks often; it speaks only when something has come of it.
-                if view.changed || before.is_some() || *actor != Actor::Watch {
+                if view.changed || before.is_some() || !is_quiet(actor) {
                     self.succeeded(actor, "reload", &view);
                 }
                 Ok(view)
@@ -129,7 +130,7 @@ impl Reloader {
             Err(refused) => {
                 let failure = failure(&refused);
                 self.held().refused_files = refused.files();
-                if before.as_ref() != Some(&failure.error) || *actor != Actor::Watch {
+                if before.as_ref() != Some(&failure.error) || !is_quiet(actor) {
                     self.failed(actor, &failure);
                 }
                 Err(failure)
@@ -166,20 +167,27 @@ impl Reloader {
         }
         let probes = probe(&candidate).map_err(Refused::Probes)?;
         let revert_at = confirm.map(|wait| self.shared.clock.now().plus(wait));
-        let forgotten = self.publish(candidate, |replaced| past.advanced(replaced, revert_at));
+        let retired = self.publish(candidate, |replaced| past.advanced(replaced, revert_at));
         self.held().standing = past.standing();
         let served = self.shared.snapshot.load_full();
-        let view = view(&served, true, probes, warnings, forgotten);
+        let view = self.with_bans(view(&served, true, probes, warnings, 0), &retired);
         Ok(ReloadView { revert_at: revert_at.map(rfc3339), ..view })
     }
 
+    /// Tells what the state let go of, and the live bans of rules that are not what they were.
+    fn with_bans(&self, view: ReloadView, retired: &Retired) -> ReloadView {
+        let now = self.shared.clock.now();
+        let changed_bans = retired.changed_bans.iter().map(|ban| BanView::of(ban, now)).collect();
+        ReloadView { forgotten_keys: retired.keys as u64, changed_bans, ..view }
+    }
+
     /// Publishes the candidate, hands the replaced snapshot to `keep`, which gives back the one that nobody needs any
-    /// more, and returns how many rate keys the candidate's policies have no use for.
+    /// more, and returns what the candidate's policies have no use for.
     fn publish(
         &self,
         candidate: Snapshot,
         keep: impl FnOnce(Arc<Snapshot>) -> Option<Arc<Snapshot>>,
-    ) -> u64 {
+    ) -> Retired {
         let now = self.shared.clock.now();
         let limits = candidate.limit_ids();
         let replaced = self.shared.snapshot.swap(Arc::new(candidate));
@@ -191,7 +199,7 @@ impl Reloader {
         for ban in &retired.changed_bans {
             tracing::warn!(key = %ban.key, "the ban stands, and the rule that placed it has changed");
         }
-        retired.keys as u64
+        retired
     }
 
     /// Publishes the snapshot before the served one again, as a generation of its own. The files stay as they are: the
@@ -254,10 +262,10 @@ impl Reloader {
             return Err(Failure { error, problems: Vec::new() });
         };
         let again = Snapshot { generation: served.generation + 1, ..Snapshot::clone(&previous) };
-        let forgotten = self.publish(again, |replaced| past.went_back(replaced));
+        let retired = self.publish(again, |replaced| past.went_back(replaced));
         self.held().standing = past.standing();
         let served = self.shared.snapshot.load_full();
-        let view = view(&served, true, Vec::new(), Vec::new(), forgotten);
+        let view = self.with_bans(view(&served, true, Vec::new(), Vec::new(), 0), &retired);
         self.succeeded(actor, command, &view);
         Ok(view)
     }
@@ -320,6 +328,11 @@ impl Reloader {
     }
 }
 
+/// The watch and the feeds look often; they speak only when something has come of it.
+fn is_quiet(actor: &Actor) -> bool {
+    matches!(actor, Actor::Watch | Actor::Feeds)
+}
+
 /// Sets the metrics of the snapshot that is served.
 fn published(shared: &Shared, now: Timestamp) {
     let snapshot = shared.snapshot.load();
@@ -327,7 +340,10 @@ fn published(shared: &Shared, now: Timestamp) {
     metrics.config_generation.set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
     metrics.config_last_success_time.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     metrics.config_last_reload_success.set(1);
-    metrics.geo_loaded.set(i64::from(snapshot.geo.is_some()));
+    metrics.published(&snapshot);
+    shared.state.note_generation(snapshot.generation);
+    drop(snapshot);
+    apply(shared);
 }
 
 fn view(
@@ -345,6 +361,7 @@ fn view(
         warnings,
         forgotten_keys,
         revert_at: None,
+        changed_bans: Vec::new(),
     }
 }
 

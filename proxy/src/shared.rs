@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::State;
 
+use crate::bans::Allowances;
 use crate::clock::Clock;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
@@ -18,6 +19,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Counters and bans.
     pub state: State,
+    /// Whom operators have put on the allow-list.
+    pub allowances: Allowances,
     /// What signs the edge's word to its backends.
     pub assertion_key: AssertionKey,
     /// Where time comes from.

@@ -3,6 +3,7 @@
 mod certificates;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,11 +11,12 @@ use portcullis_config::Config;
 use portcullis_config::armor::SecurityPolicy;
 use portcullis_config::model::{PolicyId, ProviderId};
 use portcullis_identity::Verifier;
-use portcullis_policy::{LimitId, Policy};
+use portcullis_policy::{IpSet, LimitId, Policy};
 
 pub use certificates::Certificates;
 
-use crate::geo::Country;
+use crate::egress::Egress;
+use crate::geo::{Country, Networks};
 use crate::router::Router;
 
 /// One generation of the configuration, compiled. A request pins one at its start and never looks again.
@@ -41,11 +43,29 @@ pub struct Snapshot {
     pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
     /// The country database, if one is loaded.
     pub geo: Option<Arc<Country>>,
+    /// The database of networks' numbers, if one is loaded.
+    pub networks: Option<Arc<Networks>>,
+    /// Lists of addresses, by name, as the policies ask them.
+    pub lists: BTreeMap<String, Arc<IpSet>>,
+    /// What guards everything that the edge itself fetches.
+    pub egress: Arc<Egress>,
     /// Every file and directory that it was made of: a change of one is worth a reload.
     pub files: Vec<PathBuf>,
 }
 
 impl Snapshot {
+    /// Returns the country of an address: `''` where it is unknown, or where no database is loaded.
+    #[must_use]
+    pub fn region_code(&self, address: IpAddr) -> &str {
+        self.geo.as_ref().map_or("", |geo| geo.region_code(address))
+    }
+
+    /// Returns the number of an address's network: 0 where it is unknown, or where no database is loaded.
+    #[must_use]
+    pub fn asn(&self, address: IpAddr) -> u32 {
+        self.networks.as_ref().map_or(0, |networks| networks.asn(address))
+    }
+
     /// Returns the limits that its policies count: what the state keeps through a reload.
     #[must_use]
     pub fn limit_ids(&self) -> Vec<LimitId> {

@@ -126,7 +126,11 @@ impl<'s> Trial<'s> {
             (None, Some(geo)) => geo.region_code(ask.client),
             (None, None) => "",
         };
-        let head = RequestHead { headers: &headers, region_code: region, ..ask.head() };
+        let asn = match (ask.asn, route.snapshot) {
+            (0, Some(snapshot)) => snapshot.asn(ask.client),
+            (asn, _) => asn,
+        };
+        let head = RequestHead { headers: &headers, region_code: region, asn, ..ask.head() };
         let known = route.caller(ask, now);
         let mut cursor = if self.is_traced { policy.start_traced() } else { policy.start() };
         let mut step = cursor.advance(&head, &self.state, now);

@@ -152,6 +152,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
+            allowances: portcullis::bans::Allowances::default(),
             assertion_key: key,
             clock: Arc::clone(&clock) as Arc<dyn portcullis::clock::Clock>,
             requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)

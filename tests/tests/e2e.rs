@@ -10,6 +10,8 @@
 mod abuse;
 #[path = "e2e/attacks.rs"]
 mod attacks;
+#[path = "e2e/bans.rs"]
+mod bans;
 #[path = "e2e/bodies.rs"]
 mod bodies;
 #[path = "e2e/connections.rs"]
@@ -28,6 +30,8 @@ mod importing;
 mod license;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/lists.rs"]
+mod lists;
 #[path = "e2e/malformed.rs"]
 mod malformed;
 #[path = "e2e/office.rs"]

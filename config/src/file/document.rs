@@ -27,9 +27,9 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     let listeners = fields.of("listeners", cx, listener::listeners);
     let trusted_hops = fields.may("trusted_hops", cx, trusted_hops);
     let geo = fields.may("geo", cx, source::geo);
-    let lists = fields.may("lists", cx, |node, cx| {
-        scalar::named(node, cx, |_, n, cx| source::address_list(n, cx))
-    });
+    let lists = fields.may("lists", cx, |node, cx| scalar::named(node, cx, source::address_list));
+    let bans = fields.may("bans", cx, source::bans);
+    let egress = fields.may("egress", cx, source::egress);
     let rulesets = fields
         .may("rulesets", cx, |node, cx| scalar::named(node, cx, |_, n, cx| source::ruleset(n, cx)));
     let policies = fields
@@ -56,6 +56,8 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         trusted_hops: trusted_hops?.unwrap_or_default(),
         geo: geo?.unwrap_or_else(Geo::default),
         lists: lists?.unwrap_or_default(),
+        bans: bans?.unwrap_or_default(),
+        egress: egress?.unwrap_or_default(),
         rulesets: rulesets?.unwrap_or_default(),
         policies: policies?.unwrap_or_default(),
         identity: identity?,

@@ -80,6 +80,8 @@ pub const SECTIONS: &[&Section] = &[
     &CERTIFICATE,
     &GEO,
     &LIST,
+    &BANS,
+    &EGRESS,
     &RULESET,
     &POLICY,
     &IDENTITY,
@@ -122,8 +124,20 @@ pub const ROOT: Section = Section {
             "none: the peer is the client",
             "Networks whose `X-Forwarded-For` is believed, read from the right.",
         ),
-        may("geo", "mapping", "no database", "The geo database."),
-        may("lists", "mapping by name", "none", "Lists of addresses that policies name."),
+        may("geo", "mapping", "no database", "The geo databases."),
+        may(
+            "lists",
+            "mapping by name",
+            "none",
+            "Lists of addresses, by the name that policies ask for: address groups, `iplist-…` feeds, `sourceiplist-…` lists.",
+        ),
+        may("bans", "mapping", "nobody is spared", "Whom no ban is placed on."),
+        may(
+            "egress",
+            "mapping",
+            "public addresses over HTTPS only",
+            "Where the edge itself may connect to fetch lists.",
+        ),
         may("rulesets", "mapping by name", "none", "WAF rule sets."),
         may("policies", "mapping by id", "none", "Security policies."),
         may("identity", "mapping", "no providers", "Who vouches for callers."),
@@ -240,19 +254,31 @@ pub const CERTIFICATE: Section = Section {
 /// `geo`
 pub const GEO: Section = Section {
     path: "geo",
-    doc: "The geo database.",
+    doc: "The geo databases. A new file is taken as soon as it is there; one that cannot be read changes nothing.",
     keys: &[
         may(
             "country",
             "path",
             "no database: rules that ask for a region are inactive",
-            "A country database in MaxMind's format.",
+            "A country or city database in MaxMind's format, or text ranges of IPv4 as in Debian's `tor-geoipdb` (`/usr/share/tor/geoip`).",
+        ),
+        may(
+            "country_ipv6",
+            "path",
+            "none: with text ranges, IPv6 addresses have no country",
+            "The IPv6 half of a country database in text ranges (`/usr/share/tor/geoip6`).",
+        ),
+        may(
+            "asn",
+            "path",
+            "no database: rules that ask for a network's number are inactive",
+            "A database of autonomous systems in MaxMind's format.",
         ),
         or(
             "required",
             "`true` or `false`",
             "false",
-            "Whether a policy that asks for a region is refused without the database.",
+            "Whether a policy that asks for what no database answers is refused.",
         ),
     ],
 };
@@ -260,12 +286,79 @@ pub const GEO: Section = Section {
 /// `lists.<name>`
 pub const LIST: Section = Section {
     path: "lists.<name>",
-    doc: "A list of addresses and networks.",
-    keys: &[must(
-        "file",
-        "path",
-        "A text file: one address or network per line; `#` starts a comment.",
+    doc: "A list of addresses and networks: either `file`, `url` or `include`. The format is seen from the content: text with one address or network per line (`#` and `;` start a comment), or JSON whose strings are taken wherever they are networks.",
+    keys: &[
+        may("file", "path", "not a file", "A file, taken again as soon as it changes."),
+        may(
+            "url",
+            "URL",
+            "not fetched",
+            "Where it is fetched from. An answer that is no list, empty, cut off, or less than half of what was there changes nothing: the last good copy stands, also after a restart.",
+        ),
+        may(
+            "include",
+            "list of names in `lists`",
+            "not composed",
+            "The lists whose addresses are in this one.",
+        ),
+        or("refresh", "duration, 1m to 30d", "1h", "How often a `url` is fetched."),
+        or(
+            "max_age",
+            "duration, 1m to 365d",
+            "7d",
+            "How old the copy of a `url` may become before it is stale; from then on a much shorter list is believed too.",
+        ),
+        or(
+            "stale",
+            "`keep` or `empty`",
+            "keep",
+            "What a stale copy is worth: it is kept, or the list is empty until it is fetched again.",
+        ),
+        or(
+            "required",
+            "`true` or `false`",
+            "false",
+            "Whether the configuration is refused before a first copy is there; otherwise the list is empty until then.",
+        ),
+    ],
+};
+
+/// `bans`
+pub const BANS: Section = Section {
+    path: "bans",
+    doc: "Whom no ban is placed on.",
+    keys: &[may(
+        "allow",
+        "list of names in `lists`",
+        "nobody",
+        "Lists whose addresses are never banned; bans that stand on them end at once. Policies apply to them all the same.",
     )],
+};
+
+/// `egress`
+pub const EGRESS: Section = Section {
+    path: "egress",
+    doc: "Where the edge itself may connect to fetch something. Redirects are never followed.",
+    keys: &[
+        may(
+            "networks",
+            "list of networks",
+            "public addresses only",
+            "Private, loopback, link-local and metadata addresses that may be connected to all the same.",
+        ),
+        may(
+            "plain_http",
+            "list of host names",
+            "none: HTTPS only",
+            "Hosts that may be asked over plain HTTP.",
+        ),
+        may(
+            "ca",
+            "`file:PATH` or `credential:NAME`",
+            "the system's authorities",
+            "The authorities that are trusted in place of the system's, in PEM.",
+        ),
+    ],
 };
 
 /// `rulesets.<name>`

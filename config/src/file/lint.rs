@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::Context;
 use crate::model::{
-    Backend, BodyPlan, Config, Environment, IdentityRule, Listener, ListenerKind, Route,
-    RouteAction, Server,
+    Backend, BodyPlan, Config, Environment, IdentityRule, ListSource, Listener, ListenerKind,
+    Route, RouteAction, Server,
 };
 use crate::yaml::Node;
 
@@ -15,6 +15,7 @@ use crate::yaml::Node;
 pub(super) fn across(config: &Config, root: &Node, cx: &mut Context<'_>) {
     embedded_license(config, root, cx);
     addresses(config, root, cx);
+    lists(config, root, cx);
     for (id, backend) in &config.backends {
         let place = place(root, &["backends", id]);
         backend_alone(id, backend, &place, cx);
@@ -92,6 +93,52 @@ fn addresses(config: &Config, root: &Node, cx: &mut Context<'_>) {
         let said = "no listener serves the hosts: each one only redirects";
         cx.warn("no-tls", said, "add a listener with `tls`", place(root, &["listeners"]));
     }
+}
+
+/// No list includes itself by way of others, and none is fetched in plain text from a host that is not listed.
+fn lists(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    for (name, source) in &config.lists {
+        let at = |key| place(root, &["lists", name, key]);
+        match source {
+            ListSource::Feed(feed) => {
+                let host = feed.url.host();
+                let listed = config.egress.plain_http.iter().any(|listed| listed == host);
+                if !feed.url.is_https() && !listed {
+                    let message = format!("the list `{name}` would be fetched in plain text");
+                    let refused = crate::Diagnostic::error("plain-http", message);
+                    let help = format!("use `https://`, or add `{host}` to `egress.plain_http`");
+                    cx.report(refused.help(help), at("url"));
+                }
+            }
+            ListSource::Include(_) => {
+                if let Some(way) = way_round(config, name) {
+                    let message = format!("the list `{name}` includes itself: {}", way.join(" → "));
+                    cx.error("list-cycle", message, at("include"));
+                }
+            }
+            ListSource::File(_) => {}
+        }
+    }
+}
+
+/// Finds a way from a list over those that it includes back to it.
+fn way_round<'c>(config: &'c Config, start: &'c str) -> Option<Vec<&'c str>> {
+    let mut seen = BTreeSet::new();
+    let mut ways = vec![vec![start]];
+    while let Some(way) = ways.pop() {
+        let last = *way.last()?;
+        let Some(ListSource::Include(included)) = config.lists.get(last) else { continue };
+        for next in included {
+            let longer = [way.as_slice(), &[next.as_str()]].concat();
+            if next == start {
+                return Some(longer);
+            }
+            if seen.insert(next.as_str()) {
+                ways.push(longer);
+            }
+        }
+    }
+    None
 }
 
 fn backend_alone(id: &str, backend: &Backend, place: &Range<usize>, cx: &mut Context<'_>) {

@@ -50,6 +50,7 @@ pub const PROBLEMS: &[Problem] = &[
         "license-not-embedded",
         "A backend uses the embedded license service, and `license.embedded` is not set.",
     ),
+    error("list-cycle", "A list includes itself, straight or by way of others."),
     error("missing-key", "A key without a default is not there."),
     error(
         "not-built",
@@ -57,6 +58,10 @@ pub const PROBLEMS: &[Problem] = &[
     ),
     error("not-yaml", "The text is no YAML. Nothing after the mistake is looked at."),
     error("out-of-range", "A duration or size is below or above what is allowed."),
+    error(
+        "plain-http",
+        "Something is fetched over plain HTTP from a host that `egress.plain_http` does not list.",
+    ),
     error("several-documents", "A `---` begins a second document."),
     error("socket-path-too-long", "The system allows 107 bytes for the path of a Unix socket."),
     error("tag", "A YAML tag, such as `!!binary`."),
@@ -65,7 +70,10 @@ pub const PROBLEMS: &[Problem] = &[
         "A trusted network holds every address, so that any client could forge its own.",
     ),
     error("unknown-key", "No such key here; a misspelt key is never ignored."),
-    error("unknown-name", "A backend, policy or provider is named that the file does not define."),
+    error(
+        "unknown-name",
+        "A backend, policy, provider or list is named that the file does not define.",
+    ),
     error("unknown-value", "A word that is none of those that can stand here."),
     error("unknown-version", "The format's version is not the one that this program reads."),
     error(

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::fields::Fields;
 use super::{Context, Files, keys, scalar};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Geo, ListSource, LogTarget, PolicySource, RuleSetSource};
+use crate::model::{
+    Bans, Egress, Feed, Geo, ListSource, LogTarget, PolicySource, RuleSetSource, Stale, Url,
+};
 use crate::secret::{SecretError, SecretRef, credential_path, why};
 use crate::yaml::Node;
 
@@ -141,18 +143,129 @@ fn is_credential(name: &str) -> bool {
 pub(super) fn geo(node: &Node, cx: &mut Context<'_>) -> Option<Geo> {
     let fields = Fields::open(node, &keys::GEO, cx)?;
     let country = fields.may("country", cx, file);
+    let country_ipv6 = fields.may("country_ipv6", cx, file);
+    let asn = fields.may("asn", cx, file);
     let required = fields.of("required", cx, scalar::switch);
-    let geo = Geo { country: country?, required: required? };
-    if geo.required && geo.country.is_none() {
+    let geo =
+        Geo { country: country?, country_ipv6: country_ipv6?, asn: asn?, required: required? };
+    if geo.required && geo.country.is_none() && geo.asn.is_none() {
         cx.error("geo-missing", "a geo database is required and none is named", node.place());
+    }
+    if geo.country.is_none() {
+        fields.none_of(&["country_ipv6"], "without `country`", cx);
     }
     Some(geo)
 }
 
+/// The keys of a list that is fetched.
+const FEED_KEYS: [&str; 4] = ["refresh", "max_age", "stale", "required"];
+
 /// Decodes one of `lists`.
-pub(super) fn address_list(node: &Node, cx: &mut Context<'_>) -> Option<ListSource> {
+pub(super) fn address_list(name: &str, node: &Node, cx: &mut Context<'_>) -> Option<ListSource> {
     let fields = Fields::open(node, &keys::LIST, cx)?;
-    Some(ListSource { file: fields.of("file", cx, file)? })
+    let (key, source) = fields.one_of(&["file", "url", "include"], cx)?;
+    if key == "url" {
+        return feed(&fields, source, cx).map(ListSource::Feed);
+    }
+    fields.none_of(&FEED_KEYS, "for a list that is not fetched", cx);
+    if key == "file" {
+        return file(source, cx).map(ListSource::File);
+    }
+    let included = scalar::some_items(source, cx, list_name)?;
+    if included.iter().any(|other| other == name) {
+        let message = format!("the list `{name}` includes itself");
+        cx.error("list-cycle", message, source.value_place());
+        return None;
+    }
+    Some(ListSource::Include(included))
+}
+
+fn feed(fields: &Fields<'_>, source: &Node, cx: &mut Context<'_>) -> Option<Feed> {
+    let url = url(source, cx);
+    let refresh = fields.of("refresh", cx, scalar::duration("1m", "30d"));
+    let max_age = fields.of("max_age", cx, scalar::duration("1m", "365d"));
+    let stale = fields.of("stale", cx, |node, cx| {
+        scalar::choice(node, cx, &[("keep", Stale::Keep), ("empty", Stale::Empty)])
+    });
+    let required = fields.of("required", cx, scalar::switch);
+    let feed = Feed {
+        url: url?,
+        refresh: refresh?,
+        max_age: max_age?,
+        stale: stale?,
+        required: required?,
+    };
+    if feed.max_age < feed.refresh {
+        let message =
+            "`max_age` is below `refresh`: the list would be stale before it is fetched again";
+        cx.error("out-of-range", message, fields.get("max_age").unwrap_or(source).place());
+        return None;
+    }
+    if feed.required && feed.stale == Stale::Empty {
+        let place = fields.get("stale").unwrap_or(source).place();
+        cx.error("conflicting-keys", "a required list cannot become empty: only one of `required: true`, `stale: empty` can be here", place);
+        return None;
+    }
+    Some(feed)
+}
+
+fn url(node: &Node, cx: &mut Context<'_>) -> Option<Url> {
+    let written = scalar::text(node, cx)?;
+    match Url::parse(written) {
+        Ok(url) => Some(url),
+        Err(problem) => {
+            cx.error("wrong-value", format!("the URL {problem}"), node.value_place());
+            None
+        }
+    }
+}
+
+/// Reads the name of one of `lists`.
+fn list_name(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+    let written = scalar::text(node, cx)?;
+    if cx.names.lists.iter().any(|name| name == written) {
+        return Some(written.to_owned());
+    }
+    let known: Vec<&str> = cx.names.lists.iter().map(String::as_str).collect();
+    let message = format!("no list `{written}` is defined");
+    let unknown = scalar::unknown("unknown-name", message, written, &known);
+    cx.report(unknown, node.value_place());
+    None
+}
+
+/// Decodes `bans`.
+pub(super) fn bans(node: &Node, cx: &mut Context<'_>) -> Option<Bans> {
+    let fields = Fields::open(node, &keys::BANS, cx)?;
+    let allow = fields.may("allow", cx, |node, cx| scalar::items(node, cx, list_name));
+    Some(Bans { allow: allow?.unwrap_or_default() })
+}
+
+/// Decodes `egress`.
+pub(super) fn egress(node: &Node, cx: &mut Context<'_>) -> Option<Egress> {
+    let fields = Fields::open(node, &keys::EGRESS, cx)?;
+    let networks = fields.may("networks", cx, |node, cx| scalar::items(node, cx, scalar::network));
+    let plain_http = fields.may("plain_http", cx, |node, cx| scalar::items(node, cx, plain_host));
+    let ca = fields.may("ca", cx, certificate);
+    Some(Egress {
+        networks: networks?.unwrap_or_default(),
+        plain_http: plain_http?.unwrap_or_default(),
+        ca: ca?,
+    })
+}
+
+/// Reads a host as it stands in a URL.
+fn plain_host(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+    let written = scalar::text(node, cx)?;
+    let is_ipv6 = written.starts_with('[') && written.ends_with(']');
+    let is_alone = !written.contains(['/', '?']) && (is_ipv6 || !written.contains(':'));
+    match Url::parse(&format!("http://{written}/")) {
+        Ok(url) if is_alone => Some(url.host().to_owned()),
+        Ok(_) | Err(_) => {
+            let message = format!("`{written}` is no host name and no address");
+            cx.error("wrong-value", message, node.value_place());
+            None
+        }
+    }
 }
 
 /// Decodes one of `rulesets`.

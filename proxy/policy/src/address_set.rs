@@ -2,6 +2,8 @@
 //!
 //! A million prefixes are a million ranges at most; a question is one binary search. Building sorts once.
 
+mod read;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -39,44 +41,38 @@ impl IpSet {
         }
     }
 
-    /// Reads a list: one address or network a line; `#` and `;` start a comment, and what follows the first word of a
-    /// line is one too.
+    /// Reads a list. Text has one address or network a line; `#` and `;` start a comment, and what follows the first word
+    /// of a line is one too. JSON is an array of such strings, or anything that holds them.
     ///
     /// # Errors
-    /// Every line that names no address, with its place.
+    /// Every entry that names no address, with its place; a page of HTML.
     pub fn read(source: &SourceFile) -> Result<Self, Vec<Diagnostic>> {
-        let mut nets = Vec::new();
-        let mut problems = Vec::new();
-        let mut at = 0;
-        for line in source.text().split_inclusive('\n') {
-            let start = at;
-            at += line.len();
-            let Some(word) =
-                line.split(['#', ';']).next().and_then(|text| text.split_whitespace().next())
-            else {
-                continue;
-            };
-            match word.parse::<IpNet>().or_else(|_| word.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(net) if nets.len() < Self::PREFIXES_MAX => nets.push(net),
-                Ok(_) => {
-                    let message = format!("more than {} prefixes", Self::PREFIXES_MAX);
-                    problems.push(
-                        Diagnostic::error("list-too-long", message).in_source(source, start..at),
-                    );
-                    break;
-                }
-                Err(_) => {
-                    let offset = line.find(word).unwrap_or_default();
-                    let message = format!("`{}` is no address and no network", word.escape_debug());
-                    let span = start + offset..start + offset + word.len();
-                    problems.push(Diagnostic::error("list-entry", message).in_source(source, span));
-                    if problems.len() >= 20 {
-                        break;
-                    }
-                }
-            }
+        read::read(source).map(Self::new)
+    }
+
+    /// Returns everything that is in one of the sets.
+    #[must_use]
+    pub fn union<'s>(sets: impl IntoIterator<Item = &'s Self>) -> Self {
+        let (mut v4, mut v6, mut prefixes) = (Vec::new(), Vec::new(), 0);
+        for set in sets {
+            v4.extend_from_slice(&set.v4);
+            v6.extend_from_slice(&set.v6);
+            prefixes += set.prefixes;
         }
-        if problems.is_empty() { Ok(Self::new(nets)) } else { Err(problems) }
+        Self {
+            v4: merged(v4, |end| end.checked_add(1)),
+            v6: merged(v6, |end| end.checked_add(1)),
+            prefixes,
+        }
+    }
+
+    /// Whether every address of the network is in the set.
+    #[must_use]
+    pub fn covers(&self, net: &IpNet) -> bool {
+        match net {
+            IpNet::V4(net) => spans(&self.v4, net.network().to_bits(), net.broadcast().to_bits()),
+            IpNet::V6(net) => spans(&self.v6, net.network().to_bits(), net.broadcast().to_bits()),
+        }
     }
 
     /// Whether the address is in the set. An IPv4 address mapped into IPv6 counts as IPv4.
@@ -116,8 +112,13 @@ fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, after: fn(T) -> Option<T>) -> 
 }
 
 fn holds<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
-    let after = ranges.partition_point(|(start, _)| *start <= value);
-    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, end)| value <= *end)
+    spans(ranges, value, value)
+}
+
+/// Whether one range holds everything from `first` to `last`: adjacent ones have been merged.
+fn spans<T: Ord + Copy>(ranges: &[(T, T)], first: T, last: T) -> bool {
+    let after = ranges.partition_point(|(start, _)| *start <= first);
+    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, end)| last <= *end)
 }
 
 #[cfg(test)]
@@ -161,19 +162,20 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_read_with_its_comments_and_refused_with_its_lines() {
-        let good = SourceFile::new(
-            "list",
-            "# known\n192.0.2.1\n\n198.51.100.0/24 # office\n2001:db8::1 ; x\n203.0.113.9 SBL1\n",
-        );
-        let set = IpSet::read(&good).unwrap();
-        assert_eq!(set.len(), 4);
-        assert!(set.contains("198.51.100.9".parse().unwrap()));
-        let bad = SourceFile::new("list", "192.0.2.1\n<html>\n10.0.0.0/33\n");
-        let problems = IpSet::read(&bad).unwrap_err();
-        assert_eq!(
-            problems.iter().map(|p| p.at.as_ref().unwrap().line).collect::<Vec<_>>(),
-            [2, 3]
-        );
+    fn a_union_holds_what_its_parts_hold_and_a_network_is_covered_whole_or_not() {
+        let both = IpSet::union([&set(&["10.0.0.0/9", "2001:db8::/33"]), &set(&["10.128.0.0/9"])]);
+        assert_eq!(both.len(), 3);
+        for (net, expected) in [
+            ("10.0.0.0/8", true),
+            ("10.200.0.0/16", true),
+            ("10.1.2.3/32", true),
+            ("0.0.0.0/0", false),
+            ("11.0.0.0/32", false),
+            ("2001:db8::/64", true),
+            ("2001:db8::/32", false),
+        ] {
+            assert_eq!(both.covers(&net.parse().unwrap()), expected, "{net}");
+        }
+        assert!(IpSet::union([]).is_empty());
     }
 }

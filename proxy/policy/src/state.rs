@@ -11,6 +11,7 @@ mod table;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_config::Timestamp;
 
@@ -67,6 +68,8 @@ pub struct ForeignCounts;
 pub struct State {
     counters: Counters,
     bans: Bans,
+    /// The generation of the served configuration, for the record of a ban.
+    generation: AtomicU64,
 }
 
 /// The state's own figures, for the metrics page. Totals only grow while the process lives.
@@ -123,7 +126,7 @@ impl State {
     #[must_use]
     pub fn with_secret(limits: Limits, secret: CountSecret) -> Self {
         let counters = Counters::new(limits.keys_max, secret);
-        Self { counters, bans: Bans::new(limits.bans_max) }
+        Self { counters, bans: Bans::new(limits.bans_max), generation: AtomicU64::new(0) }
     }
 
     /// Returns what its keys are digested with.
@@ -146,6 +149,11 @@ impl State {
     /// then is counted: never too little for that.
     pub fn import_counts(&self, counts: &[u8], now: Timestamp) -> Result<(), ForeignCounts> {
         self.counters.import(counts, now).ok_or(ForeignCounts)
+    }
+
+    /// Notes which generation of the configuration is served from now on: what rules ban for is known by it.
+    pub fn note_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
     }
 
     /// Counts one request of `key` and says whether it is within `limit`. A refused request is not counted against the
@@ -269,7 +277,8 @@ impl State {
     ) -> LimitOutcome {
         let Some(rule) = limit.ban() else { return over };
         let until = now.plus(rule.duration());
-        match self.bans.add(Ban::by_rule(limit, key, until, now), now) {
+        let generation = self.generation.load(Ordering::Relaxed);
+        match self.bans.add(Ban::by_rule(limit, key, until, generation, now), now) {
             Ok(()) => LimitOutcome::BanStarted { until },
             Err(BanRefused::Allowed | BanRefused::Ended | BanRefused::Full) => over,
         }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A ban to place.
+/// Bans to place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddBan {
-    /// Whom it names, in the words of `BanKey`.
-    pub key: String,
-    /// How long it lasts, in seconds; none means for good.
+    /// Whom they name, in the words of `BanKey`.
+    pub keys: Vec<String>,
+    /// How long they last, in seconds; none means for good.
     pub for_secs: Option<u64>,
     /// Why.
     pub reason: Option<String>,
@@ -23,6 +23,10 @@ pub struct BanView {
     pub key: String,
     /// Who placed it: `rule`, `operator:NAME`, `incident:ID`.
     pub origin: String,
+    /// The rule that placed it, as `POLICY/PRIORITY`.
+    pub rule: Option<String>,
+    /// The generation of the configuration that was served then; 0 where nobody knows any more.
+    pub generation: u64,
     /// Why.
     pub reason: String,
     /// When it was placed, RFC 3339.
@@ -31,6 +35,44 @@ pub struct BanView {
     pub until: Option<String>,
     /// Seconds until it ends, rounded up; none means never.
     pub remaining_secs: Option<u64>,
+}
+
+/// An entry for the allow-list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddAllow {
+    /// Whom it spares, in the words of `BanKey`.
+    pub key: String,
+    /// How long it holds, in seconds; none means for good.
+    pub for_secs: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// An operator's entry of the allow-list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AllowView {
+    /// Whom it spares.
+    pub key: String,
+    /// Who added it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was added, RFC 3339.
+    pub since: String,
+    /// When it ends, RFC 3339; none means never.
+    pub until: Option<String>,
+    /// Seconds until it ends, rounded up; none means never.
+    pub remaining_secs: Option<u64>,
+}
+
+/// What an entry did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AllowAdded {
+    /// The entry.
+    pub entry: AllowView,
+    /// The bans that it ended.
+    pub ended: Vec<BanView>,
 }
 
 /// A reload to do.
@@ -56,6 +98,8 @@ pub struct ReloadView {
     pub warnings: Vec<String>,
     /// Rate keys whose definition is gone and were forgotten.
     pub forgotten_keys: u64,
+    /// Live bans of rules that are gone or defined otherwise now. They stand until they are released.
+    pub changed_bans: Vec<BanView>,
     /// When it is taken back unless it is kept before, RFC 3339.
     pub revert_at: Option<String>,
 }
@@ -112,12 +156,31 @@ pub struct StatusView {
     pub policies: Vec<PolicyView>,
     /// The country database's name; none if none is loaded.
     pub geo: Option<String>,
+    /// The name of the database of networks' numbers; none if none is loaded.
+    pub networks: Option<String>,
+    /// The lists of addresses.
+    pub lists: Vec<ListView>,
     /// Bans in force.
     pub bans: u64,
     /// Rate keys held.
     pub rate_keys: u64,
     /// The cap on rate keys.
     pub rate_keys_max: u64,
+}
+
+/// One list of the published snapshot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ListView {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it comes from.
+    pub source: String,
+    /// How many prefixes it has.
+    pub prefixes: u64,
+    /// For a list that is fetched: when it was last known to be what its source says, RFC 3339; none for never.
+    pub fetched: Option<String>,
+    /// For a list that is fetched: whether that is longer ago than its `max_age`.
+    pub stale: bool,
 }
 
 /// One policy of the published snapshot.

@@ -19,8 +19,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{ban, change, status, upgrade};
+use super::{allow, ban, change, status, upgrade};
 use crate::audit::{Actor, Audit};
+use crate::bans::BanKeeper;
 use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::upgrade::UpgradeRequest;
@@ -35,6 +36,8 @@ pub struct Operator {
     pub shared: Arc<Shared>,
     /// How a new configuration is taken.
     pub reloader: Arc<Reloader>,
+    /// What keeps bans on disk.
+    pub bans: Arc<BanKeeper>,
     /// Where changes are recorded.
     pub audit: Arc<Audit>,
     /// When the process started.
@@ -48,6 +51,17 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Waits until bans and allow-list are on disk: what is answered survives whatever comes.
+    pub(super) async fn store(&self) -> Result<(), (StatusCode, Json<Failure>)> {
+        let bans = Arc::clone(&self.bans);
+        let stored = tokio::task::spawn_blocking(move || bans.store_now()).await;
+        if stored.unwrap_or(false) {
+            return Ok(());
+        }
+        let error = "the change holds, and is not on disk: see the log; it is tried again";
+        Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_owned()))
+    }
+
     /// Records a change; a change that cannot be recorded is refused.
     pub(super) fn record(
         &self,
@@ -158,6 +172,7 @@ impl AdminServer {
             .route("/v1/rollback", post(change::roll_back))
             .route("/v1/upgrade", post(upgrade::start))
             .route("/v1/status", get(status::show))
+            .route("/v1/allow", get(allow::list).post(allow::add).delete(allow::remove))
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
             .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
             .with_state(operator);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use portcullis_config::Timestamp;
 use portcullis_config::armor;
-use portcullis_config::model::{PolicyId, PolicySource};
+use portcullis_config::model::{ListSource, PolicyId, PolicySource};
 
-use super::message::{PolicyView, StatusView};
+use super::message::{ListView, PolicyView, StatusView};
 use super::server::Operator;
+use crate::feeds::Kept;
 use crate::log::rfc3339;
 use crate::snapshot::Snapshot;
 
@@ -37,10 +39,35 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusVi
         metrics: operator.metrics.map(|address| address.to_string()),
         policies: policies(&snapshot),
         geo: snapshot.geo.as_ref().map(|geo| geo.describe().0.to_owned()),
+        networks: snapshot.networks.as_ref().map(|one| one.describe().0.to_owned()),
+        lists: lists(&snapshot, now),
         bans: shared.state.bans(now).len() as u64,
         rate_keys: figures.keys_live,
         rate_keys_max: figures.keys_max,
     })
+}
+
+fn lists(snapshot: &Snapshot, now: Timestamp) -> Vec<ListView> {
+    let config = &snapshot.config;
+    let view = |(name, source): (&String, &ListSource)| {
+        let (shown, fetched, max_age) = match source {
+            ListSource::File(path) => (path.display().to_string(), None, None),
+            ListSource::Include(parts) => (parts.join(" + "), None, None),
+            ListSource::Feed(feed) => {
+                let kept = Kept::of(&config.state_dir, name, &feed.url);
+                (feed.url.to_string(), kept.fetched(), Some(feed.max_age))
+            }
+        };
+        let is_old = |max_age| fetched.is_none_or(|fetched| now.since(fetched) > max_age);
+        ListView {
+            name: name.clone(),
+            source: shown,
+            prefixes: snapshot.lists.get(name).map_or(0, |set| set.len() as u64),
+            fetched: fetched.map(rfc3339),
+            stale: max_age.is_some_and(is_old),
+        }
+    };
+    config.lists.iter().map(view).collect()
 }
 
 fn policies(snapshot: &Snapshot) -> Vec<PolicyView> {

@@ -1,22 +1,34 @@
-//! The file of bans.
+//! The file of bans and of the operators' allow-list.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use portcullis_config::Timestamp;
-use portcullis_policy::{Ban, BanOrigin};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use serde::{Deserialize, Serialize};
+use portcullis_policy::Ban;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-/// From the ban's key as text to the rest of the ban as JSON.
-const BANS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bans");
+use super::{AllowEntry, row};
+
+type Rows = BTreeMap<String, Vec<u8>>;
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+
+/// From the key as text to the rest as JSON.
+const BANS: Table = TableDefinition::new("bans");
+const ALLOWED: Table = TableDefinition::new("allowed");
+/// What the file is: its `schema`.
+const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
+/// The schema that this program writes. Files of schema 1 have no table `meta`.
+const SCHEMA: u64 = 2;
+/// How many damaged files are kept beside.
+const ASIDE_MAX: u32 = 100;
 
 /// Why the file of bans cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file does not open: it is no such database, is held by another process, or may not be written.
+    /// The file does not open: it is held by another process, or may not be read or written.
     #[error("the ban file `{}` does not open: {source}", path.display())]
     Open {
         /// The file.
@@ -25,202 +37,266 @@ pub enum StoreError {
         #[source]
         source: Box<redb::Error>,
     },
-    /// A read or write that the disk or the format refused.
-    #[error("the ban file cannot be read or written: {0}")]
+    /// A newer program has written the file.
+    #[error("the ban file `{}` has schema {found}, and this program knows schemas up to {SCHEMA}: use the program that wrote it", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u64,
+    },
+    /// The file is no such database, or a damaged one.
+    #[error("the ban file `{}` is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        why: String,
+    },
+    /// The damaged file cannot be put out of the way.
+    #[error("the damaged ban file `{}` cannot be set aside: {source}", path.display())]
+    SetAside {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A write that the disk refused.
+    #[error("the ban file cannot be written: {0}")]
     Access(#[source] Box<redb::Error>),
 }
 
-fn access(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Access(Box::new(error.into()))
-}
-
-/// The file of bans, held open by one process.
+/// The file, held open by one process.
 #[derive(Debug)]
 pub struct BanStore {
-    database: Database,
-    /// What the file holds, by key: what a write compares with.
-    stored: BTreeMap<String, Vec<u8>>,
-}
-
-/// A ban as stored, without its key. Times are milliseconds since the Unix epoch.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    until: Option<u64>,
-    since: u64,
-    reason: String,
-    origin: Origin,
-    definition: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Origin {
-    Rule,
-    Operator(String),
-    Incident(String),
+    path: PathBuf,
+    database: Option<Database>,
+    /// What the file holds: what a write compares with.
+    bans: Rows,
+    allowed: Rows,
+    set_aside: Option<PathBuf>,
 }
 
 impl BanStore {
-    /// Opens the file, making it with mode 0600 if it is not there.
+    /// Opens the file, making it with mode 0600 if it is not there. One that is damaged is set aside under another name,
+    /// which [`Self::set_aside`] tells, and a new one begun.
     ///
     /// # Errors
-    /// When it is no such file, another process holds it, or the disk refuses.
+    /// When another process holds it, a newer program wrote it, or the disk refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let opened = OpenOptions::new()
+        match guarded(path, || try_open(path)) {
+            Err(StoreError::Damaged { why, .. }) => {
+                let aside = set_aside(path)?;
+                tracing::error!(
+                    kept = %aside.display(),
+                    "the ban file is damaged ({why}): it is set aside, and bans begin anew"
+                );
+                let mut store = guarded(path, || try_open(path))?;
+                store.set_aside = Some(aside);
+                Ok(store)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Returns where a damaged file was put when this one was opened.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
+    }
+
+    /// Returns the stored bans. A row that cannot be read is left out and logged: one bad row must not free the rest.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        readable(&self.bans, row::ban)
+    }
+
+    /// Returns the stored allow-list entries.
+    #[must_use]
+    pub fn allowed(&self) -> Vec<AllowEntry> {
+        readable(&self.allowed, row::entry)
+    }
+
+    /// Makes the file hold exactly these, in one transaction; returns how many rows changed. Durable when it returns. A
+    /// file that turns out to be damaged is replaced by a new one that holds them.
+    ///
+    /// # Errors
+    /// When the disk refuses; then the file holds what it held.
+    pub fn save(&mut self, bans: &[Ban], allowed: &[AllowEntry]) -> Result<usize, StoreError> {
+        let bans: Rows = bans.iter().map(|ban| (ban.key.to_string(), row::of_ban(ban))).collect();
+        let allowed: Rows =
+            allowed.iter().map(|entry| (entry.key.to_string(), row::of_entry(entry))).collect();
+        if self.bans == bans && self.allowed == allowed {
+            return Ok(0);
+        }
+        let path = self.path.clone();
+        let written = match guarded(&path, || self.write(&bans, &allowed)) {
+            Err(StoreError::Damaged { .. }) => {
+                self.database = None;
+                *self = Self::open(&path)?;
+                guarded(&path, || self.write(&bans, &allowed))
+            }
+            written => written,
+        }?;
+        (self.bans, self.allowed) = (bans, allowed);
+        Ok(written)
+    }
+
+    fn write(&self, bans: &Rows, allowed: &Rows) -> Result<usize, StoreError> {
+        let access = |error: redb::Error| classed(&self.path, error, StoreError::Access);
+        let Some(database) = &self.database else { return Ok(0) };
+        let write = database.begin_write().map_err(|error| access(error.into()))?;
+        let changes = update(&write, BANS, &self.bans, bans)
+            .and_then(|one| Ok(one + update(&write, ALLOWED, &self.allowed, allowed)?))
+            .map_err(access)?;
+        write.commit().map_err(|error| access(error.into()))?;
+        Ok(changes)
+    }
+}
+
+/// Runs what asks the database. One that was damaged from outside can make it panic, which is an answer as well.
+fn guarded<T>(path: &Path, ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| {
+        let why = "the database broke off".to_owned();
+        Err(StoreError::Damaged { path: path.to_owned(), why })
+    })
+}
+
+/// Tells damage from everything else that can be wrong.
+fn classed(
+    path: &Path,
+    error: redb::Error,
+    other: impl FnOnce(Box<redb::Error>) -> StoreError,
+) -> StoreError {
+    let is_broken = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+    };
+    // What is not known to be damage is not set aside.
+    let is_damage = matches!(
+        &error,
+        redb::Error::Corrupted(_)
+            | redb::Error::UpgradeRequired(_)
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TypeDefinitionChanged { .. }
+            | redb::Error::TableIsMultimap(_)
+    ) || matches!(&error, redb::Error::Io(error) if is_broken(error));
+    if is_damage {
+        StoreError::Damaged { path: path.to_owned(), why: error.to_string() }
+    } else {
+        other(Box::new(error))
+    }
+}
+
+fn try_open(path: &Path) -> Result<BanStore, StoreError> {
+    let open = |source| StoreError::Open { path: path.to_owned(), source };
+    let opened = || -> Result<_, redb::Error> {
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(path)
-            .map_err(redb::Error::Io)
-            .and_then(|file| {
-                let backend = redb::backends::FileBackend::new(file)?;
-                Ok(redb::Builder::new().create_with_backend(backend)?)
-            });
-        let database = opened
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source: source.into() })?;
-        let mut store = Self { database, stored: BTreeMap::new() };
-        store.stored = store.rows()?;
-        Ok(store)
-    }
-
-    /// Returns the stored bans. A row that cannot be read is left out and logged: one bad row must not free the rest.
-    #[must_use]
-    pub fn bans(&self) -> Vec<Ban> {
-        let read = |(key, row): (&String, &Vec<u8>)| match parse(key, row) {
-            Some(ban) => Some(ban),
-            None => {
-                tracing::error!(%key, "a stored ban cannot be read and is left out");
-                None
-            }
+            .map_err(redb::Error::Io)?;
+        let backend = redb::backends::FileBackend::new(file)?;
+        let database = redb::Builder::new().create_with_backend(backend)?;
+        let schema = schema(&database)?;
+        let known = schema.is_none_or(|schema| schema <= SCHEMA);
+        let (bans, allowed) = if known {
+            (rows(&database, BANS)?, rows(&database, ALLOWED)?)
+        } else {
+            (Rows::new(), Rows::new())
         };
-        self.stored.iter().filter_map(read).collect()
-    }
-
-    /// Makes the file hold exactly `bans`, in one transaction; returns how many rows changed. Durable when it returns.
-    ///
-    /// # Errors
-    /// When the disk refuses; then the file holds what it held.
-    pub fn save(&mut self, bans: &[Ban]) -> Result<usize, StoreError> {
-        let wanted: BTreeMap<String, Vec<u8>> =
-            bans.iter().map(|ban| (ban.key.to_string(), row(ban))).collect();
-        let gone: Vec<&String> =
-            self.stored.keys().filter(|key| !wanted.contains_key(*key)).collect();
-        let new: Vec<_> =
-            wanted.iter().filter(|(key, row)| self.stored.get(*key) != Some(*row)).collect();
-        let changes = gone.len() + new.len();
-        if changes == 0 {
-            return Ok(0);
+        if known && schema != Some(SCHEMA) {
+            note_schema(&database)?;
         }
-        let write = self.database.begin_write().map_err(access)?;
-        {
-            let mut table = write.open_table(BANS).map_err(access)?;
-            for key in gone {
-                table.remove(key.as_str()).map_err(access)?;
-            }
-            for (key, row) in new {
-                table.insert(key.as_str(), row.as_slice()).map_err(access)?;
-            }
-        }
-        write.commit().map_err(access)?;
-        self.stored = wanted;
-        Ok(changes)
-    }
-
-    fn rows(&self) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
-        let read = self.database.begin_read().map_err(access)?;
-        let table = match read.open_table(BANS) {
-            Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
-            Err(error) => return Err(access(error)),
-        };
-        let mut rows = BTreeMap::new();
-        for entry in table.iter().map_err(access)? {
-            let (key, row) = entry.map_err(access)?;
-            rows.insert(key.value().to_owned(), row.value().to_vec());
-        }
-        Ok(rows)
-    }
-}
-
-fn row(ban: &Ban) -> Vec<u8> {
-    let row = Row {
-        until: ban.until.map(Timestamp::as_millis),
-        since: ban.since.as_millis(),
-        reason: ban.reason.clone(),
-        origin: match &ban.origin {
-            BanOrigin::Rule => Origin::Rule,
-            BanOrigin::Operator(name) => Origin::Operator(name.clone()),
-            BanOrigin::Incident(id) => Origin::Incident(id.clone()),
-        },
-        definition: ban.definition,
+        Ok((database, schema, bans, allowed))
     };
-    serde_json::to_vec(&row).expect("numbers and strings serialise")
+    let (database, schema, bans, allowed) = opened().map_err(|error| classed(path, error, open))?;
+    match schema {
+        Some(found) if found > SCHEMA => Err(StoreError::Newer { path: path.to_owned(), found }),
+        Some(_) | None => {
+            let (path, database) = (path.to_owned(), Some(database));
+            Ok(BanStore { path, database, bans, allowed, set_aside: None })
+        }
+    }
 }
 
-fn parse(key: &str, row: &[u8]) -> Option<Ban> {
-    let row: Row = serde_json::from_slice(row).ok()?;
-    Some(Ban {
-        key: key.parse().ok()?,
-        until: row.until.map(Timestamp::from_millis),
-        since: Timestamp::from_millis(row.since),
-        reason: row.reason,
-        origin: match row.origin {
-            Origin::Rule => BanOrigin::Rule,
-            Origin::Operator(name) => BanOrigin::Operator(name),
-            Origin::Incident(id) => BanOrigin::Incident(id),
-        },
-        definition: row.definition,
-    })
+fn schema(database: &Database) -> Result<Option<u64>, redb::Error> {
+    let read = database.begin_read()?;
+    match read.open_table(META) {
+        Ok(table) => Ok(table.get("schema")?.map(|schema| schema.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn note_schema(database: &Database) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    write.open_table(META)?.insert("schema", SCHEMA)?;
+    Ok(write.commit()?)
+}
+
+fn rows(database: &Database, table: Table) -> Result<Rows, redb::Error> {
+    let read = database.begin_read()?;
+    let table = match read.open_table(table) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Rows::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut rows = Rows::new();
+    for entry in table.iter()? {
+        let (key, row) = entry?;
+        rows.insert(key.value().to_owned(), row.value().to_vec());
+    }
+    Ok(rows)
+}
+
+/// Writes the difference between what is stored and what is wanted; returns how many rows it is.
+fn update(
+    write: &WriteTransaction,
+    table: Table,
+    stored: &Rows,
+    wanted: &Rows,
+) -> Result<usize, redb::Error> {
+    let mut table = write.open_table(table)?;
+    let mut changes = 0;
+    for key in stored.keys().filter(|key| !wanted.contains_key(*key)) {
+        table.remove(key.as_str())?;
+        changes += 1;
+    }
+    for (key, row) in wanted.iter().filter(|(key, row)| stored.get(*key) != Some(*row)) {
+        table.insert(key.as_str(), row.as_slice())?;
+        changes += 1;
+    }
+    Ok(changes)
+}
+
+fn readable<T>(rows: &Rows, parse: fn(&str, &[u8]) -> Option<T>) -> Vec<T> {
+    let read = |(key, row): (&String, &Vec<u8>)| {
+        let parsed = parse(key, row);
+        if parsed.is_none() {
+            tracing::error!(%key, "a row of the ban file cannot be read and is left out");
+        }
+        parsed
+    };
+    rows.iter().filter_map(read).collect()
+}
+
+/// Moves the file to the first name beside it that is free.
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |source| StoreError::SetAside { path: path.to_owned(), source };
+    let name = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".damaged-{number}"));
+        PathBuf::from(name)
+    };
+    let free = (1..=ASIDE_MAX).map(name).find(|aside| !aside.exists());
+    let aside = free.ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))?;
+    fs::rename(path, &aside).map_err(failed)?;
+    Ok(aside)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ban(key: &str, until: Option<u64>, origin: BanOrigin) -> Ban {
-        Ban {
-            key: key.parse().unwrap(),
-            until: until.map(Timestamp::from_secs),
-            since: Timestamp::from_secs(1),
-            reason: "more than \"100\"".to_owned(),
-            origin,
-            definition: Some(u64::MAX),
-        }
-    }
-
-    #[test]
-    fn bans_are_read_back_as_they_were_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("bans.redb");
-        let mut bans = vec![
-            ban("192.0.2.1", Some(600), BanOrigin::Operator("uid 0".to_owned())),
-            ban("rule:p/100=192.0.2.7,\"k\\xff\"", Some(700), BanOrigin::Rule),
-            ban("user:alice", None, BanOrigin::Incident("INC-1".to_owned())),
-        ];
-        let mut store = BanStore::open(&path).unwrap();
-        assert_eq!(store.save(&bans).unwrap(), 3);
-        assert_eq!(store.save(&bans).unwrap(), 0);
-        drop(store);
-        let mut store = BanStore::open(&path).unwrap();
-        assert_eq!(store.bans(), bans);
-        bans.remove(0);
-        assert_eq!(store.save(&bans).unwrap(), 1);
-        drop(store);
-        assert_eq!(BanStore::open(&path).unwrap().bans(), bans);
-    }
-
-    #[test]
-    fn a_file_held_by_another_or_of_another_kind_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("bans.redb");
-        let held = BanStore::open(&path).unwrap();
-        assert!(BanStore::open(&path).is_err());
-        drop(held);
-        let other = dir.path().join("other");
-        std::fs::write(&other, "something else, longer than any header would be").unwrap();
-        assert!(BanStore::open(&other).unwrap_err().to_string().contains("does not open"));
-    }
-}
+mod tests;

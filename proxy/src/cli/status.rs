@@ -1,5 +1,6 @@
 //! `status`, `reload` and `upgrade`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,8 +88,25 @@ pub(super) fn reload(reload: &Reload) -> Done {
             "it is taken back at {at} unless you say `portcullis reload --keep`\n"
         ));
     }
+    text.push_str(&released(&view));
     say(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Offers the release of bans whose rules are not what they were.
+fn released(view: &ReloadView) -> String {
+    let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
+    for rule in view.changed_bans.iter().filter_map(|ban| ban.rule.as_deref()) {
+        *rules.entry(rule).or_default() += 1;
+    }
+    rules.iter().fold(String::new(), |mut text, (rule, count)| {
+        writeln!(
+            text,
+            "{count} live bans are of the rule {rule}, which has changed: they stand; `portcullis ban ls --rule {rule}` lists them, `portcullis ban rm --rule {rule}` releases them"
+        )
+        .expect("a string takes all text");
+        text
+    })
 }
 
 pub(super) fn show(status: &Status) -> Done {
@@ -117,9 +135,23 @@ fn draw(view: &StatusView) -> String {
             "geo database",
             view.geo.clone().unwrap_or_else(|| "none: regions are unknown".to_owned()),
         ),
+        (
+            "ASN database",
+            view.networks.clone().unwrap_or_else(|| "none: network numbers are unknown".to_owned()),
+        ),
         ("bans", view.bans.to_string()),
         ("rate keys", format!("{} of at most {}", view.rate_keys, view.rate_keys_max)),
     ];
+    for list in &view.lists {
+        let age = match (&list.fetched, list.stale) {
+            (Some(fetched), false) => format!(", fetched {fetched}"),
+            (Some(fetched), true) => format!(", STALE: fetched {fetched}"),
+            (None, true) => ", NOT FETCHED YET".to_owned(),
+            (None, false) => String::new(),
+        };
+        let (name, prefixes, source) = (&list.name, list.prefixes, &list.source);
+        rows.push(("list", format!("{name}: {prefixes} prefixes from {source}{age}")));
+    }
     for policy in &view.policies {
         let routes = policy.routes.join(", ");
         rows.push(("policy", format!("{} from {} on {routes}", policy.id, policy.source)));

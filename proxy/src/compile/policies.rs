@@ -14,6 +14,7 @@ use portcullis_policy::{GeoState, IpSet, Materials, Policy};
 use portcullis_rulesets::{Problem, RuleSet, Severity, Source};
 
 use super::sources::Sources;
+use super::{Countries, geo};
 
 /// A compiled policy, with what a probe may expect of it.
 pub(super) struct Compiled {
@@ -28,7 +29,7 @@ pub(super) struct Compiled {
 pub(super) fn load(
     config: &Config,
     lists: &BTreeMap<String, Arc<IpSet>>,
-    geo: GeoState,
+    countries: Countries,
     strictness: Strictness,
     sources: &mut Sources,
 ) -> BTreeMap<PolicyId, Compiled> {
@@ -46,7 +47,13 @@ pub(super) fn load(
         // A policy without its rule set would only repeat that the set is not there.
         return BTreeMap::new();
     };
-    let with = Materials { rulesets: &rulesets, lists, geo, asn: GeoState::Absent };
+    let databases = &config.geo;
+    let state = |is_named| match countries {
+        Countries::Looked => geo::state(is_named, databases.required),
+        Countries::Stated => GeoState::Loaded,
+    };
+    let (geo, asn) = (state(databases.country.is_some()), state(databases.asn.is_some()));
+    let with = Materials { rulesets: &rulesets, lists, geo, asn };
     let mut policies = BTreeMap::new();
     for (id, definition) in definitions {
         match Policy::compile(&definition, &with) {

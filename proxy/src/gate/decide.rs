@@ -104,8 +104,8 @@ impl<'a> Walk<'a> {
         let sni = work.connection.sni.clone();
         let head = RequestHead {
             client_ip,
-            region_code: snapshot.geo.as_ref().map_or("", |geo| geo.region_code(client_ip)),
-            asn: 0,
+            region_code: snapshot.region_code(client_ip),
+            asn: snapshot.asn(client_ip),
             sni: sni.as_deref().map(str::as_bytes),
             ja3: "",
             ja4: "",

@@ -43,7 +43,10 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         request_id: work.id.clone(),
         generation: work.snapshot.generation,
         server: Some(work.connection.server),
-        client: client(work.client.address, work.connection.peer, verdict::region(work)),
+        client: ClientRecord {
+            asn: work.snapshot.asn(work.client.address),
+            ..client(work.client.address, work.connection.peer, verdict::region(work))
+        },
         method: work.asked.method.clone(),
         scheme: work.connection.scheme().as_str(),
         host: work.asked.host.clone(),

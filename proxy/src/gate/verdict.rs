@@ -83,10 +83,7 @@ fn event(
 
 /// The country of the client; empty if unknown.
 pub(super) fn region(work: &Work) -> String {
-    work.snapshot
-        .geo
-        .as_ref()
-        .map_or_else(String::new, |geo| geo.region_code(work.client.address).to_owned())
+    work.snapshot.region_code(work.client.address).to_owned()
 }
 
 /// What a record must not give.

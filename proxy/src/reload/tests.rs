@@ -37,6 +37,7 @@ impl Served {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
+            allowances: crate::bans::Allowances::default(),
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
@@ -141,6 +142,7 @@ fn a_reload_un_bans_nobody() {
         reason: String::new(),
         origin: portcullis_policy::BanOrigin::Operator("test".to_owned()),
         definition: None,
+        generation: 1,
     };
     served.shared.state.add_ban(ban, now).unwrap();
     served.write("dev/known-bad.txt", "192.0.2.99\n");

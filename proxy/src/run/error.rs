@@ -119,10 +119,12 @@ impl StartError {
                     .to_owned(),
             ),
             Self::Log(_) => Some("create the directory, or change `log` in the configuration".to_owned()),
-            Self::Bans(_) => Some(
-                "is another portcullis running with this `state_dir`? A damaged file can be moved away: bans are lost then"
-                    .to_owned(),
+            Self::Bans(StoreError::Newer { .. }) => Some(
+                "start the newer program, or move the file away: its bans are lost then".to_owned(),
             ),
+            Self::Bans(_) => {
+                Some("is another portcullis running with this `state_dir`?".to_owned())
+            }
             Self::Config(_)
             | Self::Dev(_)
             | Self::Demo(_)

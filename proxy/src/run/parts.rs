@@ -23,12 +23,13 @@ use super::{StartError, Started, assertion};
 use crate::admin::{AdminServer, Operator};
 use crate::atomic_file;
 use crate::audit::Audit;
-use crate::bans::{BanKeeper, BanStore};
+use crate::bans::{Allowances, BanKeeper, BanStore};
 use crate::clock::{Clock, System};
 use crate::compile::compile;
 use crate::dev::{self, Demo};
 use crate::edge;
 use crate::exposition::Exposition;
+use crate::feeds::{self, FeedKeeper};
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -54,7 +55,7 @@ pub(super) struct Parts {
     pub(super) upgrades: mpsc::Receiver<UpgradeRequest>,
     edge: edge::Running,
     license: Option<license_core::Running>,
-    bans: BanKeeper,
+    bans: Arc<BanKeeper>,
     watch: Option<Watch>,
     exposed: Option<Exposed>,
     stop: watch::Sender<bool>,
@@ -78,7 +79,7 @@ impl Parts {
         inheritance: &mut Option<Inheritance>,
     ) -> Result<(Self, Started), StartError> {
         let generation = inheritance.as_ref().map_or(0, Inheritance::generation) + 1;
-        let (snapshot, warnings, assertion_key) = configure(&origin, generation)?;
+        let (snapshot, warnings, assertion_key) = configure(&origin, generation).await?;
         let config = Arc::clone(&snapshot.config);
         let admin = match inheritance {
             None => Some(AdminServer::bind(&config.admin.socket).await?),
@@ -105,6 +106,7 @@ impl Parts {
             (Origin::Embedded { .. } | Origin::File(_), _) => None,
         };
         let bans = BanKeeper::start(Arc::clone(&shared), store).map_err(StartError::Thread)?;
+        let bans = Arc::new(bans);
         let reloader = Reloader::new(Arc::clone(&shared), origin, Arc::clone(&audit));
         let reloader = Arc::new(reloader.map_err(StartError::Thread)?);
         let watch = start_watch(&reloader);
@@ -125,14 +127,17 @@ impl Parts {
         let operator = Arc::new(Operator {
             shared: Arc::clone(&shared),
             reloader: Arc::clone(&reloader),
+            bans: Arc::clone(&bans),
             audit,
             started: shared.clock.now(),
             listeners: edge.local_addrs().iter().map(ToString::to_string).collect(),
             metrics,
             upgrades: asked,
         });
+        let feeds = FeedKeeper::new(Arc::clone(&shared), Arc::clone(&reloader));
         let tasks = vec![
             tokio::spawn(admin.serve(operator, stopping.clone())),
+            tokio::spawn(feeds.run(stopping.clone())),
             tokio::spawn(take_back(Arc::clone(&reloader), stopping)),
         ];
         let started = Started {
@@ -225,10 +230,11 @@ impl Parts {
     async fn take_again(&mut self, license: Option<OwnedFd>) {
         let config = Arc::clone(&self.shared.snapshot.load().config);
         match BanStore::open(&config.state_dir.join("bans.redb")) {
-            Ok(store) => match BanKeeper::start(Arc::clone(&self.shared), store) {
-                Ok(keeper) => self.bans = keeper,
-                Err(error) => tracing::error!(%error, "bans are not stored any more"),
-            },
+            Ok(store) => {
+                if let Err(error) = self.bans.resume(Arc::clone(&self.shared), store) {
+                    tracing::error!(%error, "bans are not stored any more");
+                }
+            }
             Err(error) => tracing::error!(%error, "bans are not stored any more"),
         }
         if let Some(socket) = license {
@@ -305,7 +311,7 @@ async fn ready(
 }
 
 /// Loads and compiles the configuration, and makes what it says is to be made.
-fn configure(
+async fn configure(
     origin: &Origin,
     generation: u64,
 ) -> Result<(Snapshot, Vec<Diagnostic>, portcullis_identity::assertion::AssertionKey), StartError> {
@@ -317,6 +323,7 @@ fn configure(
     if matches!(origin, Origin::Embedded { .. }) {
         dev::prepare(&loaded.config)?;
     }
+    feeds::prime(&loaded.config, System::new().now()).await;
     let (snapshot, warnings) = compile(loaded, generation).map_err(unusable)?;
     if let Err(wrong) = probe(&snapshot) {
         tracing::warn!(
@@ -343,6 +350,7 @@ fn share(
     Ok(Shared {
         snapshot: ArcSwap::from_pointee(snapshot),
         state: State::with_secret(limits, secret),
+        allowances: Allowances::default(),
         assertion_key,
         clock,
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,

@@ -103,6 +103,7 @@ fn operators_ban(key: &str, until: portcullis_config::Timestamp) -> Ban {
         reason: "asked for by the customer".to_owned(),
         origin: BanOrigin::Operator("root".to_owned()),
         definition: None,
+        generation: 1,
     }
 }
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use portcullis_config::Timestamp;
 
-use crate::limit::{Limit, LimitKey};
+use crate::address_set::IpSet;
+use crate::limit::{KeyPart, Limit, LimitKey};
 
 /// One ban.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +24,8 @@ pub struct Ban {
     pub origin: BanOrigin,
     /// The definition of the rule that placed it, where one did.
     pub definition: Option<u64>,
+    /// The generation of the configuration that was served when it was placed; 0 where nobody knows any more.
+    pub generation: u64,
 }
 
 /// Who placed a ban.
@@ -68,7 +71,13 @@ impl Ban {
     /// How much of a reason is kept.
     pub const REASON_BYTES_MAX: usize = 512;
 
-    pub(super) fn by_rule(limit: &Limit, key: &LimitKey, until: Timestamp, now: Timestamp) -> Self {
+    pub(super) fn by_rule(
+        limit: &Limit,
+        key: &LimitKey,
+        until: Timestamp,
+        generation: u64,
+        now: Timestamp,
+    ) -> Self {
         let threshold =
             limit.ban().and_then(|b| b.threshold()).unwrap_or_else(|| limit.threshold());
         let (count, secs) = (threshold.count(), threshold.interval().as_secs());
@@ -79,6 +88,7 @@ impl Ban {
             reason: format!("more than {count} requests in {secs} s"),
             origin: BanOrigin::Rule,
             definition: Some(limit.id().definition()),
+            generation,
         }
     }
 
@@ -107,6 +117,19 @@ impl BanKey {
     #[must_use]
     pub fn network(net: IpNet) -> Self {
         Self::Network(net.trunc())
+    }
+
+    /// Says whether everybody whom it names is in the set: its network, or one of the networks of a rule's key.
+    #[must_use]
+    pub fn is_within(&self, set: &IpSet) -> bool {
+        match self {
+            Self::Network(net) => set.covers(net),
+            Self::Rule { key, .. } => key.parts().iter().any(|part| match part {
+                KeyPart::Network(net) => set.covers(net),
+                KeyPart::All | KeyPart::Text(_) => false,
+            }),
+            Self::Subject(_) | Self::Tenant(_) | Self::Fingerprint(_) => false,
+        }
     }
 
     /// Says whether it names this address: by its network, or as part of a rule's key.

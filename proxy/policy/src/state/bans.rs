@@ -124,11 +124,18 @@ impl Bans {
             let until = self.look_up(self.name_digest(named, name?), now)?;
             Some(BanHit { until, named })
         });
+        // Asked only once a network's ban has been found: a wide ban does not reach those whom the allow-list names.
+        let is_spared = || {
+            let allow = self.allow.read().unwrap_or_else(PoisonError::into_inner);
+            allow.spares(&BanKey::address(caller.address))
+        };
         let networks = self.networks(caller.address).filter_map(|net| {
             let until = self.look_up(self.network_digest(&net), now)?;
             Some(BanHit { until, named: Named::Network })
         });
-        names.chain(networks).max_by_key(|hit| (hit.until.is_none(), hit.until))
+        let longest = |hit: &BanHit| (hit.until.is_none(), hit.until);
+        let network = networks.max_by_key(longest).filter(|_| !is_spared());
+        names.chain(network).max_by_key(longest)
     }
 
     pub(super) fn add(&self, mut ban: Ban, now: Timestamp) -> Result<(), BanRefused> {

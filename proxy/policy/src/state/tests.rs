@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::address_set::IpSet;
 use crate::limit::{BanRule, Threshold};
 
 fn at(millis: u64) -> Timestamp {
@@ -44,6 +45,7 @@ fn operator_ban(key: &str, until: Option<Timestamp>) -> Ban {
         reason: "abuse".to_owned(),
         origin: BanOrigin::Operator("ann".to_owned()),
         definition: None,
+        generation: 1,
     }
 }
 
@@ -243,6 +245,28 @@ fn a_changed_definition_counts_anew_and_its_bans_stand_until_released() {
     assert_eq!(state.check(&new, &other, secs(1)), LimitOutcome::Conforms { remaining: 1 });
     state.remove_bans(&BanSelector::Rule("p/1".to_owned()));
     assert!(state.check(&new, &key, secs(1)).conforms());
+}
+
+#[test]
+fn a_wide_ban_does_not_reach_whom_the_allow_list_names() {
+    let state = state();
+    state.add_ban(operator_ban("10.0.0.0/8", None), secs(0)).unwrap();
+    let office = IpSet::new(["10.1.0.0/16".parse().unwrap()]);
+    let ended = state.set_allow_list(&AllowList::new(move |key| key.is_within(&office)));
+    assert!(ended.is_empty(), "the ban names more than the office");
+    for (address, expected) in [("10.1.2.3", false), ("10.2.2.3", true)] {
+        let caller = Caller {
+            address: address.parse().unwrap(),
+            subject: None,
+            tenant: None,
+            fingerprint: None,
+        };
+        assert_eq!(state.banned(&caller, secs(1)).is_some(), expected, "{address}");
+    }
+    assert!(matches!(
+        state.add_ban(operator_ban("10.1.7.0/24", None), secs(1)),
+        Err(BanRefused::Allowed)
+    ));
 }
 
 #[test]

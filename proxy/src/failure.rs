@@ -1,0 +1,153 @@
+//! What happens without each thing that the edge depends on: one table, from which `docs/failure.md` is made.
+
+/// One dependency that can be missing, broken or old.
+#[derive(Clone, Copy, Debug)]
+pub struct Dependency {
+    /// What it is.
+    pub name: &'static str,
+    /// What happens at the start without it.
+    pub at_start: &'static str,
+    /// What happens when it goes while requests are served.
+    pub later: &'static str,
+    /// The setting that chooses otherwise, as section and key of the configuration, and what it chooses.
+    pub otherwise: Option<(&'static str, &'static str, &'static str)>,
+    /// The metric that tells.
+    pub metric: Option<&'static str>,
+}
+
+/// Every dependency that is built.
+pub const DEPENDENCIES: &[Dependency] = &[
+    Dependency {
+        name: "The configuration and the files that it names",
+        at_start: "Every problem is told, and the process does not start.",
+        later: "The reload is refused with every problem; the last good snapshot is served whole.",
+        otherwise: None,
+        metric: Some("config_last_reload_success"),
+    },
+    Dependency {
+        name: "The country database",
+        at_start: "None named: rules that ask for a region are inactive, with a warning. Named and unreadable: refused.",
+        later: "The last good database stays. An address that it does not know has the region `''`.",
+        otherwise: Some((
+            "geo",
+            "required",
+            "`true` refuses policies that ask for what no database answers",
+        )),
+        metric: Some("edge_geo_database_build_timestamp_seconds"),
+    },
+    Dependency {
+        name: "The database of autonomous systems",
+        at_start: "None named: rules that ask for a network's number are inactive, with a warning. Named and unreadable: refused.",
+        later: "The last good database stays. An address that it does not know has the number 0.",
+        otherwise: Some((
+            "geo",
+            "required",
+            "`true` refuses policies that ask for what no database answers",
+        )),
+        metric: Some("edge_geo_database_build_timestamp_seconds"),
+    },
+    Dependency {
+        name: "The source of a fetched list",
+        at_start: "The last good copy on disk is used; without one the list is empty, with a warning, until it is fetched.",
+        later: "The last good copy stays, whatever is answered in place of a list; fetching is tried again, less and less often.",
+        otherwise: Some(("lists.<name>", "required", "`true` refuses to start without a copy")),
+        metric: Some("edge_list_last_success_timestamp_seconds"),
+    },
+    Dependency {
+        name: "A fetched list past its `max_age`",
+        at_start: "As while requests are served.",
+        later: "The copy is used all the same, and told to be stale.",
+        otherwise: Some((
+            "lists.<name>",
+            "stale",
+            "`empty` empties the list until it is fetched again",
+        )),
+        metric: Some("edge_list_stale"),
+    },
+    Dependency {
+        name: "The file of bans",
+        at_start: "Damaged: set aside under another name, and bans begin anew. Written by a newer program, or held by another process: refused.",
+        later: "Bans hold in memory; storing them is tried again, and an operator's change is answered with an error.",
+        otherwise: None,
+        metric: Some("edge_ban_write_errors_total"),
+    },
+    Dependency {
+        name: "The audit file",
+        at_start: "The process does not start.",
+        later: "An operator's change is refused.",
+        otherwise: None,
+        metric: None,
+    },
+    Dependency {
+        name: "The disk of a log",
+        at_start: "The process does not start.",
+        later: "Lines are dropped and counted; requests go on.",
+        otherwise: None,
+        metric: Some("edge_log_dropped_total"),
+    },
+    Dependency {
+        name: "A server of a backend",
+        at_start: "The process starts; its requests are answered 502 or 504 until it is there.",
+        later: "With `health`, a server that fails its probes gets no requests; without any server the answer is 503.",
+        otherwise: None,
+        metric: Some("edge_backend_servers_up"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use portcullis_config::file::keys::SECTIONS;
+
+    use super::*;
+
+    const INTRODUCTION: &str = "\
+# What happens without what
+
+<!-- Made from the table in `proxy/src/failure.rs`; `UPDATE_EXPECT=1 cargo test -p portcullis failure` writes it. -->
+
+Everything that the edge depends on and that can be missing, broken or old. Where something is refused, the message says
+what to do next.
+
+| without | at the start | while requests are served | the other choice | metric |
+|---|---|---|---|---|
+";
+
+    fn page() -> String {
+        let mut page = INTRODUCTION.to_owned();
+        for one in DEPENDENCIES {
+            let otherwise = one.otherwise.map_or_else(String::new, |(section, key, what)| {
+                format!("`{section}.{key}`: {what}")
+            });
+            let metric = one.metric.map_or_else(String::new, |metric| format!("`{metric}`"));
+            let (name, at_start, later) = (one.name, one.at_start, one.later);
+            writeln!(page, "| {name} | {at_start} | {later} | {otherwise} | {metric} |").unwrap();
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_is_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failure.md");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page(), "docs/failure.md is old: run with UPDATE_EXPECT=1");
+    }
+
+    #[test]
+    fn every_setting_and_every_metric_of_the_table_is_there() {
+        let metrics = include_str!("metrics.rs");
+        for one in DEPENDENCIES {
+            if let Some((path, key, _)) = one.otherwise {
+                let section = SECTIONS.iter().find(|section| section.path == path);
+                assert!(section.is_some_and(|section| section.key(key).is_some()), "{path}.{key}");
+            }
+            if let Some(metric) = one.metric {
+                assert!(metrics.contains(&format!("\"{metric}\"")), "{metric}");
+            }
+        }
+    }
+}
