@@ -4,9 +4,11 @@
 //! in the audit file, with the uid of the other end, before it is answered.
 
 mod allow;
+mod backend;
 mod ban;
 mod change;
 mod client;
+mod lockdown;
 mod message;
 mod server;
 mod status;
@@ -14,7 +16,8 @@ mod upgrade;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddAllow, AddBan, AllowAdded, AllowView, BanView, Failure, ListView, PolicyView, ReloadView,
-    StatusView, UpgradeView, WantReload, WantUpgrade,
+    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, DrainBackend, Failure, ListView,
+    LockdownView, PlaceLockdown, PolicyView, ReloadView, StatusView, UpgradeView, WantReload,
+    WantUpgrade,
 };
 pub use server::{AdminError, AdminServer, Operator};

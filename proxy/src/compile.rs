@@ -7,6 +7,7 @@ mod identity;
 mod lists;
 mod policies;
 mod sources;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -65,12 +66,14 @@ fn compile_with(
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
+    let upstream_tls = upstreams::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);
     let egress = egress::load(&config, &mut sources);
     let geo = geo::country(&config, &mut sources);
     let networks = geo::networks(&config, &mut sources);
     let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
-    let policies = policies::load(&config, &lists, countries, strictness, &mut sources);
+    let (policies, answer_rules) =
+        policies::load(&config, &lists, countries, strictness, &mut sources);
     let router = Router::new(&config);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
@@ -88,6 +91,8 @@ fn compile_with(
         config,
         router,
         certificates,
+        answer_rules,
+        upstream_tls,
         policies,
         definitions,
         known_bad,

@@ -20,6 +20,7 @@ pub mod feeds;
 mod gate;
 pub mod geo;
 pub mod limits;
+pub mod lockdown;
 pub mod log;
 pub mod metrics;
 pub mod origin;

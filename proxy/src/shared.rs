@@ -8,6 +8,7 @@ use portcullis_policy::State;
 
 use crate::bans::Allowances;
 use crate::clock::Clock;
+use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -21,6 +22,8 @@ pub struct Shared {
     pub state: State,
     /// Whom operators have put on the allow-list.
     pub allowances: Allowances,
+    /// Routes that an operator has closed.
+    pub lockdowns: Lockdowns,
     /// What signs the edge's word to its backends.
     pub assertion_key: AssertionKey,
     /// Where time comes from.

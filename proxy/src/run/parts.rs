@@ -30,6 +30,7 @@ use crate::dev::{self, Demo};
 use crate::edge;
 use crate::exposition::Exposition;
 use crate::feeds::{self, FeedKeeper};
+use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -94,7 +95,8 @@ impl Parts {
         let exposition = expose(&config, inheritance.as_mut()).await?;
         let audit = open_audit(&config.state_dir.join("audit.jsonl"))?;
         let secret = inheritance.as_ref().map_or_else(CountSecret::random, Inheritance::secret);
-        let shared = Arc::new(share(snapshot, assertion_key, secret)?);
+        let lockdowns = open_lockdowns(&config.state_dir.join("lockdowns.json"))?;
+        let shared = Arc::new(share(snapshot, assertion_key, secret, lockdowns)?);
         ready(inheritance, &shared).await?;
         let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
         let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
@@ -129,6 +131,7 @@ impl Parts {
             reloader: Arc::clone(&reloader),
             bans: Arc::clone(&bans),
             audit,
+            turns: edge.turns(),
             started: shared.clock.now(),
             listeners: edge.local_addrs().iter().map(ToString::to_string).collect(),
             metrics,
@@ -339,6 +342,7 @@ fn share(
     snapshot: Snapshot,
     assertion_key: portcullis_identity::assertion::AssertionKey,
     secret: CountSecret,
+    lockdowns: Lockdowns,
 ) -> Result<Shared, StartError> {
     let metrics = Metrics::new();
     let config = Arc::clone(&snapshot.config);
@@ -351,6 +355,7 @@ fn share(
         snapshot: ArcSwap::from_pointee(snapshot),
         state: State::with_secret(limits, secret),
         allowances: Allowances::default(),
+        lockdowns,
         assertion_key,
         clock,
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
@@ -383,6 +388,10 @@ fn open_audit(path: &Path) -> Result<Arc<Audit>, StartError> {
         Ok(audit) => Ok(Arc::new(audit)),
         Err(source) => Err(StartError::Audit { path: path.to_owned(), source }),
     }
+}
+
+fn open_lockdowns(path: &Path) -> Result<Lockdowns, StartError> {
+    Lockdowns::open(path).map_err(|source| StartError::Lockdowns { path: path.to_owned(), source })
 }
 
 async fn start_license(
