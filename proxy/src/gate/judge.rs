@@ -83,8 +83,7 @@ pub(super) async fn judge(
     let (id, client) = (work.id.clone(), work.client.clone());
     let scheme = work.connection.scheme();
     let held = admitted.held;
-    let forward =
-        Forward::new(id, entry, target, client, scheme, attempts, stream, held, added);
+    let forward = Forward::new(id, entry, target, client, scheme, attempts, stream, held, added);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
