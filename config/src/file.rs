@@ -143,7 +143,10 @@ impl<'a> Context<'a> {
 struct Names {
     backends: Vec<String>,
     policies: Vec<String>,
+    rulesets: Vec<String>,
     providers: Vec<String>,
+    /// Backends whose requests are gRPC.
+    grpc: Vec<String>,
 }
 
 impl Names {
@@ -155,8 +158,17 @@ impl Names {
         Self {
             backends: keys(root.get("backends")),
             policies: keys(root.get("policies")),
+            rulesets: keys(root.get("rulesets")),
             providers: keys(root.get("identity").and_then(|identity| identity.get("providers"))),
+            grpc: Self::with("grpc", root.get("backends")),
         }
+    }
+
+    /// The names of the mappings in `node` that have `key`.
+    fn with(key: &str, node: Option<&Node>) -> Vec<String> {
+        let entries = node.and_then(Node::as_map).unwrap_or_default();
+        let with = entries.iter().filter(|entry| entry.node.get(key).is_some());
+        with.map(|entry| entry.key.clone()).collect()
     }
 }
 

@@ -21,8 +21,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use backend::{Backend, Health, Server};
-pub use host::{BodyPlan, Host, IdentityRule, Oversize, RedirectStatus, Route, RouteAction};
+pub use backend::{
+    Affinity, Backend, Balance, Capacity, Grpc, Health, Member, Messages, Outliers, Protocol,
+    Retries, Server, UpstreamTls, WebSocket,
+};
+pub use host::{
+    AnswerInspection, AnswerPlan, BodyPlan, Compressed, Host, IdentityRule, OnMatch, Oversize,
+    RedirectStatus, Route, RouteAction,
+};
 pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,
 };
@@ -76,7 +82,10 @@ impl Config {
     /// Returns the host that answers to `name`, compared without case and without a port.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.name.as_str().eq_ignore_ascii_case(name))
+        let named = |name: &str| {
+            self.hosts.iter().find(|host| host.name.as_str().eq_ignore_ascii_case(name))
+        };
+        named(name).or_else(|| named(&HostName::pattern_for(name)?))
     }
 
     /// Returns the policy that a route with this action is under: its own, or else its backend's.

@@ -3,9 +3,11 @@
 //! Who may connect is decided by the file system: the socket has mode 0600 in a directory of mode 0700. Every change is
 //! in the audit file, with the uid of the other end, before it is answered.
 
+mod backend;
 mod ban;
 mod change;
 mod client;
+mod lockdown;
 mod message;
 mod server;
 mod status;
@@ -13,7 +15,7 @@ mod upgrade;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddBan, BanView, Failure, PolicyView, ReloadView, StatusView, UpgradeView, WantReload,
-    WantUpgrade,
+    AddBan, BackendView, BanView, DrainBackend, Failure, LockdownView, PlaceLockdown, PolicyView,
+    ReloadView, StatusView, UpgradeView, WantReload, WantUpgrade,
 };
 pub use server::{AdminError, AdminServer, Operator};

@@ -2,11 +2,13 @@
 //!
 //! Exit codes: 0 done, 1 refused or failed, 2 not understood.
 
+mod backend;
 mod ban;
 mod check;
 mod dev;
 mod eval;
 mod import;
+mod lockdown;
 mod policy;
 mod replay;
 mod rules;
@@ -50,6 +52,12 @@ enum Command {
     /// List, place and lift bans.
     #[command(subcommand)]
     Ban(ban::Ban),
+    /// Show the servers of backends, take one out and back.
+    #[command(subcommand)]
+    Backend(backend::Backend),
+    /// Close a route for a while, and open it.
+    #[command(subcommand)]
+    Lockdown(lockdown::Lockdown),
     /// Judge one raw HTTP request offline: the verdict and how it came about.
     Eval(eval::Eval),
     /// Judge the requests of test files and compare with the verdicts that they must get. Exit 1 on a failed case.
@@ -82,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::Upgrade(upgrade) => status::upgrade(&upgrade),
         Command::Policy(policy) => policy::run(policy),
         Command::Ban(ban) => ban::run(ban),
+        Command::Backend(backend) => backend::run(backend),
+        Command::Lockdown(lockdown) => lockdown::run(lockdown),
         Command::Eval(eval) => eval::run(&eval),
         Command::Test(test) => test::run(&test),
         Command::Replay(replay) => replay::run(&replay),

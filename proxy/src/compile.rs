@@ -6,6 +6,7 @@ mod identity;
 mod lists;
 mod policies;
 mod sources;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -66,6 +67,7 @@ fn compile_with(
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
+    let upstream_tls = upstreams::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);
     let geo = geo::load(&config, &mut sources);
     let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
@@ -73,7 +75,8 @@ fn compile_with(
         Countries::Looked => geo_state(&config, geo.as_ref()),
         Countries::Stated => GeoState::Loaded,
     };
-    let policies = policies::load(&config, &lists, geo_state, strictness, &mut sources);
+    let (policies, answer_rules) =
+        policies::load(&config, &lists, geo_state, strictness, &mut sources);
     let router = Router::new(&config);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
@@ -91,6 +94,8 @@ fn compile_with(
         config,
         router,
         certificates,
+        answer_rules,
+        upstream_tls,
         policies,
         definitions,
         known_bad,

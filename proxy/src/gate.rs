@@ -8,17 +8,23 @@
 //! The origin sees nothing of a refused request: Pingora connects upstream only after [`judge`] has let it go.
 
 mod answer;
+mod answers;
+mod attempts;
 mod banned;
 mod body;
 mod budget;
 mod caller;
 mod client_address;
 mod decide;
+mod exchange;
 mod failure;
 mod forward;
+mod heavy;
+mod inflate;
 mod inward;
 mod judge;
 mod malformed;
+mod messages;
 mod reading;
 mod record;
 mod refusal;
@@ -26,6 +32,7 @@ mod replay;
 mod routing;
 mod sanity;
 mod security_headers;
+mod stream;
 mod verdict;
 mod work;
 
@@ -45,6 +52,7 @@ use pingora::{Error, ErrorType};
 use portcullis_config::model::Limits;
 
 use self::budget::Budget;
+use self::heavy::Heavy;
 use self::refusal::Refusal;
 use self::work::{Context, Work};
 use crate::edge::Connection;
@@ -60,6 +68,7 @@ pub(crate) use security_headers::security_headers;
 pub(crate) struct Gate {
     shared: Arc<Shared>,
     budget: Arc<Budget>,
+    heavy: Heavy,
     turns: Arc<Turns>,
 }
 
@@ -69,8 +78,9 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// One attempt, and one more for a request that may be repeated, or that no server has seen.
-const TRIES_MAX: usize = 2;
+/// The first try, as many further ones as the configuration can grant, and one for a pooled connection that was just
+/// being closed.
+const TRIES_MAX: usize = 5;
 /// Idle connections to origins that are kept.
 const POOLED_CONNECTIONS: usize = 128;
 /// Requests at one time on one HTTP/2 connection.
@@ -96,6 +106,7 @@ pub(crate) fn proxy(
     let gate = Gate {
         shared: Arc::clone(shared),
         budget: Budget::new(shared.metrics.body_bytes_held.clone()),
+        heavy: Heavy::new(shared.metrics.heavy_bodies.clone()),
         turns: Arc::clone(turns),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
@@ -112,6 +123,22 @@ pub(crate) fn proxy(
     h2.max_pending_accept_reset_streams(H2_PENDING_RESETS_MAX);
     proxy.h2_options = Some(h2);
     Arc::new(proxy)
+}
+
+impl Gate {
+    /// The present moment by the steady clock.
+    fn now(&self) -> Duration {
+        self.shared.clock.monotonic()
+    }
+}
+
+/// Ends a request that has had its time.
+fn overdue(ctx: &Context, now: Duration) -> pingora::Result<()> {
+    let overdue = ctx.forward().filter(|forward| forward.attempts.is_overdue(now));
+    let Some(forward) = overdue else { return Ok(()) };
+    let why = "the request has had its time";
+    forward.fail(Refusal::because(Reason::UpstreamTimeout, why));
+    Err(Error::explain(ErrorType::Custom("Overdue"), why).into_down())
 }
 
 #[async_trait]
@@ -157,6 +184,9 @@ impl ProxyHttp for Gate {
             Ok(judge::Pass::Replay { forward, body }) => {
                 replay::send(session, &forward, body).await
             }
+            Ok(judge::Pass::Exchange { forward, body }) => {
+                exchange::send(self, session, work, &forward, body).await
+            }
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = outcome {
@@ -173,11 +203,8 @@ impl ProxyHttp for Gate {
         let forward = ctx
             .forward()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing to forward"))?;
-        match forward.upstream.next().await {
-            Ok((peer, server)) => {
-                forward.asks(server);
-                Ok(peer)
-            }
+        match forward.attempts.next(self.now()).await {
+            Ok(peer) => Ok(Box::new(peer)),
             Err(error) => {
                 let none_up = matches!(error, PeerError::NoneUp { .. });
                 let reason =
@@ -192,11 +219,16 @@ impl ProxyHttp for Gate {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        _ctx: &mut Context,
+        ctx: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        // No server has seen the request, so the next one in turn may.
-        error.set_retry(true);
+        let retry = ctx.forward().is_some_and(|forward| {
+            let now = self.now();
+            forward.attempts.failed(now);
+            // No server has seen the request, so the next one may, whatever its method.
+            forward.attempts.may_retry(now)
+        });
+        error.set_retry(retry);
         error
     }
 
@@ -205,16 +237,13 @@ impl ProxyHttp for Gate {
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
-        _ctx: &mut Context,
+        ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        let repeatable =
-            session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
-        if repeatable {
-            error.retry.decide_reuse(client_reused);
-        } else {
-            error.set_retry(false);
-        }
+        let retry = ctx.forward().is_some_and(|forward| {
+            failure::may_retry(session, &error, &forward.attempts, client_reused, self.now())
+        });
+        error.set_retry(retry);
         error
     }
 
@@ -225,17 +254,17 @@ impl ProxyHttp for Gate {
         _end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        let now = self.now();
+        overdue(ctx, now)?;
         let Context::Request(work) = ctx else { return Ok(()) };
-        let Err(refusal) = work.count_passed(body.as_ref().map_or(0, Bytes::len)) else {
-            return Ok(());
-        };
+        let Some(bytes) = body.as_ref() else { return Ok(()) };
+        let Err(refusal) = work.pass(bytes, now) else { return Ok(()) };
         session.set_keepalive(None);
-        let error = Error::explain(
-            ErrorType::HTTPStatus(refusal.status()),
-            "the body grew above the limit",
-        );
+        let status = ErrorType::HTTPStatus(refusal.status());
+        let error = Error::explain(status, "what the client sends is above its limits");
         work.fail(refusal);
-        Err(error)
+        // As the client's fault it ends the request at once; otherwise Pingora waits for an HTTP/2 server's answer.
+        Err(error.into_down())
     }
 
     async fn upstream_request_filter(
@@ -253,7 +282,31 @@ impl ProxyHttp for Gate {
         head: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        ctx.forward().map_or(Ok(()), |forward| forward.response_head(head))
+        ctx.forward().map_or(Ok(()), |forward| forward.response_head(head, self.now()))
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let Context::Request(work) = ctx else { return Ok(()) };
+        answers::judge_head(self, session, work, head).await
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<Option<Duration>> {
+        overdue(ctx, self.now())?;
+        if let Some(forward) = ctx.forward() {
+            forward.replace_body(body);
+        }
+        Ok(None)
     }
 
     async fn fail_to_proxy(

@@ -16,6 +16,7 @@ pub mod edge;
 pub mod exposition;
 mod gate;
 pub mod geo;
+pub mod lockdown;
 pub mod log;
 pub mod metrics;
 pub mod origin;

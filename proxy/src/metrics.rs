@@ -44,6 +44,10 @@ pub struct Metrics {
     pub connections_refused: IntCounterVec,
     /// Request body bytes held in memory for inspection, all requests together.
     pub body_bytes_held: IntGauge,
+    /// Large bodies that were inflated or inspected off the worker threads.
+    pub heavy_bodies: IntCounter,
+    /// Answers that the rules for answers refuse, by host.
+    pub answers_matched: IntCounterVec,
     /// Reloads by result: `ok` or `error`.
     pub config_reloads: IntCounterVec,
     /// The generation of the published snapshot.
@@ -74,6 +78,20 @@ pub struct Metrics {
     pub geo_loaded: IntGauge,
     /// Servers that health checks see as up, by backend.
     pub backend_up: IntGaugeVec,
+    /// Requests in work, by backend.
+    pub backend_in_flight: IntGaugeVec,
+    /// Requests that may be in work now, by backend; 0 where there is no bound.
+    pub backend_room: IntGaugeVec,
+    /// Requests that found no room, by backend.
+    pub backend_shed: IntCounterVec,
+    /// Requests that a server failed, by backend and server.
+    pub backend_failures: IntCounterVec,
+    /// Times that a server was left out for its failures, by backend and server.
+    pub backend_ejections: IntCounterVec,
+    /// Further tries, by backend and result: `sent` or `over_budget`.
+    pub backend_retries: IntCounterVec,
+    /// Look-ups of servers' names that failed, by backend.
+    pub backend_name_errors: IntCounterVec,
 }
 
 /// Registers one family and hands it out.
@@ -183,6 +201,17 @@ impl Metrics {
                 "edge_body_bytes_held",
                 "Request body bytes held for inspection.",
             ),
+            heavy_bodies: counter(
+                r,
+                "edge_heavy_bodies_total",
+                "Large bodies that were inflated or inspected off the worker threads.",
+            ),
+            answers_matched: counters(
+                r,
+                "edge_answers_matched_total",
+                "Answers of origins that the rules for answers refuse, sent or not.",
+                &["host"],
+            ),
             config_reloads: counters(
                 r,
                 "config_reload_total",
@@ -236,10 +265,47 @@ impl Metrics {
             ),
             log_lines: counters(r, "edge_log_lines_total", "Log lines written.", &["log"]),
             geo_loaded: gauge(r, "edge_geo_loaded", "1 if a country database is loaded."),
-            backend_up: gauges(
+            backend_up: gauges(r, "edge_backend_servers_up", "Servers that are up.", &["backend"]),
+            backend_in_flight: gauges(
                 r,
-                "edge_backend_servers_up",
-                "Servers that health checks see as up.",
+                "edge_backend_requests_in_flight",
+                "Requests that a backend has in work.",
+                &["backend"],
+            ),
+            backend_room: gauges(
+                r,
+                "edge_backend_requests_in_flight_limit",
+                "Requests that a backend may have in work now; 0 where there is no bound.",
+                &["backend"],
+            ),
+            backend_shed: counters(
+                r,
+                "edge_backend_shed_total",
+                "Requests that found no room at a backend.",
+                &["backend"],
+            ),
+            backend_failures: counters(
+                r,
+                "edge_backend_failures_total",
+                "Requests that a server failed.",
+                &["backend", "server"],
+            ),
+            backend_ejections: counters(
+                r,
+                "edge_backend_ejections_total",
+                "Times that a server was left out for its failures.",
+                &["backend", "server"],
+            ),
+            backend_retries: counters(
+                r,
+                "edge_backend_retries_total",
+                "Further tries of failed requests: sent, or over the budget.",
+                &["backend", "result"],
+            ),
+            backend_name_errors: counters(
+                r,
+                "edge_backend_name_errors_total",
+                "Look-ups of servers' names that failed.",
                 &["backend"],
             ),
             registry,

@@ -122,6 +122,8 @@ reasons! {
     BodyTimeout: 408 "request_timeout" "the request body took too long" retry "body_timeout" "client_timed_out" Info;
     /// The body is larger than the route allows.
     BodyTooLarge: 413 "body_too_large" "the request body is too large" final "body_too_large" "body_too_large" Info;
+    /// A compressed body grows beyond the ratio that the route allows.
+    BodyTooDense: 413 "body_too_large" "the request body is too large" final "body_too_dense" "body_too_large" Warning;
     /// The target is longer than we read.
     UriTooLong: 414 "uri_too_long" "the request target is too long" final "uri_too_long" "client_bad_request" Info;
     /// The body is encoded in a way that cannot be inspected.
@@ -136,10 +138,22 @@ reasons! {
     UpstreamUnreachable: 502 "upstream_unreachable" "the service cannot be reached" retry "upstream_unreachable" "failed_to_connect_to_backend" Error;
     /// The origin broke off, or answered with something that is not HTTP.
     UpstreamFailed: 502 "upstream_failed" "the service gave no valid answer" retry "upstream_failed" "backend_connection_closed_before_data_sent_to_client" Error;
+    /// A request to a gRPC backend that is not a call of gRPC over HTTP/2.
+    NotGrpc: 415 "not_grpc" "this service speaks gRPC over HTTP/2" final "not_grpc" "client_bad_request" Info;
+    /// A message on a stream is larger than the backend allows.
+    MessageTooLarge: 413 "message_too_large" "a message is too large" final "message_too_large" "body_too_large" Info;
+    /// More messages in a second on a stream than the backend allows.
+    TooManyMessages: 429 "too_many_messages" "too many messages" retry "too_many_messages" "denied_by_security_policy" Info;
+    /// The backend has as many requests in work as it may have.
+    UpstreamBusy: 503 "overloaded" "the service is busy" retry "upstream_busy" "overloaded" Warning;
+    /// The rules for answers refuse what the origin said.
+    AnswerDenied: 403 "answer_withheld" "the answer of the service is withheld" final "answer_denied" "denied_by_security_policy" Warning;
     /// No server of the backend is healthy.
     NoHealthyUpstream: 503 "upstream_unavailable" "the service is not available" retry "no_healthy_upstream" "failed_to_pick_backend" Error;
     /// We are full: permits or the process-wide body budget are used up.
     Overloaded: 503 "overloaded" "the service is busy" retry "overloaded" "overloaded" Warning;
+    /// An operator has closed the route for a while.
+    LockedDown: 503 "locked_down" "this service is closed for now" retry "locked_down" "locked_down" Warning;
     /// We are stopping.
     ShuttingDown: 503 "shutting_down" "the service is restarting" retry "shutting_down" "shutting_down" Info;
     /// The origin did not answer within the backend's timeout.

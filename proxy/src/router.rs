@@ -23,6 +23,8 @@ pub struct RouteEntry {
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     hosts: HashMap<Box<[u8]>, Vec<Arc<RouteEntry>>>,
+    /// Whether a host stands for all names one label below a domain.
+    has_patterns: bool,
 }
 
 /// What a request's host and path lead to.
@@ -46,7 +48,8 @@ impl Router {
             let entry = |route: &Route| Arc::new(resolve(config, &backends, host, route));
             (host.name.as_str().as_bytes().into(), host.routes.iter().map(entry).collect())
         });
-        Self { hosts: hosts.collect() }
+        let has_patterns = config.hosts.iter().any(|host| host.name.as_str().starts_with('*'));
+        Self { hosts: hosts.collect(), has_patterns }
     }
 
     /// Finds the route. `host` is the name without its port, in any case; one trailing dot is ignored.
@@ -71,7 +74,15 @@ impl Router {
 
     fn routes(&self, host: &[u8]) -> Option<&Vec<Arc<RouteEntry>>> {
         let host = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
-        self.hosts.get(host.as_slice())
+        if let Some(routes) = self.hosts.get(host.as_slice()) {
+            return Some(routes);
+        }
+        if !self.has_patterns {
+            return None;
+        }
+        let dot = host.iter().position(|byte| *byte == b'.')?;
+        let pattern = [b"*", host.get(dot..)?].concat();
+        self.hosts.get(pattern.as_slice())
     }
 }
 

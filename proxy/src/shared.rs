@@ -7,6 +7,7 @@ use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::State;
 
 use crate::clock::Clock;
+use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -18,6 +19,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Counters and bans.
     pub state: State,
+    /// Routes that an operator has closed.
+    pub lockdowns: Lockdowns,
     /// What signs the edge's word to its backends.
     pub assertion_key: AssertionKey,
     /// Where time comes from.

@@ -1,6 +1,7 @@
 //! Everything that a request is judged by, whole and immutable. Built only by `compile`, published by `Shared`.
 
 mod certificates;
+mod upstream_tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 
 use portcullis_config::Config;
 use portcullis_config::armor::SecurityPolicy;
-use portcullis_config::model::{PolicyId, ProviderId};
+use portcullis_config::model::{BackendId, PolicyId, ProviderId};
 use portcullis_identity::Verifier;
+use portcullis_policy::waf::AnswerRules;
 use portcullis_policy::{LimitId, Policy};
 
 pub use certificates::Certificates;
+pub use upstream_tls::UpstreamTls;
 
 use crate::geo::Country;
 use crate::router::Router;
@@ -30,6 +33,10 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// The rules for answers, by the name of their rule set.
+    pub answer_rules: BTreeMap<String, AnswerRules>,
+    /// TLS to the servers of each backend that has it.
+    pub upstream_tls: BTreeMap<BackendId, Arc<UpstreamTls>>,
     /// The security policies, by id.
     pub policies: BTreeMap<PolicyId, Arc<Policy>>,
     /// What each policy was compiled from.

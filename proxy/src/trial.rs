@@ -227,13 +227,14 @@ impl Route<'_> {
         }
         let (limit, inspect) = match self.body {
             None => (u64::MAX, u64::MAX),
-            Some(BodyPlan::Inspect { limit, inspect, oversize: Oversize::Deny }) => {
+            Some(BodyPlan::Inspect { limit, inspect, oversize: Oversize::Deny, .. }) => {
                 ((*limit).min(*inspect), *inspect)
             }
             Some(BodyPlan::Inspect {
                 limit,
                 inspect,
                 oversize: Oversize::Pass | Oversize::Log,
+                ..
             }) => (*limit, *inspect),
             Some(BodyPlan::Skip | BodyPlan::Stream) => return Ok(Input::NoBody),
         };

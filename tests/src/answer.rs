@@ -11,6 +11,8 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What came behind the body, on HTTP/2.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Answer {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use portcullis::clock::Manual;
+use portcullis::lockdown::Lockdowns;
 use portcullis::log::{EventLog, RequestLog, Target};
 use portcullis::metrics::Metrics;
 use portcullis::shared::Shared;
@@ -145,6 +146,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
+            lockdowns: Lockdowns::default(),
             assertion_key: key,
             clock: Arc::clone(&clock) as Arc<dyn portcullis::clock::Clock>,
             requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)
@@ -164,7 +166,11 @@ impl Builder {
 
     fn write(&self, directory: &Path, authority: &Authority, issuer: &Issuer) {
         let path = |name: &str| directory.join(name);
-        authority.write(&["edge.test", "other.test"], &path("tls.crt"), &path("tls.key"));
+        authority.write(
+            &["edge.test", "other.test", "*.wild.test"],
+            &path("tls.crt"),
+            &path("tls.key"),
+        );
         issuer.publish(&path("jwks.json"));
         if let Some(policy) = &self.policy {
             fs::write(path("policy.yaml"), policy).expect("the policy can be written");

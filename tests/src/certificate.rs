@@ -7,14 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ClientConfig;
-use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A certificate authority that lives as long as its test.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    root_pem: String,
 }
 
 impl std::fmt::Debug for Authority {
@@ -34,8 +35,9 @@ impl Authority {
         let key = KeyPair::generate().expect("a key can be made");
         let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = params.self_signed(&key).expect("the key signs").der().clone();
-        Self { issuer: Issuer::new(params, key), root }
+        let root = params.self_signed(&key).expect("the key signs");
+        let (root, root_pem) = (root.der().clone(), root.pem());
+        Self { issuer: Issuer::new(params, key), root, root_pem }
     }
 
     /// Writes a certificate for `names`, and its key readable by the owner only.
@@ -50,6 +52,52 @@ impl Authority {
         let signed = params.signed_by(&pair, &self.issuer).expect("the authority signs");
         fs::write(cert, signed.pem()).expect("the certificate can be written");
         write_secret(key, &pair.serialize_pem());
+    }
+
+    /// Writes the authority's own certificate.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn write_root(&self, path: &Path) {
+        fs::write(path, &self.root_pem).expect("the root can be written");
+    }
+
+    /// Makes a server with a certificate for `names`; with `clients` it takes only clients of that authority.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no randomness.
+    #[must_use]
+    pub fn server(
+        &self,
+        names: &[&str],
+        alpn: &[&str],
+        clients: Option<&Self>,
+    ) -> Arc<ServerConfig> {
+        let pair = KeyPair::generate().expect("a key can be made");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("the names are names");
+        let signed = params.signed_by(&pair, &self.issuer).expect("the authority signs");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider speaks them");
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.root.clone()).expect("the root is a certificate");
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
+            }
+        };
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).expect("a key in PKCS#8");
+        let mut config = builder
+            .with_single_cert(vec![signed.der().clone()], key)
+            .expect("the key is the certificate's");
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
     }
 
     /// Makes a client that trusts this authority and offers `alpn` with these TLS versions.

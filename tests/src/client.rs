@@ -105,6 +105,15 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
+    /// Reads this many bytes as they come.
+    ///
+    /// # Panics
+    ///
+    /// When the connection ends before.
+    pub async fn bytes(&mut self, length: usize) -> Vec<u8> {
+        within("bytes", self.exactly(length)).await.expect("the connection stands")
+    }
+
     async fn read_answer(&mut self) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -185,6 +194,6 @@ fn parse(head: &str) -> Answer {
         headers: fields
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect(),
-        body: Vec::new(),
+        ..Answer::default()
     }
 }

@@ -56,13 +56,25 @@ impl H2Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let mut request =
-            Request::builder().method(method).uri(format!("https://{authority}{path}"));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(()).expect("a request");
+        let request = request(authority, method, path, headers);
         within("an HTTP/2 answer", self.exchange(request, body)).await.expect("a whole answer")
+    }
+
+    /// Asks, and returns the stream's error if the answer does not come whole.
+    ///
+    /// # Errors
+    ///
+    /// The stream was reset, or the connection ended.
+    pub async fn try_ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, h2::Error> {
+        let authority = self.authority.clone();
+        let request = request(&authority, method, path, headers);
+        within("an HTTP/2 answer or its end", self.exchange(request, body)).await
     }
 
     async fn exchange(&self, request: Request<()>, body: &[u8]) -> Result<Answer, h2::Error> {
@@ -93,12 +105,16 @@ impl H2Client {
                     .iter()
                     .map(|(name, value)| (name.to_string(), text(value)))
                     .collect(),
-                body: Vec::new(),
+                ..Answer::default()
             };
             while let Some(chunk) = stream.data().await {
                 let chunk = chunk?;
                 answer.body.extend_from_slice(&chunk);
                 stream.flow_control().release_capacity(chunk.len())?;
+            }
+            if let Some(trailers) = stream.trailers().await? {
+                let pair = |(name, value): (&http::HeaderName, _)| (name.to_string(), text(value));
+                answer.trailers = trailers.iter().map(pair).collect();
             }
             Ok(answer)
         };
@@ -110,4 +126,12 @@ impl H2Client {
             () = &mut sending => reading.await,
         }
     }
+}
+
+fn request(authority: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::builder().method(method).uri(format!("https://{authority}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a request")
 }

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// One request, as the origin saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +55,8 @@ impl Seen {
 struct Record {
     seen: Vec<Seen>,
     bytes: usize,
+    /// Requests since the start, whatever was forgotten.
+    answered: usize,
 }
 
 /// An origin that records.
@@ -80,15 +84,33 @@ impl Origin {
     }
 
     /// Starts an origin that answers every request with these bytes.
-    ///
-    /// # Panics
-    ///
-    /// When loopback cannot be had.
     pub async fn answering(answer: &'static [u8]) -> Self {
+        Self::serving(Manner::InTurn(vec![answer]), None).await
+    }
+
+    /// Starts an origin that answers its first request with the first of these, and so on; the last serves all further
+    /// ones. An empty one is no answer: the connection is closed.
+    pub async fn in_turn(answers: &[&'static [u8]]) -> Self {
+        Self::serving(Manner::InTurn(answers.to_vec()), None).await
+    }
+
+    /// Starts an origin that takes every request for an upgrade to WebSocket, and sends back what comes then.
+    pub async fn echoing() -> Self {
+        Self::serving(Manner::Echo, None).await
+    }
+
+    /// Starts an origin that speaks TLS and answers 200.
+    pub async fn tls(config: Arc<ServerConfig>) -> Self {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        Self::serving(Manner::InTurn(vec![answer]), Some(config)).await
+    }
+
+    async fn serving(manner: Manner, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
         let address = listener.local_addr().expect("a bound socket has an address");
         let record = Arc::new(Mutex::new(Record::default()));
-        let task = tokio::spawn(accept(listener, Arc::clone(&record), answer));
+        let acceptor = tls.map(TlsAcceptor::from);
+        let task = tokio::spawn(accept(listener, Arc::clone(&record), Arc::new(manner), acceptor));
         Self { address, record, task }
     }
 
@@ -106,7 +128,8 @@ impl Origin {
 
     /// Forgets what it saw.
     pub fn forget(&self) {
-        *self.record.lock().unwrap() = Record::default();
+        let mut record = self.record.lock().unwrap();
+        *record = Record { answered: record.answered, ..Record::default() };
     }
 
     /// Fails the test if a single byte came.
@@ -126,16 +149,42 @@ impl Origin {
     }
 }
 
-async fn accept(listener: TcpListener, record: Arc<Mutex<Record>>, answer: &'static [u8]) {
+/// What an origin does with a request.
+#[derive(Debug)]
+enum Manner {
+    InTurn(Vec<&'static [u8]>),
+    Echo,
+}
+
+async fn accept(
+    listener: TcpListener,
+    record: Arc<Mutex<Record>>,
+    manner: Arc<Manner>,
+    tls: Option<TlsAcceptor>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&record), answer));
+        let (record, manner) = (Arc::clone(&record), Arc::clone(&manner));
+        match &tls {
+            None => drop(tokio::spawn(serve(stream, record, manner))),
+            Some(tls) => drop(tokio::spawn(serve_tls(tls.accept(stream), record, manner))),
+        }
+    }
+}
+
+async fn serve_tls(
+    accepting: tokio_rustls::Accept<TcpStream>,
+    record: Arc<Mutex<Record>>,
+    manner: Arc<Manner>,
+) {
+    if let Ok(stream) = accepting.await {
+        serve(stream, record, manner).await;
     }
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     record: Arc<Mutex<Record>>,
-    answer: &'static [u8],
+    manner: Arc<Manner>,
 ) -> Option<()> {
     let mut unread = Unread { bytes: Vec::new(), record: Arc::clone(&record) };
     loop {
@@ -148,12 +197,39 @@ async fn serve(
                 seen.headers("content-length").first().map_or(0, |length| length.parse().unwrap());
             unread.exactly(&mut stream, length).await?
         };
-        record.lock().unwrap().seen.push(Seen { body, ..seen });
-        stream.write_all(answer).await.ok()?;
+        let count = {
+            let mut record = record.lock().unwrap();
+            record.seen.push(Seen { body, ..seen });
+            record.answered += 1;
+            record.answered
+        };
+        match manner.as_ref() {
+            Manner::InTurn(answers) => {
+                let answer = answers.get(count - 1).or_else(|| answers.last())?;
+                if answer.is_empty() && answers.len() > 1 {
+                    return None;
+                }
+                stream.write_all(answer).await.ok()?;
+                stream.flush().await.ok()?;
+            }
+            Manner::Echo => return echo(unread, stream).await,
+        }
     }
 }
 
-async fn chunked(unread: &mut Unread, stream: &mut TcpStream) -> Option<Vec<u8>> {
+async fn echo(mut unread: Unread, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<()> {
+    let answer =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    stream.write_all(answer).await.ok()?;
+    loop {
+        let bytes = std::mem::take(&mut unread.bytes);
+        stream.write_all(&bytes).await.ok()?;
+        unread.more(&mut stream).await?;
+    }
+}
+
+async fn chunked(unread: &mut Unread, stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = unread.until(stream, b"\r\n").await?;
@@ -173,7 +249,11 @@ struct Unread {
 }
 
 impl Unread {
-    async fn until(&mut self, stream: &mut TcpStream, end: &[u8]) -> Option<Vec<u8>> {
+    async fn until(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        end: &[u8],
+    ) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = self.bytes.windows(end.len()).position(|window| window == end) {
                 return Some(self.bytes.drain(..at + end.len()).collect());
@@ -182,14 +262,18 @@ impl Unread {
         }
     }
 
-    async fn exactly(&mut self, stream: &mut TcpStream, length: usize) -> Option<Vec<u8>> {
+    async fn exactly(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        length: usize,
+    ) -> Option<Vec<u8>> {
         while self.bytes.len() < length {
             self.more(stream).await?;
         }
         Some(self.bytes.drain(..length).collect())
     }
 
-    async fn more(&mut self, stream: &mut TcpStream) -> Option<()> {
+    async fn more(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Option<()> {
         let read = stream.read_buf(&mut self.bytes).await.ok().filter(|read| *read > 0)?;
         self.record.lock().unwrap().bytes += read;
         Some(())

@@ -6,6 +6,8 @@
     reason = "the helpers of tests are tests: what goes wrong fails them"
 )]
 
+#[path = "e2e/answers.rs"]
+mod answers;
 #[path = "e2e/attacks.rs"]
 mod attacks;
 #[path = "e2e/bodies.rs"]
@@ -32,7 +34,11 @@ mod office;
 mod process;
 #[path = "e2e/reloads.rs"]
 mod reloads;
+#[path = "e2e/streams.rs"]
+mod streams;
 #[path = "e2e/tokens.rs"]
 mod tokens;
 #[path = "e2e/upgrades.rs"]
 mod upgrades;
+#[path = "e2e/upstreams.rs"]
+mod upstreams;

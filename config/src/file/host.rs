@@ -1,5 +1,7 @@
 //! `hosts` and their routes.
 
+mod answer;
+
 use std::collections::BTreeMap;
 
 use super::backend::{policy_id, reference};
@@ -7,8 +9,8 @@ use super::fields::Fields;
 use super::{Context, keys, scalar};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BackendId, BodyPlan, Host, HostName, IdentityRule, Oversize, ProviderId, RedirectStatus, Route,
-    RouteAction,
+    BackendId, BodyPlan, Compressed, Host, HostName, IdentityRule, Oversize, ProviderId,
+    RedirectStatus, Route, RouteAction,
 };
 use crate::yaml::{Entry, Node, Value};
 
@@ -51,11 +53,11 @@ fn host(
 }
 
 fn host_name(entry: &Entry, cx: &mut Context<'_>) -> Option<HostName> {
-    let name = HostName::parse(&entry.key);
+    let name = HostName::parse_pattern(&entry.key);
     if name.is_none() {
         let wrong = Diagnostic::error("wrong-name", format!("`{}` is not a host name", entry.key));
         let help = if entry.key.contains('*') {
-            "wildcards are not supported: name each host"
+            "a wildcard stands for one whole label at the front: `*.example.com`"
         } else if entry.key.contains(':') {
             "leave the port and the scheme out"
         } else {
@@ -87,7 +89,9 @@ fn route(node: &Node, cx: &mut Context<'_>) -> Option<Route> {
     let action = match fields.one_of(&["backend", "redirect"], cx)? {
         ("backend", node) => forward(node, &fields, path.as_deref(), cx),
         (_, node) => {
-            fields.none_of(&["policy", "identity", "body"], "on a route with `redirect`", cx);
+            let of_answers = ["response_inspection", "response_headers", "replace_errors"];
+            let keys = [&["policy", "identity", "body"][..], &of_answers[..]].concat();
+            fields.none_of(&keys, "on a route with `redirect`", cx);
             redirect(node, cx)
         }
     };
@@ -115,20 +119,44 @@ fn forward(
             None
         }
     };
+    let is_grpc =
+        backend.as_ref().is_some_and(|id| cx.names.grpc.iter().any(|one| one == id.as_str()));
     let body = match fields.get("body") {
+        Some(node) if is_grpc => streamed(node, cx),
         Some(node) => body(node, path.unwrap_or("/"), cx),
+        None if is_grpc => Some(BodyPlan::Stream),
         None => Some(whole(cx.body_bytes)),
     };
+    let answer = answer::plan(fields, cx);
+    let (body, answer) = (body?, answer?);
+    answer::check_body(&answer, &body, fields, cx);
     Some(RouteAction::Forward {
         backend: backend?,
         policy: policy?,
         identity: identity?,
-        body: body?,
+        body,
+        answer,
     })
 }
 
 fn whole(bytes: u64) -> BodyPlan {
-    BodyPlan::Inspect { limit: bytes, inspect: bytes, oversize: Oversize::Deny }
+    BodyPlan::Inspect {
+        limit: bytes,
+        inspect: bytes,
+        oversize: Oversize::Deny,
+        compressed: Compressed::Refuse,
+    }
+}
+
+/// The body of a gRPC route: there is only one way.
+fn streamed(node: &Node, cx: &mut Context<'_>) -> Option<BodyPlan> {
+    if node.as_text() == Some("stream") {
+        return Some(BodyPlan::Stream);
+    }
+    let said = "the bodies of a gRPC backend pass as they come";
+    let wrong = Diagnostic::error("conflicting-keys", said).help("take `body` out");
+    cx.report(wrong, node.place());
+    None
 }
 
 fn identity(node: &Node, cx: &mut Context<'_>) -> Option<IdentityRule> {
@@ -187,7 +215,19 @@ fn body(node: &Node, path: &str, cx: &mut Context<'_>) -> Option<BodyPlan> {
             fields.get("oversize").unwrap_or(node).value_place(),
         );
     }
-    Some(BodyPlan::Inspect { limit, inspect, oversize })
+    let compressed = compressed(&fields, cx)?;
+    Some(BodyPlan::Inspect { limit, inspect, oversize, compressed })
+}
+
+fn compressed(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<Compressed> {
+    let words = [("refuse", false), ("inflate", true)];
+    let inflates = fields.of("compressed", cx, |node, cx| scalar::choice(node, cx, &words))?;
+    let ratio = fields.of("ratio", cx, scalar::number(2..=10_000))?;
+    if !inflates {
+        fields.none_of(&["ratio"], "with `compressed: refuse`", cx);
+        return Some(Compressed::Refuse);
+    }
+    Some(Compressed::Inflate { ratio })
 }
 
 fn redirect(node: &Node, cx: &mut Context<'_>) -> Option<RouteAction> {
@@ -196,7 +236,15 @@ fn redirect(node: &Node, cx: &mut Context<'_>) -> Option<RouteAction> {
     let statuses =
         [("301", RedirectStatus::MovedPermanently), ("308", RedirectStatus::PermanentRedirect)];
     let status = fields.of("status", cx, |node, cx| scalar::choice(node, cx, &statuses));
-    Some(RouteAction::Redirect { status: status?, to: to? })
+    let keeps_target = fields.of("keep_target", cx, scalar::switch);
+    let (to, keeps_target) = (to?, keeps_target?);
+    if keeps_target && (!to.contains("://") || to.contains(['?', '#'])) {
+        // After a path, `//host` in the request's own would send the client to another host.
+        let wrong = "`keep_target` wants a URL with a host and without a query in `to`";
+        cx.error("conflicting-keys", wrong, fields.get("keep_target").unwrap_or(node).place());
+        return None;
+    }
+    Some(RouteAction::Redirect { status: status?, to, keeps_target })
 }
 
 fn location(node: &Node, cx: &mut Context<'_>) -> Option<String> {

@@ -86,11 +86,20 @@ pub const SECTIONS: &[&Section] = &[
     &ASSERTION,
     &PROVIDER,
     &BACKEND,
+    &BACKEND_SERVER,
+    &UPSTREAM_TLS,
     &HEALTH,
+    &OUTLIERS,
+    &RETRIES,
+    &CAPACITY,
+    &WEBSOCKET,
+    &GRPC,
     &HOST,
     &ROUTE,
     &REQUIRED_IDENTITY,
     &BODY,
+    &ANSWER_INSPECTION,
+    &ANSWER_HEADERS,
     &REDIRECT,
     &HEADERS,
     &LOG,
@@ -344,8 +353,8 @@ pub const BACKEND: Section = Section {
     keys: &[
         must(
             "servers",
-            "list of `address:port`, `name:port`, `unix:PATH` or `embedded`",
-            "Its servers, asked in turn over plain HTTP/1.1; `embedded` is the license service in this process.",
+            "list of `address:port`, `name:port`, `unix:PATH`, `embedded` or mappings",
+            "Its servers; `embedded` is the license service in this process. Names are resolved in the background, every 30 seconds; a name that no longer resolves keeps its last addresses.",
         ),
         may(
             "policy",
@@ -353,12 +362,53 @@ pub const BACKEND: Section = Section {
             "no policy, and a warning",
             "The security policy of its routes, unless a route names another.",
         ),
-        or("timeout", "duration, 1s to 24h", "30s", "How long an answer may take."),
+        or(
+            "protocol",
+            "`http1` or `http2`",
+            "http1",
+            "What its servers speak; HTTP/2 without `tls` is spoken by prior knowledge.",
+        ),
+        may(
+            "tls",
+            "mapping",
+            "plain text",
+            "TLS to its servers; their certificates are always verified. `{}` takes every default.",
+        ),
+        or(
+            "balance",
+            "`round_robin` or `least_connections`",
+            "round_robin",
+            "Which server is asked next: each in turn, or the one with the fewest requests in work; both in proportion to the weights.",
+        ),
+        may(
+            "affinity",
+            "`client_ip`, `path` or `header:NAME`",
+            "none",
+            "What keeps requests with one server while it is up (a consistent hash). A request without the header goes by `balance`.",
+        ),
+        or(
+            "timeout",
+            "duration, 1s to 24h",
+            "30s",
+            "How long an answer may take in all, further tries included. It is looked at with each part of the answer that comes, so a server that falls silent within its answer is left after `read_timeout`.",
+        ),
         or(
             "connect_timeout",
             "duration, 10ms to 5m",
             "5s",
-            "How long a connection to a server may take to stand.",
+            "How long a connection to a server may take to stand, with its TLS handshake.",
+        ),
+        may(
+            "read_timeout",
+            "duration, 100ms to 24h",
+            "`timeout`",
+            "How long a server may be silent.",
+        ),
+        may(
+            "write_timeout",
+            "duration, 100ms to 24h",
+            "`timeout`",
+            "How long a server may take to read a part of a request.",
         ),
         or(
             "drain",
@@ -373,6 +423,37 @@ pub const BACKEND: Section = Section {
             "How its servers are probed.",
         ),
         may(
+            "outliers",
+            "mapping",
+            "no server is left out for its failures",
+            "When a server that fails requests is left out for a while. `{}` takes every default.",
+        ),
+        may(
+            "slow_start",
+            "duration, 1s to 1h",
+            "at once",
+            "How long a server that comes back takes from a tenth of its share to the whole.",
+        ),
+        may(
+            "retries",
+            "mapping",
+            "the defaults below",
+            "How often a request that failed is sent to another server: one that no server has seen, or one whose method may be repeated (RFC 9110, section 9.2.2).",
+        ),
+        may(
+            "capacity",
+            "mapping",
+            "no bound",
+            "How many requests it may have in work; one more is answered 503 with `Retry-After`.",
+        ),
+        may("websocket", "mapping", "upgrades are refused with 501", "Upgrades to WebSocket."),
+        may(
+            "grpc",
+            "mapping",
+            "not gRPC",
+            "Its requests are gRPC: HTTP/2 on both sides (`protocol: http2`), bodies and trailers pass as they come; anything else is answered 415.",
+        ),
+        may(
             "assertion",
             "`true` or `false`",
             "`true` with the `embedded` server, else `false`",
@@ -384,8 +465,143 @@ pub const BACKEND: Section = Section {
             "`true` with the `embedded` server, else `false`",
             "Whether its answers are sent with `Cache-Control: no-store`.",
         ),
-        later("affinity", "`client_ip`", "Which requests stay with one server."),
-        later("websocket", "mapping", "Upgrades to WebSocket, with their own timeout."),
+    ],
+};
+
+/// `backends.<id>.servers[]`
+pub const BACKEND_SERVER: Section = Section {
+    path: "backends.<id>.servers[]",
+    doc: "A server with its weight; one that is written without a mapping has the weight 1.",
+    keys: &[
+        must("server", "as in `servers`", "Where it is."),
+        or("weight", "number, 1 to 100", "1", "Its share, in proportion to the others'."),
+    ],
+};
+
+/// `backends.<id>.tls`
+pub const UPSTREAM_TLS: Section = Section {
+    path: "backends.<id>.tls",
+    doc: "TLS to the servers of a backend: 1.3 or 1.2, with verified certificates.",
+    keys: &[
+        may(
+            "name",
+            "host name",
+            "each server's own name or address",
+            "The name that is asked for and that the certificate must be for.",
+        ),
+        may(
+            "ca",
+            "`file:PATH` or `credential:NAME`",
+            "those that the system believes",
+            "Whose certificates are believed, in PEM.",
+        ),
+        may(
+            "cert",
+            "`file:PATH` or `credential:NAME`",
+            "no client certificate",
+            "The certificate that the edge shows, in PEM, leaf first; with `key`.",
+        ),
+        may("key", "secret", "no client certificate", "Its private key in PEM."),
+    ],
+};
+
+/// `backends.<id>.outliers`
+pub const OUTLIERS: Section = Section {
+    path: "backends.<id>.outliers",
+    doc: "When a server that fails requests is left out: a connection that fails or breaks off, a timeout, or 502, 503 or 504.",
+    keys: &[
+        or("failures", "number, 1 to 1000", "5", "Failures in a row until it is left out."),
+        or(
+            "eject",
+            "duration, 1s to 1h",
+            "30s",
+            "For how long, the first time; each further time is longer by as much, up to ten times.",
+        ),
+        or(
+            "max_percent",
+            "number, 1 to 100",
+            "50",
+            "How many of the backend's servers may be left out at one time, in percent.",
+        ),
+    ],
+};
+
+/// `backends.<id>.retries`
+pub const RETRIES: Section = Section {
+    path: "backends.<id>.retries",
+    doc: "How often a request that failed is sent to another server.",
+    keys: &[
+        or("attempts", "number, 0 to 3", "1", "Further tries of one request."),
+        or(
+            "budget_percent",
+            "number, 0 to 100",
+            "20",
+            "Further tries of all requests together, in percent of the requests of the last ten seconds; ten are always granted.",
+        ),
+    ],
+};
+
+/// `backends.<id>.capacity`
+pub const CAPACITY: Section = Section {
+    path: "backends.<id>.capacity",
+    doc: "How many requests a backend may have in work.",
+    keys: &[
+        must("in_flight", "number, 1 to 1000000", "Requests in work at one time."),
+        or("queue", "number, 0 to 100000", "0", "Requests that wait for one to end."),
+        or("queue_timeout", "duration, 10ms to 1m", "1s", "How long one waits; then 503."),
+        may(
+            "latency_target",
+            "duration, 1ms to 1m",
+            "`in_flight` holds always",
+            "Where the head of an answer takes longer than this, fewer requests are let in, down to a tenth; where it does not, more, up to `in_flight`.",
+        ),
+    ],
+};
+
+/// `backends.<id>.websocket`
+pub const WEBSOCKET: Section = Section {
+    path: "backends.<id>.websocket",
+    doc: "Upgrades to WebSocket. The request for the upgrade goes through policy and identity like any other; what the client sends then is counted.",
+    keys: &[
+        or("timeout", "duration, 1s to 24h", "24h", "How long a connection may last."),
+        or(
+            "message",
+            "size, 1KiB to 64MiB",
+            "1MiB",
+            "One message of the client; a larger one ends the connection.",
+        ),
+        or(
+            "messages_per_second",
+            "number, 1 to 1000000",
+            "100",
+            "Messages of the client, control frames included; more end the connection.",
+        ),
+    ],
+};
+
+/// `backends.<id>.grpc`
+pub const GRPC: Section = Section {
+    path: "backends.<id>.grpc",
+    doc: "gRPC over HTTP/2. The bodies of its routes are `stream`.",
+    keys: &[
+        may(
+            "timeout",
+            "duration, 1s to 24h",
+            "the backend's `timeout`",
+            "How long a call may last.",
+        ),
+        or(
+            "message",
+            "size, 1KiB to 64MiB",
+            "4MiB",
+            "One message of the client; a larger one ends the call.",
+        ),
+        or(
+            "messages_per_second",
+            "number, 1 to 1000000",
+            "1000",
+            "Messages of the client; more end the call.",
+        ),
     ],
 };
 
@@ -420,7 +636,7 @@ pub const HEALTH: Section = Section {
 /// `hosts.<name>`
 pub const HOST: Section = Section {
     path: "hosts.<name>",
-    doc: "A host that clients ask for, by its DNS name or its address, without a port. Wildcards are not supported.",
+    doc: "A host that clients ask for, by its DNS name or its address, without a port. `*.example.com` stands for every name one label below; a name of its own goes before it.",
     keys: &[must(
         "routes",
         "list of mappings",
@@ -457,6 +673,24 @@ pub const ROUTE: Section = Section {
             "read whole, up to `limits.body`",
             "What is done with the body: `skip` forwards it unread up to `limits.body`; `stream` passes it as it comes, so that the origin may see it before any verdict; a mapping reads it first.",
         ),
+        may(
+            "response_inspection",
+            "`off` or a mapping",
+            "off",
+            "The rules that judge answers before the client hears anything (SecLang's phases 3 and 4).",
+        ),
+        may(
+            "response_headers",
+            "mapping",
+            "the profile's alone",
+            "Headers set on the origin's answers, and taken away from them.",
+        ),
+        or(
+            "replace_errors",
+            "`true` or `false`",
+            "false",
+            "Whether the body of an origin's error of the 500s is replaced by the edge's own, with the same status.",
+        ),
         may("redirect", "mapping", "not redirected", "An answer that sends the client elsewhere."),
     ],
 };
@@ -487,8 +721,56 @@ pub const BODY: Section = Section {
             "oversize",
             "`deny`, `pass` or `log`",
             "deny",
-            "What happens to a body longer than `inspect`: 413, its start judged and the rest passed, or that with a line in the log.",
+            "What happens to a body longer than `inspect`: 413, its start judged and the rest passed, or that with a line in the log. The length of a compressed body is that of its inflated form too.",
         ),
+        or(
+            "compressed",
+            "`refuse` or `inflate`",
+            "refuse",
+            "What happens to a body with a `Content-Encoding`: 415, or inflated for the policy (gzip, deflate, br, zstd; one coding) while the origin gets it as it came.",
+        ),
+        or(
+            "ratio",
+            "number, 2 to 10000",
+            "100",
+            "With `compressed: inflate`: inflated bytes for each byte of the body; a body that grows beyond is answered with 413.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.routes[].response_inspection`
+pub const ANSWER_INSPECTION: Section = Section {
+    path: "hosts.<name>.routes[].response_inspection",
+    doc: "The rules that judge answers. They run at the highest level that a policy asks for; their own blocking evaluation decides.",
+    keys: &[
+        must("ruleset", "name of a rule set", "The rules: those of its phases 3 and 4."),
+        may(
+            "body",
+            "size, 1KiB to 16MiB",
+            "the head only",
+            "How much of an answer's body is held and judged before any of it is sent; the rest of a longer one follows unjudged. Rules see bodies of the types that they name (`SecResponseBodyMimeType`; plain text, HTML and XML unless they say otherwise).",
+        ),
+        or(
+            "on_match",
+            "`deny` or `log`",
+            "deny",
+            "What happens to an answer that the rules refuse: the client gets 403 instead, or it is sent and the log says so.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.routes[].response_headers`
+pub const ANSWER_HEADERS: Section = Section {
+    path: "hosts.<name>.routes[].response_headers",
+    doc: "Headers of the origin's answers. The edge's own refusals keep the profile's.",
+    keys: &[
+        may(
+            "set",
+            "mapping of names to values",
+            "none",
+            "Set over whatever the origin and the profile say.",
+        ),
+        may("remove", "list of names", "none", "Taken away."),
     ],
 };
 
@@ -503,6 +785,12 @@ pub const REDIRECT: Section = Section {
             "`301` or `308`",
             "308",
             "301 lets the client change the method to GET, 308 does not.",
+        ),
+        or(
+            "keep_target",
+            "`true` or `false`",
+            "false",
+            "Whether the path and query that were asked for follow `to`, which is then a URL such as `https://example.com`.",
         ),
     ],
 };

@@ -38,7 +38,7 @@ fn embedded_license(config: &Config, root: &Node, cx: &mut Context<'_>) {
     let user = config
         .backends
         .iter()
-        .find(|(_, backend)| backend.servers.contains(&Server::EmbeddedLicense));
+        .find(|(_, backend)| servers(backend).any(|server| *server == Server::EmbeddedLicense));
     match user {
         Some((id, _)) if !config.license.embedded => {
             let message =
@@ -87,17 +87,25 @@ fn backend_alone(id: &str, backend: &Backend, place: &Range<usize>, cx: &mut Con
         );
         cx.warn("no-health", said, "add `health: { path: /health }`", place.clone());
     }
-    if let Some(server) = backend.servers.iter().find(|server| is_public(server)) {
+    if backend.tls.is_none()
+        && let Some(server) = servers(backend).find(|server| is_public(server))
+    {
         let said = format!("requests to `{id}` cross a public network in plain text");
         let shown =
             if let Server::Tcp(address) = server { address.to_string() } else { String::new() };
         cx.warn(
             "plain-upstream",
             said,
-            &format!("`{shown}` is not a private address: put a tunnel between"),
+            &format!(
+                "`{shown}` is not a private address: add `tls: {{}}`, or put a tunnel between"
+            ),
             place.clone(),
         );
     }
+}
+
+fn servers(backend: &Backend) -> impl Iterator<Item = &Server> {
+    backend.servers.iter().map(|member| &member.server)
 }
 
 fn is_public(server: &Server) -> bool {
@@ -198,7 +206,7 @@ fn place(root: &Node, path: &[&str]) -> Range<usize> {
 fn route_place(root: &Node, host: &str, path: &str) -> Range<usize> {
     let hosts = root.get("hosts").and_then(Node::as_map).unwrap_or_default();
     let named = hosts.iter().find(|entry| {
-        crate::model::HostName::parse(&entry.key).is_some_and(|name| name.as_str() == host)
+        crate::model::HostName::parse_pattern(&entry.key).is_some_and(|name| name.as_str() == host)
     });
     let routes = named
         .and_then(|entry| entry.node.get("routes"))

@@ -252,6 +252,14 @@ pub(super) fn url_path(node: &Node, cx: &mut Context<'_>) -> Option<String> {
     None
 }
 
+/// Says whether a text is the name of a header: a token of RFC 9110.
+pub(super) fn is_header_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// Decodes every item of a list, each with all its problems; `None` if it is no list or an item is wrong.
 pub(super) fn items<T>(
     node: &Node,

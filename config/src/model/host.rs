@@ -5,7 +5,7 @@ use super::{BackendId, HostName, PolicyId, ProviderId};
 /// A host name with its routes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Host {
-    /// The name clients ask for.
+    /// The name clients ask for; `*.` and a domain stands for every name one label below it.
     pub name: HostName,
     /// Its routes, longest path first, so that the first that matches is the right one; never empty.
     pub routes: Vec<Route>,
@@ -32,6 +32,50 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Returns how its answers are inspected.
+    #[must_use]
+    pub const fn inspection(&self) -> Option<&AnswerInspection> {
+        match &self.action {
+            RouteAction::Forward { answer, .. } => answer.inspection.as_ref(),
+            RouteAction::Redirect { .. } => None,
+        }
+    }
+}
+
+/// What is done with the answers of a route.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct AnswerPlan {
+    /// The rules that judge them before the client hears anything.
+    pub inspection: Option<AnswerInspection>,
+    /// Headers set on them, over whatever the origin and the profile say; names in lower case.
+    pub set: Vec<(String, String)>,
+    /// Headers taken away from them; names in lower case.
+    pub remove: Vec<String>,
+    /// Whether the body of an origin's error of the 500s is replaced by the edge's own.
+    pub replace_errors: bool,
+}
+
+/// How answers are inspected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnswerInspection {
+    /// The rule set: a key of [`super::Config::rulesets`].
+    pub ruleset: String,
+    /// Bytes of the body that are held and judged; none means the head only.
+    pub body: Option<u64>,
+    /// What happens to an answer that the rules refuse.
+    pub on_match: OnMatch,
+}
+
+/// What happens to an answer that the rules refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnMatch {
+    /// The client gets 403 instead.
+    Deny,
+    /// It is sent, and the log says so.
+    Log,
+}
+
 /// What a route does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RouteAction {
@@ -45,13 +89,17 @@ pub enum RouteAction {
         identity: IdentityRule,
         /// What is done with the request's body.
         body: BodyPlan,
+        /// What is done with the answer.
+        answer: AnswerPlan,
     },
     /// Answers with a redirect.
     Redirect {
         /// The status.
         status: RedirectStatus,
-        /// The value of `Location`.
+        /// The value of `Location`, or its beginning.
         to: String,
+        /// Whether the path and query that were asked for follow `to`.
+        keeps_target: bool,
     },
 }
 
@@ -99,9 +147,23 @@ pub enum BodyPlan {
         inspect: u64,
         /// What happens to a body that is longer than `inspect`.
         oversize: Oversize,
+        /// What happens to a compressed body.
+        compressed: Compressed,
     },
     /// It is passed through as it comes: the origin may see it before any verdict on it.
     Stream,
+}
+
+/// What happens to a compressed body. What is forwarded is always what the client sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compressed {
+    /// It is refused with 415.
+    Refuse,
+    /// It is inflated for the policy: gzip, deflate, br or zstd, up to `inspect` bytes.
+    Inflate {
+        /// Inflated bytes for each byte of the body; a body that grows beyond is refused with 413.
+        ratio: u32,
+    },
 }
 
 /// What happens to a body that is longer than what the policy reads.
@@ -131,8 +193,11 @@ mod tests {
             ("/api/v1/auth/", "/api/v1/auth/login", true),
             ("/api/v1/auth/", "/api/v1/auth", false),
         ] {
-            let to =
-                RouteAction::Redirect { status: RedirectStatus::PermanentRedirect, to: "/".into() };
+            let to = RouteAction::Redirect {
+                status: RedirectStatus::PermanentRedirect,
+                to: "/".into(),
+                keeps_target: false,
+            };
             let route = Route { path: prefix.into(), action: to };
             assert_eq!(route.matches(path.as_bytes()), expected, "{prefix} {path}");
         }

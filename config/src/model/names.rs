@@ -73,10 +73,26 @@ impl HostName {
         (valid && !numeric).then(|| Self(text.to_ascii_lowercase()))
     }
 
+    /// Reads a host name, or `*.` and a domain of at least two labels, which stands for every name one label below it.
+    #[must_use]
+    pub fn parse_pattern(text: &str) -> Option<Self> {
+        let Some(domain) = text.strip_prefix("*.") else { return Self::parse(text) };
+        let is_domain = domain.contains('.') && domain.parse::<std::net::IpAddr>().is_err();
+        let domain = Self::parse(domain).filter(|_| is_domain)?;
+        Some(Self(format!("*.{domain}")))
+    }
+
     /// Returns the name in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the pattern that stands for `name`, if it has a label and a domain below.
+    #[must_use]
+    pub fn pattern_for(name: &str) -> Option<String> {
+        let (_, domain) = name.split_once('.')?;
+        Some(format!("*.{domain}"))
     }
 }
 
@@ -96,6 +112,25 @@ impl fmt::Display for HostName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_is_one_label_below_a_domain() {
+        for (text, expected) in [
+            ("*.Example.com", Some("*.example.com")),
+            ("a.example.com", Some("a.example.com")),
+            ("*.com", None),
+            ("*", None),
+            ("*.*.example.com", None),
+            ("a.*.example.com", None),
+            ("*.127.0.0.1", None),
+            ("*example.com", None),
+        ] {
+            let name = HostName::parse_pattern(text);
+            assert_eq!(name.as_ref().map(HostName::as_str), expected, "{text}");
+        }
+        assert_eq!(HostName::pattern_for("a.b.c").as_deref(), Some("*.b.c"));
+        assert_eq!(HostName::pattern_for("localhost"), None);
+    }
 
     #[test]
     fn host_names_are_dns_names_or_addresses() {

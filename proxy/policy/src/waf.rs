@@ -4,9 +4,11 @@
 //! refusing nothing; each `evaluatePreconfiguredWaf` is a question to what was collected.
 
 mod body_shape;
+mod response;
 mod rule_set;
 
 pub(crate) use body_shape::{Shape, readings};
+pub use response::{AnswerFinding, AnswerHead, AnswerRules};
 
 use std::fmt::Debug;
 

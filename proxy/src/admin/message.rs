@@ -41,6 +41,64 @@ pub struct WantReload {
     pub confirm_secs: Option<u64>,
 }
 
+/// A server of a backend.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BackendView {
+    /// The backend's id.
+    pub backend: String,
+    /// The server as configured.
+    pub server: String,
+    /// `up`, `down` (its probes fail), `ejected` (requests to it failed) or `drained`.
+    pub state: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Requests that it has in work.
+    pub in_flight: u64,
+    /// Requests that the backend has in work.
+    pub backend_in_flight: u64,
+    /// Requests that the backend may have in work now; none means no bound.
+    pub backend_limit: Option<u64>,
+    /// Requests that wait for the backend.
+    pub backend_waiting: u64,
+}
+
+/// A server or a backend to take out, or to take back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainBackend {
+    /// `BACKEND/SERVER` or `BACKEND`.
+    pub name: String,
+    /// Whether it is taken out.
+    pub drained: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A route to close.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceLockdown {
+    /// Its host and path, as `host/path`.
+    pub route: String,
+    /// For how long, in seconds.
+    pub for_secs: u64,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A closed route.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LockdownView {
+    /// Its host and path.
+    pub route: String,
+    /// When it opens, RFC 3339.
+    pub until: String,
+    /// Seconds until then.
+    pub remaining_secs: u64,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// What a reload did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReloadView {

@@ -19,11 +19,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{ban, change, status, upgrade};
+use super::{backend, ban, change, lockdown, status, upgrade};
 use crate::audit::{Actor, Audit};
 use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::upgrade::UpgradeRequest;
+use crate::upstream::Turns;
 
 /// The largest request on the socket.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -37,6 +38,8 @@ pub struct Operator {
     pub reloader: Arc<Reloader>,
     /// Where changes are recorded.
     pub audit: Arc<Audit>,
+    /// The backends as they stand.
+    pub(crate) turns: Arc<Turns>,
     /// When the process started.
     pub started: Timestamp,
     /// The addresses that clients connect to.
@@ -159,6 +162,11 @@ impl AdminServer {
             .route("/v1/upgrade", post(upgrade::start))
             .route("/v1/status", get(status::show))
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
+            .route("/v1/backends", get(backend::list).post(backend::drain))
+            .route(
+                "/v1/lockdowns",
+                get(lockdown::list).post(lockdown::place).delete(lockdown::lift),
+            )
             .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
             .with_state(operator);
         let stopped = async move {

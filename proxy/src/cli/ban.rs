@@ -120,7 +120,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Percent-encodes everything but letters and digits, for a query.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() {

@@ -51,6 +51,9 @@ fn uncovered(host: &str, listener: &Listener) -> Diagnostic {
 
 /// Says whether the leaf names `host` (a DNS name or an address), wildcards included.
 fn is_for(key: &CertifiedKey, host: &str) -> bool {
+    // A pattern is covered by a certificate for any name below its domain.
+    let any = host.strip_prefix("*.").map(|domain| format!("any.{domain}"));
+    let host = any.as_deref().unwrap_or(host);
     let (Some(leaf), Ok(name)) = (key.cert.first(), ServerName::try_from(host)) else {
         return false;
     };
@@ -69,7 +72,12 @@ fn load_one(reference: &CertificateRef, sources: &mut Sources) -> Option<Arc<Cer
     }
 }
 
-fn build(reference: &CertificateRef, chain: &[u8], key: &[u8]) -> Result<CertifiedKey, Diagnostic> {
+/// Makes a pair of certificate and key, or says what is wrong with it.
+pub(super) fn build(
+    reference: &CertificateRef,
+    chain: &[u8],
+    key: &[u8],
+) -> Result<CertifiedKey, Diagnostic> {
     let (cert, key_name) = (reference.cert.display(), &reference.key);
     let no_chain = |why: String| {
         Diagnostic::error("certificate-invalid", format!("`{cert}` is no certificate chain: {why}"))

@@ -9,7 +9,7 @@ use portcullis_config::expr::Kind;
 use portcullis_config::model::{PolicyId, PolicySource, RuleSetSource};
 use portcullis_config::{Config, Diagnostic, SourceFile};
 use portcullis_policy::compile::demand;
-use portcullis_policy::waf::WafRules;
+use portcullis_policy::waf::{AnswerRules, WafRules};
 use portcullis_policy::{GeoState, IpSet, Materials, Policy};
 use portcullis_rulesets::{Problem, RuleSet, Severity, Source};
 
@@ -31,7 +31,7 @@ pub(super) fn load(
     geo: GeoState,
     strictness: Strictness,
     sources: &mut Sources,
-) -> BTreeMap<PolicyId, Compiled> {
+) -> (BTreeMap<PolicyId, Compiled>, BTreeMap<String, AnswerRules>) {
     let definitions: Vec<(PolicyId, SecurityPolicy)> = config
         .policies
         .iter()
@@ -42,9 +42,9 @@ pub(super) fn load(
         sources.problems.extend(lint_policy(definition, strictness));
     }
     let level = definitions.iter().flat_map(|(_, one)| demand(one)).map(|(_, level)| level).max();
-    let Some(rulesets) = rulesets(config, level.unwrap_or(1), sources) else {
+    let Some((rulesets, answer_rules)) = rulesets(config, level.unwrap_or(1), sources) else {
         // A policy without its rule set would only repeat that the set is not there.
-        return BTreeMap::new();
+        return (BTreeMap::new(), BTreeMap::new());
     };
     let with = Materials { rulesets: &rulesets, lists, geo, asn: GeoState::Absent };
     let mut policies = BTreeMap::new();
@@ -59,7 +59,7 @@ pub(super) fn load(
             Err(problems) => sources.problems.extend(problems),
         }
     }
-    policies
+    (policies, answer_rules)
 }
 
 /// Returns for each policy the rule that refuses any SQL injection that no earlier rule decides: the first enforced
@@ -121,16 +121,20 @@ fn rulesets(
     config: &Config,
     level: u8,
     sources: &mut Sources,
-) -> Option<BTreeMap<String, Arc<dyn WafRules>>> {
+) -> Option<(BTreeMap<String, Arc<dyn WafRules>>, BTreeMap<String, AnswerRules>)> {
     let mut loaded: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
+    let mut answer_rules = BTreeMap::new();
     let mut whole = true;
     for (name, source) in &config.rulesets {
         match load_ruleset(name, source, level, sources) {
-            Some(set) => drop(loaded.insert(name.clone(), Arc::new(set))),
+            Some(set) => {
+                answer_rules.insert(name.clone(), AnswerRules::of(&set));
+                loaded.insert(name.clone(), Arc::new(set));
+            }
             None => whole = false,
         }
     }
-    whole.then_some(loaded)
+    whole.then_some((loaded, answer_rules))
 }
 
 fn load_ruleset(

@@ -18,7 +18,7 @@ use super::{Deadlines, Running, open, redirect, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
 use crate::upgrade::{Handed, Inheritance, SocketName};
-use crate::upstream::{Turns, probe_forever};
+use crate::upstream::{Turns, attend};
 
 /// A listener that holds its port and does not serve yet.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     let limits = shared.snapshot.load().config.limits.clone();
     let (stop, stopping) = watch::channel(false);
     let (pause, paused) = watch::channel(false);
-    let turns = Arc::new(Turns::default());
+    let turns = Arc::new(Turns::new(&shared.metrics));
     let proxy = gate::proxy(&shared, &limits, &turns);
     let https_port = bound
         .iter()
@@ -135,9 +135,9 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     let addresses = bound.iter().map(Bound::local_addr).collect();
     let mut listeners = JoinSet::new();
     let mut handed = Vec::with_capacity(bound.len());
-    let probing = probe_forever(Arc::clone(&edge.shared), turns, stopping.clone());
+    let attending = attend(Arc::clone(&edge.shared), Arc::clone(&turns), stopping.clone());
     listeners.spawn(async move {
-        probing.await;
+        attending.await;
         JoinSet::new()
     });
     for one in bound {
@@ -151,7 +151,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
         let signals = (stopping.clone(), paused.clone());
         listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, signals));
     }
-    Ok(Running { addresses, proxy, stop, pause, listeners, handed })
+    Ok(Running { addresses, proxy, turns, stop, pause, listeners, handed })
 }
 
 /// How long accepting rests when the process has no descriptors left.

@@ -11,11 +11,13 @@ use tokio::task::JoinSet;
 
 use crate::gate::Gate;
 use crate::upgrade::Handed;
+use crate::upstream::Turns;
 
 /// An edge that serves. Dropping it without [`Running::stop`] cuts every connection.
 pub struct Running {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) proxy: Arc<HttpProxy<Gate>>,
+    pub(super) turns: Arc<Turns>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) pause: watch::Sender<bool>,
     pub(super) listeners: JoinSet<JoinSet<()>>,
@@ -35,6 +37,11 @@ impl Running {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The backends as they stand, for operators.
+    pub(crate) fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.turns)
     }
 
     /// Returns the listening sockets, for a successor.

@@ -1,25 +1,29 @@
 //! Reading a request's body whole, before the origin sees a byte.
 //!
 //! Bounded four ways: the route's limit, one deadline for the whole, the process's byte budget, and the cap on what is
-//! drained behind a refusal. A body that is declared too large is refused before `100 Continue` is sent.
+//! drained behind a refusal. A body that is declared too large is refused before `100 Continue` is sent. A compressed body
+//! is kept as it came, for the origin, and beside it inflated, for the policy.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 use portcullis_config::model::Limits;
 
-use super::budget::{Budget, Share};
+use super::Gate;
+use super::budget::Share;
+use super::inflate::{Cap, Coding, Inflated, Trouble, inflate};
 use super::refusal::Refusal;
 use crate::reason::Reason;
 
 /// A body that has been read whole.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// All of it.
+    /// All of it, as the client sent it.
     pub(super) bytes: Bytes,
+    /// Its inflated form, where it is compressed and looked into.
+    pub(super) inflated: Option<Inflated>,
     /// Its part of the process's budget.
     _share: Share,
 }
@@ -29,9 +33,20 @@ pub(super) struct Held {
 pub(super) struct Reading<'a> {
     /// Bytes; one more is 413.
     pub(super) limit: u64,
-    /// Whether it is going to be looked into, so that its encoding matters.
-    pub(super) is_inspected: bool,
+    /// What is done with one that is compressed.
+    pub(super) compressed: OfCompressed,
     pub(super) limits: &'a Limits,
+}
+
+/// What is done with a compressed body.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfCompressed {
+    /// Nobody looks into it.
+    Keep,
+    /// It is refused.
+    Refuse,
+    /// It is inflated so far; one that is longer is refused if `is_bound`.
+    Inflate { cap: Cap, is_bound: bool },
 }
 
 /// Pingora keeps this much of a body to send it again; what is larger goes by [`super::replay`].
@@ -45,9 +60,9 @@ pub(super) fn declared_length(session: &Session) -> Option<u64> {
 
 /// Reads the body whole.
 pub(super) async fn hold(
+    gate: &Gate,
     session: &mut Session,
     reading: Reading<'_>,
-    budget: &std::sync::Arc<Budget>,
 ) -> Result<Held, Refusal> {
     let declared = declared_length(session);
     if declared.is_some_and(|length| length > reading.limit) {
@@ -56,25 +71,54 @@ pub(super) async fn hold(
             "the declared length is above the limit",
         ));
     }
-    if reading.is_inspected && is_encoded(session) {
+    let coding = Coding::of(&session.req_header().headers);
+    let is_unread = match reading.compressed {
+        OfCompressed::Keep => false,
+        OfCompressed::Refuse => coding != Coding::Identity,
+        OfCompressed::Inflate { .. } => coding == Coding::Other,
+    };
+    if is_unread {
         return Err(Refusal::of(Reason::UnsupportedEncoding));
     }
     ask_for_it(session).await?;
     if declared.is_none_or(|length| length <= RETRY_BYTES) {
         session.enable_retry_buffering();
     }
-    let mut share = budget.share();
+    let mut share = gate.budget.share();
     let read = read_to_end(session, reading, declared, &mut share);
     let read = tokio::time::timeout(reading.limits.body_timeout, read).await;
     let bytes =
         read.map_err(|_| Refusal { closes: true, ..Refusal::of(Reason::BodyTimeout) })??;
-    Ok(Held { bytes, _share: share })
+    let inflated = match reading.compressed {
+        OfCompressed::Inflate { cap, is_bound } if coding != Coding::Identity => {
+            let most = cap.bytes.min(bytes.len() as u64 * u64::from(cap.ratio));
+            share.grow(most, reading.limits.body_buffer_bytes).map_err(|_| full())?;
+            // What it costs follows what comes out.
+            let size = usize::try_from(most).unwrap_or(usize::MAX);
+            let inflated = gate.heavy.run(size, || inflate(coding, &bytes, cap)).await;
+            let inflated = inflated.map_err(of_trouble)?;
+            if is_bound && !inflated.is_whole {
+                let why = "the inflated body is above the limit";
+                return Err(Refusal::because(Reason::BodyTooLarge, why));
+            }
+            Some(inflated)
+        }
+        OfCompressed::Inflate { .. } | OfCompressed::Keep | OfCompressed::Refuse => None,
+    };
+    Ok(Held { bytes, inflated, _share: share })
 }
 
-fn is_encoded(session: &Session) -> bool {
-    let plain =
-        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
-    !session.req_header().headers.get_all(CONTENT_ENCODING).iter().all(plain)
+fn of_trouble(trouble: Trouble) -> Refusal {
+    match trouble {
+        Trouble::Broken => {
+            Refusal::because(Reason::MalformedBody, "the body is not what its coding says")
+        }
+        Trouble::TooDense => Refusal::of(Reason::BodyTooDense),
+    }
+}
+
+fn full() -> Refusal {
+    Refusal::because(Reason::Overloaded, "the budget of held bodies is used up")
 }
 
 /// A client that expects `100 Continue` gets it from us: the origin must not see the request yet.
@@ -105,9 +149,7 @@ async fn read_to_end(
             return Err(Refusal::because(Reason::BodyTooLarge, "the body grew above the limit"));
         }
         let grown = share.grow(chunk.len() as u64, reading.limits.body_buffer_bytes);
-        grown.map_err(|_| {
-            Refusal::because(Reason::Overloaded, "the budget of held bodies is used up")
-        })?;
+        grown.map_err(|_| full())?;
         whole.extend_from_slice(&chunk);
         if session.is_body_done() {
             return Ok(whole.freeze());

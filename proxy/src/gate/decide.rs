@@ -137,7 +137,10 @@ impl<'a> Walk<'a> {
                 Step::NeedBody => {
                     self.required_caller(work, now)?;
                     self.read_body(session, work).await?;
-                    cursor.resume(self.inspected(), &head, state, clock.now())
+                    let input = self.inspected();
+                    let size = if let Input::Body(bytes, _) = input { bytes.len() } else { 0 };
+                    let inspecting = || cursor.resume(input, &head, state, clock.now());
+                    gate.heavy.run(size, inspecting).await
                 }
             };
         }
@@ -172,6 +175,10 @@ impl<'a> Walk<'a> {
     fn inspected(&self) -> Input<'_> {
         let BodyPlan::Inspect { inspect, .. } = self.demands.body else { return Input::NoBody };
         let Some(Some(held)) = &self.body else { return Input::NoBody };
+        if let Some(inflated) = &held.inflated {
+            let end = if inflated.is_whole { BodyEnd::Complete } else { BodyEnd::Truncated };
+            return Input::Body(&inflated.bytes, end);
+        }
         let most = usize::try_from(*inspect).unwrap_or(usize::MAX);
         match held.bytes.get(..most) {
             Some(prefix) if prefix.len() < held.bytes.len() => {

@@ -1,8 +1,11 @@
 //! When forwarding fails: which reason it is, and whether the client can still be told.
 
-use pingora::proxy::{FailToProxy, Session};
-use pingora::{Error, ErrorSource, ErrorType};
+use std::time::Duration;
 
+use pingora::proxy::{FailToProxy, Session};
+use pingora::{Error, ErrorSource, ErrorType, RetryType};
+
+use super::attempts::Attempts;
 use super::refusal::Refusal;
 use super::work::Context;
 use crate::reason::Reason;
@@ -36,6 +39,45 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Conte
             }
         }
     }
+}
+
+/// Notes a request that broke off at its server, and says whether it is sent to another one: only if its method may be
+/// repeated, its body is still here, and the client has not heard anything.
+pub(super) fn may_retry(
+    session: &Session,
+    error: &Error,
+    attempts: &Attempts,
+    is_reused: bool,
+    now: Duration,
+) -> bool {
+    let is_servers = *error.esource() == ErrorSource::Upstream;
+    // A pooled connection that the server was just closing says nothing about the server.
+    let is_stale = is_reused && matches!(error.retry, RetryType::ReusedOnly);
+    if is_servers && !is_stale {
+        attempts.failed(now);
+    }
+    let is_repeatable = session.req_header().method.is_idempotent()
+        && !session.retry_buffer_truncated()
+        && session.response_written().is_none();
+    let broke_off = is_servers && broke_off(error.etype());
+    is_repeatable && (is_stale || (broke_off && attempts.may_retry(now)))
+}
+
+/// Another server may do better; after a timeout the client has waited long enough.
+fn broke_off(kind: &ErrorType) -> bool {
+    use ErrorType::{
+        ConnectionClosed, H2Downgrade, H2Error, InvalidH2, InvalidHTTPHeader, ReadError, WriteError,
+    };
+    matches!(
+        kind,
+        ConnectionClosed
+            | H2Downgrade
+            | H2Error
+            | InvalidH2
+            | InvalidHTTPHeader
+            | ReadError
+            | WriteError
+    )
 }
 
 /// The reason of a failure; `None` if the client is gone.

@@ -2,60 +2,76 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, TE, TRANSFER_ENCODING};
-use http::{HeaderValue, Version};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, EXPECT, HeaderName, LAST_MODIFIED, SEC_WEBSOCKET_EXTENSIONS, TE, TRANSFER_ENCODING,
+};
+use http::{HeaderValue, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use portcullis_config::model::Backend;
+use portcullis_config::model::{AnswerPlan, Backend, RouteAction};
 use portcullis_identity::headers::{is_forwarding, is_reserved};
 
 use super::answer::REQUEST_ID;
+use super::attempts::Attempts;
 use super::body::Held;
 use super::client_address::Client;
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::security_headers;
-use crate::upstream::Upstream;
+use super::stream::Stream;
+use crate::reason::{Reason, error_body};
+use crate::router::RouteEntry;
 
 /// A judged request on its way to the origin. Shared between a request and its sealed subrequest.
 #[derive(Debug)]
 pub(crate) struct Forward {
     /// The request's id.
     pub(super) id: String,
+    /// The route.
+    pub(super) entry: Arc<RouteEntry>,
     /// The target as judged.
     pub(super) target: Target,
     /// Who asks.
     pub(super) client: Client,
-    /// The backend and its servers.
-    pub(super) upstream: Arc<Upstream>,
+    /// The backend's servers, as far as they were asked.
+    pub(super) attempts: Attempts,
+    /// What the request asks to become, if it is more than a request.
+    pub(super) stream: Option<Stream>,
     /// The body, if it was read; its share of the budget ends with the request.
     pub(super) held: Option<Held>,
     /// Headers that identity and policy add.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
-    /// The server that was asked last.
-    server: Mutex<Option<String>>,
     /// Why forwarding failed, first word counts.
     failure: OnceLock<Refusal>,
+    /// What stands in place of the origin's body, once its head said that it is replaced.
+    replaced: Mutex<Option<Bytes>>,
 }
 
 impl Forward {
     pub(super) const fn new(
         id: String,
+        entry: Arc<RouteEntry>,
         target: Target,
         client: Client,
-        upstream: Arc<Upstream>,
+        attempts: Attempts,
+        stream: Option<Stream>,
         held: Option<Held>,
         added: Vec<(HeaderName, HeaderValue)>,
     ) -> Self {
         Self {
             id,
+            entry,
             target,
             client,
-            upstream,
+            attempts,
+            stream,
             held,
             added,
-            server: Mutex::new(None),
             failure: OnceLock::new(),
+            replaced: Mutex::new(None),
         }
     }
 
@@ -69,18 +85,8 @@ impl Forward {
         self.failure.get_or_init(|| refusal);
     }
 
-    /// The server that was asked last.
-    pub(super) fn server(&self) -> Option<String> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Notes the server that is asked now.
-    pub(super) fn asks(&self, server: String) {
-        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
-    }
-
     fn backend(&self) -> &Backend {
-        &self.upstream.backend
+        &self.attempts.upstream().backend
     }
 
     /// Rewrites the head that is about to go upstream. Pingora has taken hop-by-hop headers away before.
@@ -95,7 +101,21 @@ impl Forward {
                 head.insert_header(CONTENT_LENGTH, body.len())?;
             }
         }
-        head.set_version(Version::HTTP_11);
+        // To a server that speaks HTTP/2, Pingora has made it one of HTTP/2.
+        if head.version != Version::HTTP_2 {
+            head.set_version(Version::HTTP_11);
+        }
+        match self.stream {
+            // Frames are counted as they pass, so they must be what they seem: no compression.
+            Some(Stream::WebSocket(_)) => drop(head.remove_header(&SEC_WEBSOCKET_EXTENSIONS)),
+            // Without it some servers take the client for one that reads no trailers.
+            Some(Stream::Grpc(_)) => head.insert_header(TE, "trailers")?,
+            None => {}
+        }
+        if self.entry.route.inspection().is_some() {
+            // What is inspected comes plain, if the origin can.
+            head.remove_header(&ACCEPT_ENCODING);
+        }
         head.insert_header("X-Request-Id", &self.id)?;
         head.insert_header("X-Edge-Request-Id", &self.id)?;
         head.insert_header("X-Forwarded-For", chain(&self.client))?;
@@ -108,12 +128,63 @@ impl Forward {
     }
 
     /// Rewrites the head of the origin's answer.
-    pub(super) fn response_head(&self, head: &mut ResponseHeader) -> pingora::Result<()> {
+    pub(super) fn response_head(
+        &self,
+        head: &mut ResponseHeader,
+        now: Duration,
+    ) -> pingora::Result<()> {
+        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+            self.attempts.answered(head.status.as_u16(), now);
+        }
+        let plan = self.answer_plan();
+        if plan.is_some_and(|plan| plan.replace_errors) && head.status.is_server_error() {
+            self.replace(head)?;
+        }
         security_headers::apply(head)?;
         if self.backend().no_store {
             head.insert_header(CACHE_CONTROL, "no-store")?;
         }
+        for name in plan.iter().flat_map(|plan| &plan.remove) {
+            head.remove_header(name.as_str());
+        }
+        for (name, value) in plan.iter().flat_map(|plan| &plan.set) {
+            head.insert_header(name.clone(), value.as_str())?;
+        }
         head.insert_header(REQUEST_ID, &self.id)
+    }
+
+    fn answer_plan(&self) -> Option<&AnswerPlan> {
+        match &self.entry.route.action {
+            RouteAction::Forward { answer, .. } => Some(answer),
+            RouteAction::Redirect { .. } => None,
+        }
+    }
+
+    /// Puts an error of ours in place of the origin's, with its status. The length is left open: whether the origin's
+    /// answer has a body is seen only later.
+    fn replace(&self, head: &mut ResponseHeader) -> pingora::Result<()> {
+        let body = error_body(Reason::UpstreamFailed, &self.id, &serde_json::Map::new());
+        for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED, CONTENT_RANGE] {
+            head.remove_header(&name);
+        }
+        if head.version != Version::HTTP_2 {
+            head.insert_header(TRANSFER_ENCODING, "chunked")?;
+        }
+        head.insert_header(CONTENT_TYPE, "application/json")?;
+        *self.replaced() = Some(body.into());
+        Ok(())
+    }
+
+    /// Puts what was decided for the head in place of the body: all of it for the first part, nothing for the others.
+    pub(super) fn replace_body(&self, body: &mut Option<Bytes>) {
+        if let Some(replaced) = self.replaced().as_mut() {
+            let all = std::mem::take(replaced);
+            *body = (!all.is_empty()).then_some(all);
+        }
+    }
+
+    fn replaced(&self) -> std::sync::MutexGuard<'_, Option<Bytes>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,17 +1,25 @@
 //! The verdict on one request: sanity, route, policy, identity, body. All of it before the origin hears anything.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
-use portcullis_config::model::RouteAction;
+use portcullis_config::model::{Affinity, RouteAction};
 
+use super::attempts::{Attempts, Pace};
 use super::decide::Demands;
 use super::forward::Forward;
+use super::messages::Messages;
 use super::refusal::Refusal;
+use super::sanity::Target;
+use super::stream::Stream;
 use super::work::Work;
 use super::{Gate, decide, inward, routing, sanity};
 use crate::reason::Reason;
+use crate::router::RouteEntry;
+use crate::upstream::{Admission, Full, Upstream, hash};
 
 /// How an admitted request goes on.
 pub(super) enum Pass {
@@ -19,6 +27,8 @@ pub(super) enum Pass {
     Direct,
     /// By a sealed subrequest with this body.
     Replay { forward: Arc<Forward>, body: Bytes },
+    /// The same, and the answer is held until it is judged.
+    Exchange { forward: Arc<Forward>, body: Bytes },
 }
 
 /// Judges a request. `Err` is what the client is told; `work` knows what the log needs.
@@ -33,12 +43,19 @@ pub(super) async fn judge(
     let target = sanity::check(session.req_header(), raw.as_deref(), limits)?;
     let entry = routing::find(&snapshot, &work.connection, &target)?;
     work.entry = Some(Arc::clone(&entry));
+    check_open(gate, work, &entry)?;
     let (backend, identity, body) = match &entry.route.action {
-        RouteAction::Forward { backend, identity, body, policy: _ } => (backend, identity, body),
-        RouteAction::Redirect { status, to } => return Err(redirect(status.code(), to)),
+        RouteAction::Forward { backend, identity, body, answer: _, policy: _ } => {
+            (backend, identity, body)
+        }
+        RouteAction::Redirect { status, to, keeps_target } => {
+            let kept = keeps_target.then_some(&target);
+            return Err(redirect(status.code(), to, kept));
+        }
     };
     let upstream = gate.turns.of(&snapshot).get(backend);
     let upstream = upstream.ok_or_else(|| absent("the route's backend is not there"))?;
+    let stream = Stream::of(session.req_header(), &upstream.backend)?;
     let policy = match &entry.policy {
         Some(id) => Some(
             snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?,
@@ -48,10 +65,60 @@ pub(super) async fn judge(
     let demands = Demands { policy, identity, body, is_asserted: upstream.backend.assertion };
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
+    let admission = admission(&upstream).await?;
+    let now = gate.shared.clock.monotonic();
+    if let Some(stream) = &stream {
+        // Both sides may be silent as long as the whole may last.
+        session.set_read_timeout(Some(stream.timeout()));
+        work.messages = Some(Messages::of(stream, now));
+    }
+    let key = key(&upstream, work, session.req_header(), &target);
+    let pace = pace(&upstream, stream.as_ref());
+    let attempts = Attempts::new(upstream, key, pace, admission, now);
     let (id, client) = (work.id.clone(), work.client.clone());
-    let forward = Arc::new(Forward::new(id, target, client, upstream, admitted.held, added));
+    let forward = Forward::new(id, entry, target, client, attempts, stream, admitted.held, added);
+    let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
+}
+
+/// Refuses a request to a route that an operator has closed.
+fn check_open(gate: &Gate, work: &Work, entry: &RouteEntry) -> Result<(), Refusal> {
+    let until = gate.shared.lockdowns.until(&entry.host, &entry.route.path, work.begun);
+    let Some(until) = until else { return Ok(()) };
+    let left = until.since(work.begun).as_secs().max(1);
+    Err(Refusal {
+        retry_after_secs: Some(u32::try_from(left).unwrap_or(u32::MAX)),
+        ..Refusal::of(Reason::LockedDown)
+    })
+}
+
+/// Lets the request in to the backend, or says when to come again.
+async fn admission(upstream: &Upstream) -> Result<Admission, Refusal> {
+    let admitted = upstream.breaker.enter(upstream.backend.capacity.as_ref()).await;
+    admitted
+        .map_err(|Full| Refusal { retry_after_secs: Some(1), ..Refusal::of(Reason::UpstreamBusy) })
+}
+
+fn pace(upstream: &Upstream, stream: Option<&Stream>) -> Pace {
+    match stream {
+        Some(stream) => Pace { total: stream.timeout(), may_be_silent: true },
+        None => Pace { total: upstream.backend.timeout, may_be_silent: false },
+    }
+}
+
+/// What keeps the request with one server.
+fn key(upstream: &Upstream, work: &Work, head: &RequestHeader, target: &Target) -> Option<u64> {
+    match upstream.backend.affinity.as_ref()? {
+        Affinity::ClientIp => Some(match work.client.address {
+            IpAddr::V4(address) => hash(&address.octets()),
+            IpAddr::V6(address) => hash(&address.octets()),
+        }),
+        Affinity::Path => Some(hash(&target.path)),
+        Affinity::Header(name) => {
+            head.headers.get(name.as_str()).map(|value| hash(value.as_bytes()))
+        }
+    }
 }
 
 /// The snapshot is compiled whole, so this is a defect of ours.
@@ -59,19 +126,44 @@ fn absent(what: &'static str) -> Refusal {
     Refusal::because(Reason::Internal, what)
 }
 
-fn redirect(status: u16, to: &str) -> Refusal {
+fn redirect(status: u16, to: &str, kept: Option<&Target>) -> Refusal {
+    let location = match kept {
+        // The target begins with a slash and holds no control byte; what is no ASCII is escaped.
+        Some(target) => to.trim_end_matches('/').to_owned() + &escaped(&target.uri),
+        None => to.to_owned(),
+    };
     Refusal {
         status: Some(status),
-        location: Some(to.to_owned()),
+        location: Some(location),
         ..Refusal::of(Reason::RedirectedByPolicy)
     }
 }
 
+fn escaped(uri: &[u8]) -> String {
+    use std::fmt::Write as _;
+    uri.iter().fold(String::with_capacity(uri.len()), |mut text, byte| {
+        if byte.is_ascii_graphic() {
+            text.push(char::from(*byte));
+        } else {
+            write!(text, "%{byte:02X}").expect("a string takes all text");
+        }
+        text
+    })
+}
+
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.
 fn pass(session: &Session, forward: Arc<Forward>) -> Pass {
-    let Some(held) = &forward.held else { return Pass::Direct };
-    if session.get_retry_buffer().is_some_and(|kept| kept.len() == held.bytes.len()) {
+    let inspection = forward.entry.route.inspection();
+    let body = forward.held.as_ref().map(|held| held.bytes.clone());
+    if inspection.is_some_and(|one| one.body.is_some()) {
+        return Pass::Exchange { body: body.unwrap_or_default(), forward };
+    }
+    let Some(body) = body else { return Pass::Direct };
+    if session.get_retry_buffer().is_some_and(|kept| kept.len() == body.len()) {
         return Pass::Direct;
     }
-    Pass::Replay { body: held.bytes.clone(), forward }
+    if inspection.is_some() {
+        return Pass::Exchange { body, forward };
+    }
+    Pass::Replay { body, forward }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use pingora::proxy::Session;
-use portcullis_config::model::{BodyPlan, Oversize};
+use portcullis_config::model::{BodyPlan, Compressed, Oversize};
 
 use super::Gate;
-use super::body::{self, Held, Reading};
+use super::body::{self, Held, OfCompressed, Reading};
 use super::decide::Demands;
+use super::inflate::Cap;
 use super::refusal::Refusal;
 use super::work::Work;
 use crate::reason::Reason;
@@ -25,13 +26,21 @@ pub(super) async fn read(
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
     let reading = match demands.body {
-        BodyPlan::Inspect { limit, inspect, oversize } => {
-            let limit = if *oversize == Oversize::Deny { (*limit).min(*inspect) } else { *limit };
-            Reading { limit, is_inspected: true, limits }
+        BodyPlan::Inspect { limit, inspect, oversize, compressed } => {
+            let is_bound = *oversize == Oversize::Deny;
+            let limit = if is_bound { (*limit).min(*inspect) } else { *limit };
+            let compressed = match compressed {
+                Compressed::Refuse => OfCompressed::Refuse,
+                Compressed::Inflate { ratio } => {
+                    let cap = Cap { bytes: *inspect, ratio: *ratio };
+                    OfCompressed::Inflate { cap, is_bound }
+                }
+            };
+            Reading { limit, compressed, limits }
         }
         // The assertion is over the body's hash, so the body must be here before it.
         BodyPlan::Skip if demands.is_asserted => {
-            Reading { limit: limits.body_bytes, is_inspected: false, limits }
+            Reading { limit: limits.body_bytes, compressed: OfCompressed::Keep, limits }
         }
         BodyPlan::Skip => {
             if body::declared_length(session).is_some_and(|length| length > limits.body_bytes) {
@@ -42,11 +51,12 @@ pub(super) async fn read(
         }
         BodyPlan::Stream => return Ok(None),
     };
-    let held = body::hold(session, reading, &gate.budget).await?;
-    if let BodyPlan::Inspect { inspect, oversize: Oversize::Log, limit: _ } = demands.body
-        && held.bytes.len() as u64 > *inspect
+    let held = body::hold(gate, session, reading).await?;
+    if let BodyPlan::Inspect { inspect, oversize: Oversize::Log, .. } = demands.body
+        && (held.bytes.len() as u64 > *inspect
+            || held.inflated.as_ref().is_some_and(|inflated| !inflated.is_whole))
     {
-        work.remark = Some("the body is longer than what was inspected");
+        work.remark = Some("the body is longer than what was inspected".into());
     }
     Ok(Some(held))
 }

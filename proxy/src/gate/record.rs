@@ -36,7 +36,8 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
     let hidden = Hidden { redaction, in_uri: redaction.uri(&work.asked.uri) != work.asked.uri };
     let forward = work.forward.as_ref();
     let upstream = forward.and_then(|forward| {
-        Some(UpstreamRecord { backend: forward.upstream.id.to_string(), server: forward.server()? })
+        let backend = forward.attempts.upstream().id.to_string();
+        Some(UpstreamRecord { backend, server: forward.attempts.server()? })
     });
     shared.requests.record(RequestRecord {
         time: work.begun,
@@ -58,7 +59,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         refusal: refusal.as_ref().map(|refusal| refusal.reason),
         detail: refusal
             .and_then(|refusal| refusal.detail)
-            .or_else(|| work.remark.map(Into::into))
+            .or_else(|| work.remark.take())
             .map(Into::into),
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
         upstream,

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Uri, Version};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
+use pingora::protocols::http::subrequest::server::SubrequestHandle;
 use pingora::proxy::subrequest::pipe::{InputBody, InputBodyType, pipe_subrequest};
 use pingora::proxy::subrequest::{BodyMode, Ctx};
+use pingora::proxy::{PreparedSubrequest, Session};
 
 use super::forward::Forward;
 use super::refusal::Refusal;
@@ -32,16 +33,7 @@ pub(super) async fn send(
     forward: &Arc<Forward>,
     body: Bytes,
 ) -> Result<(), Refusal> {
-    let spawner =
-        session.subrequest_spawner.take().ok_or_else(|| internal("no subrequest spawner"))?;
-    let head = head_for(session.req_header(), forward, body.len())
-        .map_err(|error| internal(error.to_string()))?;
-    // On HTTP/2 the subrequest's first parse is of this very header, so it must read as HTTP/1.
-    *session.req_header_mut() = head.clone();
-    let sealed = Sealed { head, forward: Arc::clone(forward) };
-    let mode = if body.is_empty() { BodyMode::NoBody } else { BodyMode::ExpectBody };
-    let context = Ctx::builder().body_mode(mode).user_ctx(Box::new(Some(sealed))).build();
-    let (subrequest, handle) = spawner.create_subrequest(session.as_downstream(), context);
+    let (subrequest, handle) = prepare(session, forward, &body)?;
     let input = if body.is_empty() { InputBody::NoBody } else { InputBody::Bytes(vec![body]) };
     let piped = pipe_subrequest(
         session,
@@ -62,6 +54,24 @@ pub(super) async fn send(
         }
         Err(failed) => Err(Refusal { closes: true, ..internal(failed.error.to_string()) }),
     }
+}
+
+/// Makes the sealed subrequest of a judged request, ready to run.
+pub(super) fn prepare(
+    session: &mut Session,
+    forward: &Arc<Forward>,
+    body: &Bytes,
+) -> Result<(PreparedSubrequest, SubrequestHandle), Refusal> {
+    let spawner =
+        session.subrequest_spawner.take().ok_or_else(|| internal("no subrequest spawner"))?;
+    let head = head_for(session.req_header(), forward, body.len())
+        .map_err(|error| internal(error.to_string()))?;
+    // On HTTP/2 the subrequest's first parse is of this very header, so it must read as HTTP/1.
+    *session.req_header_mut() = head.clone();
+    let sealed = Sealed { head, forward: Arc::clone(forward) };
+    let mode = if body.is_empty() { BodyMode::NoBody } else { BodyMode::ExpectBody };
+    let context = Ctx::builder().body_mode(mode).user_ctx(Box::new(Some(sealed))).build();
+    Ok(spawner.create_subrequest(session.as_downstream(), context))
 }
 
 fn internal(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {

@@ -4,7 +4,7 @@
 //! another way is refused here instead of being repaired.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method};
 use pingora::http::RequestHeader;
 use portcullis_config::model::Limits;
@@ -112,15 +112,6 @@ fn check_expectations(headers: &HeaderMap) -> Result<(), Refusal> {
     let met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if !headers.get_all(EXPECT).iter().all(met) {
         return Err(Refusal::of(Reason::ExpectationFailed));
-    }
-    let websocket = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-    };
-    if headers.get_all(UPGRADE).iter().any(websocket) {
-        return Err(Refusal::of(Reason::UpgradeRefused));
     }
     Ok(())
 }

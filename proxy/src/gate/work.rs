@@ -1,5 +1,6 @@
 //! What Pingora carries from phase to phase for one request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use portcullis_policy::Verdict;
 use super::answer;
 use super::client_address::{Client, client};
 use super::forward::Forward;
+use super::messages::Messages;
 use super::refusal::Refusal;
 use crate::edge::{Connection, InFlight};
 use crate::reason::Reason;
@@ -60,9 +62,11 @@ pub(crate) struct Work {
     /// Why it was refused.
     pub(super) refusal: Option<Refusal>,
     /// A word for the log about a request that was let through.
-    pub(super) remark: Option<&'static str>,
+    pub(super) remark: Option<Cow<'static, str>>,
     /// How it is forwarded.
     pub(super) forward: Option<Arc<Forward>>,
+    /// What is counted of a stream of messages.
+    pub(super) messages: Option<Messages>,
     /// Bytes of an unread body that may go through; `None` if nobody counts.
     pub(super) passing_max: Option<u64>,
     /// Bytes of an unread body that went through.
@@ -114,6 +118,7 @@ impl Work {
             refusal: None,
             remark: None,
             forward: None,
+            messages: None,
             passing_max: None,
             passed_bytes: 0,
             snapshot,
@@ -140,9 +145,13 @@ impl Work {
         self.refusal.get_or_insert(refusal);
     }
 
-    /// Counts bytes of a body that is passed on unread, where the route's plan is `skip`.
-    pub(super) fn count_passed(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.passed_bytes = self.passed_bytes.saturating_add(bytes as u64);
+    /// Counts what is passed on unread: against the limit where the route's plan is `skip`, and by messages where the
+    /// request has become a stream of them.
+    pub(super) fn pass(&mut self, bytes: &[u8], now: Duration) -> Result<(), Refusal> {
+        if let Some(messages) = &mut self.messages {
+            return messages.pass(bytes, now);
+        }
+        self.passed_bytes = self.passed_bytes.saturating_add(bytes.len() as u64);
         match self.passing_max {
             Some(max) if self.passed_bytes > max => Err(Refusal {
                 closes: true,

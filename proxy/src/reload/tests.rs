@@ -37,6 +37,7 @@ impl Served {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
+            lockdowns: crate::lockdown::Lockdowns::default(),
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),

@@ -69,6 +69,15 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The file of closed routes cannot be used; what was closed is not to be opened by that.
+    #[error("the file of lockdowns `{}` cannot be used", path.display())]
+    Lockdowns {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The embedded license service does not start.
     #[error("the embedded license service does not start")]
     License(#[from] license_core::StartError),
@@ -122,6 +131,9 @@ impl StartError {
             Self::Bans(_) => Some(
                 "is another portcullis running with this `state_dir`? A damaged file can be moved away: bans are lost then"
                     .to_owned(),
+            ),
+            Self::Lockdowns { .. } => Some(
+                "a damaged file can be moved away: every route is open then".to_owned(),
             ),
             Self::Config(_)
             | Self::Dev(_)

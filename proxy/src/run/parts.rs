@@ -29,6 +29,7 @@ use crate::compile::compile;
 use crate::dev::{self, Demo};
 use crate::edge;
 use crate::exposition::Exposition;
+use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -92,7 +93,8 @@ impl Parts {
         })?;
         let exposition = expose(&config, inheritance.as_mut()).await?;
         let audit = open_audit(&config.state_dir.join("audit.jsonl"))?;
-        let shared = Arc::new(share(snapshot, assertion_key)?);
+        let lockdowns = open_lockdowns(&config.state_dir.join("lockdowns.json"))?;
+        let shared = Arc::new(share(snapshot, assertion_key, lockdowns)?);
         ready(inheritance).await?;
         let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
         let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
@@ -125,6 +127,7 @@ impl Parts {
             shared: Arc::clone(&shared),
             reloader: Arc::clone(&reloader),
             audit,
+            turns: edge.turns(),
             started: shared.clock.now(),
             listeners: edge.local_addrs().iter().map(ToString::to_string).collect(),
             metrics,
@@ -319,6 +322,7 @@ fn configure(
 fn share(
     snapshot: Snapshot,
     assertion_key: portcullis_identity::assertion::AssertionKey,
+    lockdowns: Lockdowns,
 ) -> Result<Shared, StartError> {
     let metrics = Metrics::new();
     let config = Arc::clone(&snapshot.config);
@@ -330,6 +334,7 @@ fn share(
     Ok(Shared {
         snapshot: ArcSwap::from_pointee(snapshot),
         state: State::new(limits),
+        lockdowns,
         assertion_key,
         clock,
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
@@ -362,6 +367,10 @@ fn open_audit(path: &Path) -> Result<Arc<Audit>, StartError> {
         Ok(audit) => Ok(Arc::new(audit)),
         Err(source) => Err(StartError::Audit { path: path.to_owned(), source }),
     }
+}
+
+fn open_lockdowns(path: &Path) -> Result<Lockdowns, StartError> {
+    Lockdowns::open(path).map_err(|source| StartError::Lockdowns { path: path.to_owned(), source })
 }
 
 async fn start_license(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use portcullis_config::model::HostName;
 use rustls::sign::CertifiedKey;
 
 /// The certificates of one TLS listener. The first one answers clients that send no name or one that is not served.
@@ -23,8 +24,11 @@ impl Certificates {
     /// Chooses the certificate for a server name as sent: the served host's, or the first.
     #[must_use]
     pub fn resolve(&self, server_name: Option<&str>) -> Arc<CertifiedKey> {
-        let named =
-            server_name.and_then(|name| self.by_host.get(name.to_ascii_lowercase().as_str()));
+        let named = server_name.and_then(|name| {
+            let name = name.to_ascii_lowercase();
+            let pattern = || self.by_host.get(HostName::pattern_for(&name)?.as_str());
+            self.by_host.get(name.as_str()).or_else(pattern)
+        });
         Arc::clone(named.unwrap_or(&self.first))
     }
 

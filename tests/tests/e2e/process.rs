@@ -126,6 +126,38 @@ async fn the_binary_serves_reloads_by_command_bans_and_drains() {
     assert!(run(home, &["ban", "rm", "127.0.0.1", "--socket", "admin.sock"]).status.success());
     assert_eq!(curl(home, &edge, "/"), "200");
 
+    let operate = |arguments: &[&str]| {
+        let output = run(home, &[arguments, &["--socket", "admin.sock"]].concat());
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let server = format!("origin/{}", origin.address());
+    let (listed, shown) = operate(&["backend", "ls"]);
+    assert!(
+        listed && shown.contains(&origin.address().to_string()) && shown.contains("up"),
+        "{shown}"
+    );
+    assert!(operate(&["backend", "drain", &server, "--reason", "maintenance"]).0);
+    assert_eq!(curl(home, &edge, "/"), "503");
+    let (_, shown) = operate(&["backend", "ls", "--json"]);
+    assert!(shown.contains("\"state\": \"drained\""), "{shown}");
+    assert!(operate(&["backend", "undrain", "origin"]).0);
+    assert_eq!(curl(home, &edge, "/"), "200");
+    let (drained, said) = operate(&["backend", "drain", "orgin"]);
+    assert!(!drained && said.contains(&server), "{said}");
+
+    assert!(operate(&["lockdown", "on", "edge.test/", "--for", "1h"]).0);
+    assert_eq!(curl(home, &edge, "/"), "503");
+    assert!(operate(&["lockdown", "ls"]).1.contains("edge.test/"));
+    assert!(operate(&["lockdown", "off"]).1.contains("open again: edge.test/"));
+    assert_eq!(curl(home, &edge, "/"), "200");
+    let (closed, said) = operate(&["lockdown", "on", "edge.test/nowhere", "--for", "1h"]);
+    assert!(!closed && said.contains("there are edge.test/"), "{said}");
+    let audit = std::fs::read_to_string(home.join("state/audit.jsonl")).unwrap();
+    assert!(
+        audit.contains("backend drain origin/") && audit.contains("lockdown on edge.test/"),
+        "{audit}"
+    );
+
     let pid = edge.process.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(edge.process.wait().unwrap().success(), "SIGTERM drains and ends well");

@@ -67,8 +67,7 @@ fn a_target_is_taken_apart() {
 #[test]
 fn what_a_backend_might_read_otherwise_is_refused() {
     use Reason::{
-        ExpectationFailed, HeaderTooLarge, MalformedRequest, MethodNotAllowed, UpgradeRefused,
-        UriTooLong,
+        ExpectationFailed, HeaderTooLarge, MalformedRequest, MethodNotAllowed, UriTooLong,
     };
     let long = format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n\r\n", "x".repeat(64));
     let fat = format!("GET / HTTP/1.1\r\nHost: a.test\r\nA: {}\r\n\r\n", "x".repeat(128));
@@ -98,7 +97,6 @@ fn what_a_backend_might_read_otherwise_is_refused() {
         ),
         ("TRACE / HTTP/1.1\r\nHost: a.test\r\n\r\n", MethodNotAllowed),
         ("POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 200-ok\r\n\r\n", ExpectationFailed),
-        ("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c, WebSocket\r\n\r\n", UpgradeRefused),
         ("GET / HTTP/1.1\r\nHost: a.test\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n\r\n", HeaderTooLarge),
         (fat.as_str(), HeaderTooLarge),
         (long.as_str(), UriTooLong),
