@@ -1,8 +1,12 @@
 //! What does a request cost at the edge, bare and with the default policy, beside nginx as a plain reverse proxy?
 //!
-//! One origin (nginx, `return 200`), one load generator (wrk, TLS 1.3, keep-alive), the contenders in turn, several
-//! rounds; the median of each figure is quoted. Processor time is the whole process's, workers included. The default
-//! policy is the shipped one with its counts raised, so that no request is refused and every rule is asked.
+//! One origin (nginx, `return 200`), one load generator, one worker for each contender, the contenders in turn, several
+//! rounds; the median of each figure is quoted. Processor time is the whole process's: workers, and for us the writer of
+//! the request log, which nginx goes without. The default policy is the shipped one with its counts raised, so that no
+//! request is refused and every rule is asked.
+//!
+//! Four kinds of load: keep-alive connections without and with TLS 1.3 (by wrk), and cold requests, each a new
+//! connection with a full or a resumed handshake and one small POST (by a client of this crate).
 
 use std::fs;
 use std::io;
@@ -11,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use portcullis_benches::cold::{self, Handshake};
 use portcullis_benches::mode::Mode;
 use portcullis_benches::process::{Process, free_address, wait_until_accepting};
 use portcullis_benches::{machine, nginx, record, wrk};
 
-const CONNECTIONS: u32 = 32;
 const HOST: &str = "licenses.example.com";
 const URL_PATH: &str = "/api/v1/licenses/7?page=2&sort=name";
+const BODY: &str = r#"{"license_key":"ABCD-EFGH","machine":"m-1","user":"u-1"}"#;
 
 /// With this variable set the bench's own binary is the edge, and its arguments are `portcullis`'s.
 const AS_EDGE: &str = "PORTCULLIS_BENCH_AS_EDGE";
@@ -25,11 +30,32 @@ const AS_EDGE: &str = "PORTCULLIS_BENCH_AS_EDGE";
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Plain,
+    Tls,
+    Cold(Handshake),
+}
+
+const LOADS: [(Load, &str); 4] = [
+    (Load::Plain, "HTTP/1.1 keep-alive, no TLS: wrk -t1 -c64"),
+    (Load::Tls, "HTTP/1.1 keep-alive over TLS 1.3: wrk -t1 -c32"),
+    (
+        Load::Cold(Handshake::Full),
+        "Cold: a new connection, a full TLS 1.3 handshake, one small POST; 4 clients",
+    ),
+    (Load::Cold(Handshake::Resumed), "Cold, with a resumed handshake; 4 clients"),
+];
+const COLD_CLIENTS: usize = 4;
+
 struct Contender {
     name: &'static str,
-    address: SocketAddr,
+    plain: SocketAddr,
+    tls: SocketAddr,
     process: Process,
-    runs: Vec<Figures>,
+    /// By the place of the load.
+    runs: [Vec<Figures>; LOADS.len()],
 }
 
 #[derive(Clone, Copy)]
@@ -62,20 +88,25 @@ fn bench(mode: Mode) -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     let (cert, key) = certificate(dir.path())?;
     let origin = nginx::origin(dir.path())?;
-    let peer = nginx::tls_proxy(dir.path(), origin.address, &cert, &key)?;
+    let (peer, peer_tls) = nginx::proxy(dir.path(), origin.address, &cert, &key)?;
+    let policy = policy(dir.path())?;
     let mut contenders = vec![
-        Contender { name: "nginx", address: peer.address, process: peer.process, runs: vec![] },
+        contender("nginx", peer.address, peer_tls, peer.process),
         edge(dir.path(), "portcullis, bare", origin.address, None)?,
-        edge(dir.path(), "portcullis, default policy", origin.address, Some(&policy(dir.path())?))?,
+        edge(dir.path(), "portcullis, default policy", origin.address, Some(&policy))?,
     ];
-    let span = mode.span(Duration::from_secs(8));
+    let span = mode.span(Duration::from_secs(6));
     for _ in 0..mode.rounds(5) {
-        for contender in &mut contenders {
-            let figures = measure(contender, span)?;
-            contender.runs.push(figures);
+        for (at, (load, _)) in LOADS.into_iter().enumerate() {
+            for contender in &mut contenders {
+                let figures = measure(contender, load, &cert, span)?;
+                if let Some(runs) = contender.runs.get_mut(at) {
+                    runs.push(figures);
+                }
+            }
         }
     }
-    record::publish(mode, "edge", &table(&contenders))
+    record::publish(mode, "edge", &tables(&contenders))
 }
 
 fn absent() -> io::Result<()> {
@@ -122,13 +153,22 @@ fn raise_count(line: &str) -> String {
     }
 }
 
+const fn contender(
+    name: &'static str,
+    plain: SocketAddr,
+    tls: SocketAddr,
+    process: Process,
+) -> Contender {
+    Contender { name, plain, tls, process, runs: [const { Vec::new() }; LOADS.len()] }
+}
+
 fn edge(
     dir: &Path,
     name: &'static str,
     origin: SocketAddr,
     policy: Option<&Path>,
 ) -> io::Result<Contender> {
-    let (address, metrics) = (free_address()?, free_address()?);
+    let (plain, tls, metrics) = (free_address()?, free_address()?, free_address()?);
     let home = dir.join(if policy.is_some() { "edge-policy" } else { "edge-bare" });
     fs::create_dir_all(&home)?;
     let (policies, attach) = match policy {
@@ -143,7 +183,9 @@ fn edge(
     };
     let text = format!(
         "version: 1\nenvironment: production\nstate_dir: state\nadmin: {{ socket: admin.sock, metrics: {metrics} }}
-listeners: [{{ address: {address}, tls: {{ versions: [\"1.3\"], certificates: [{{ cert: 'file:../tls.crt', key: 'file:../tls.key' }}] }} }}]
+listeners:
+  - {{ address: {plain}, plain: true }}
+  - {{ address: {tls}, tls: {{ versions: [\"1.3\"], certificates: [{{ cert: 'file:../tls.crt', key: 'file:../tls.key' }}] }} }}
 {policies}backends: {{ origin: {{ servers: [{origin}], timeout: 30s{attach} }} }}
 hosts: {{ {HOST}: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}
 log: {{ requests: 'file:requests.jsonl', events: 'file:events.jsonl' }}\nlicense: {{ embedded: false }}\n"
@@ -152,20 +194,20 @@ log: {{ requests: 'file:requests.jsonl', events: 'file:events.jsonl' }}\nlicense
     let path = home.join("portcullis.yaml");
     fs::write(&path, text)?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.env(AS_EDGE, "1").args(["run", "--config"]).arg(&path).stdout(Stdio::null());
+    command.env(AS_EDGE, "1").env("TOKIO_WORKER_THREADS", "1");
+    command.args(["run", "--config"]).arg(&path).stdout(Stdio::null());
     let mut process = Process::start(&mut command)?;
-    if let Err(error) = wait_until_accepting(address) {
+    if let Err(error) = wait_until_accepting(tls) {
         let how = if process.has_ended() { "it ended at its start" } else { "it does not accept" };
         return Err(io::Error::other(format!("{name}: {how}: {error}")));
     }
-    Ok(Contender { name, address, process, runs: vec![] })
+    Ok(contender(name, plain, tls, process))
 }
 
-fn measure(contender: &Contender, span: Duration) -> io::Result<Figures> {
-    let url = format!("https://{}{URL_PATH}", contender.address);
-    wrk::run(&url, HOST, CONNECTIONS, Duration::from_secs(1))?;
+fn measure(contender: &Contender, load: Load, cert: &Path, span: Duration) -> io::Result<Figures> {
+    run(contender, load, cert, Duration::from_secs(1))?;
     let before = contender.process.cpu_seconds();
-    let run = wrk::run(&url, HOST, CONNECTIONS, span)?;
+    let run = run(contender, load, cert, span)?;
     let cpu = contender.process.cpu_seconds() - before;
     if run.failures > 0 || run.requests == 0 {
         let name = contender.name;
@@ -179,32 +221,53 @@ fn measure(contender: &Contender, span: Duration) -> io::Result<Figures> {
     Ok(Figures { per_second: run.per_second, cpu_micros, p99_millis: run.p99_millis })
 }
 
-fn median(contender: &Contender, figure: impl Fn(&Figures) -> f64) -> f64 {
-    let mut values: Vec<f64> = contender.runs.iter().map(figure).collect();
+fn run(contender: &Contender, load: Load, cert: &Path, span: Duration) -> io::Result<wrk::Run> {
+    match load {
+        Load::Plain => wrk::run(&format!("http://{}{URL_PATH}", contender.plain), HOST, 64, span),
+        Load::Tls => wrk::run(&format!("https://{}{URL_PATH}", contender.tls), HOST, 32, span),
+        Load::Cold(handshake) => {
+            let request = format!(
+                "POST /api/v1/licenses/acquire HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
+                BODY.len()
+            );
+            let request = request.as_bytes();
+            cold::run(contender.tls, HOST, cert, handshake, request, COLD_CLIENTS, span)
+        }
+    }
+}
+
+fn median(runs: &[Figures], figure: impl Fn(&Figures) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(figure).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn table(contenders: &[Contender]) -> String {
+fn tables(contenders: &[Contender]) -> String {
+    let rounds = contenders.first().and_then(|first| first.runs.first()).map_or(0, Vec::len);
     let mut text = format!(
-        "# The edge beside nginx\n\n{}; wrk -t1 -c{CONNECTIONS}, TLS 1.3, HTTP/1.1 keep-alive, one nginx origin; medians of {} rounds.\n\n| contender | requests/s | ratio | CPU µs/request | ratio | p99 ms |\n|---|---|---|---|---|---|\n",
+        "# The edge beside nginx\n\n{}; one nginx origin, one worker each, request log on for portcullis and off for nginx; medians of {rounds} interleaved rounds.\n",
         machine::describe(),
-        contenders.first().map_or(0, |first| first.runs.len()),
     );
-    let base = contenders
-        .first()
-        .map(|peer| (median(peer, |f| f.per_second), median(peer, |f| f.cpu_micros)));
-    for contender in contenders {
-        let (rate, cpu) =
-            (median(contender, |f| f.per_second), median(contender, |f| f.cpu_micros));
-        let (base_rate, base_cpu) = base.unwrap_or((rate, cpu));
-        let p99 = median(contender, |f| f.p99_millis);
-        let name = contender.name;
+    for (at, (_, load)) in LOADS.into_iter().enumerate() {
         text += &format!(
-            "| {name} | {rate:.0} | {:.2} | {cpu:.1} | {:.2} | {p99:.2} |\n",
-            rate / base_rate,
-            cpu / base_cpu
+            "\n## {load}\n\n| contender | requests/s | ratio | CPU µs/request | ratio | p99 ms |\n|---|---|---|---|---|---|\n"
         );
+        let runs = |contender: &Contender| contender.runs.get(at).cloned().unwrap_or_default();
+        let base = contenders.first().map(runs).unwrap_or_default();
+        for contender in contenders {
+            text += &row(contender.name, &runs(contender), &base);
+        }
     }
     text
+}
+
+fn row(name: &str, runs: &[Figures], base: &[Figures]) -> String {
+    let (rate, cpu) = (median(runs, |f| f.per_second), median(runs, |f| f.cpu_micros));
+    let (base_rate, base_cpu) = (median(base, |f| f.per_second), median(base, |f| f.cpu_micros));
+    let p99 = median(runs, |f| f.p99_millis);
+    format!(
+        "| {name} | {rate:.0} | {:.2} | {cpu:.1} | {:.2} | {p99:.2} |\n",
+        rate / base_rate,
+        cpu / base_cpu
+    )
 }

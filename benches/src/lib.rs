@@ -3,6 +3,7 @@
 //! A bench states its question and its input, prints a table, and with `--record` writes it to `benches/record/`.
 //! Without `--bench` (as under `cargo test`) every bench makes one short pass, so that CI knows that it runs.
 
+pub mod cold;
 pub mod machine;
 pub mod mode;
 pub mod nginx;

@@ -11,7 +11,7 @@ use crate::process::{Process, free_address, wait_until_accepting};
 /// An nginx with one worker, and where it listens.
 #[derive(Debug)]
 pub struct Nginx {
-    /// Where it accepts connections.
+    /// Where it accepts plain connections.
     pub address: SocketAddr,
     /// The master process; its worker counts as its child.
     pub process: Process,
@@ -38,20 +38,26 @@ pub fn origin(dir: &Path) -> io::Result<Nginx> {
     start(dir, "origin", address, &server)
 }
 
-/// Starts a plain reverse proxy over TLS 1.3 in front of `origin`, with keep-alive on both sides.
+/// Starts a reverse proxy in front of `origin`, plain and over TLS 1.3, with keep-alive on both sides; returns where it
+/// listens with TLS besides.
 ///
 /// # Errors
 /// When nginx cannot be started in `dir`.
-pub fn tls_proxy(dir: &Path, origin: SocketAddr, cert: &Path, key: &Path) -> io::Result<Nginx> {
-    let address = free_address()?;
+pub fn proxy(
+    dir: &Path,
+    origin: SocketAddr,
+    cert: &Path,
+    key: &Path,
+) -> io::Result<(Nginx, SocketAddr)> {
+    let (address, tls_address) = (free_address()?, free_address()?);
     let (cert, key) = (cert.display(), key.display());
     let server = format!(
         "upstream origin {{ server {origin}; keepalive 128; keepalive_requests 1000000; }}
-         server {{ listen {address} ssl http2; ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;
+         server {{ listen {address}; listen {tls_address} ssl http2; ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;
            keepalive_requests 1000000;
            location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }} }}"
     );
-    start(dir, "proxy", address, &server)
+    Ok((start(dir, "proxy", address, &server)?, tls_address))
 }
 
 fn start(dir: &Path, name: &str, address: SocketAddr, server: &str) -> io::Result<Nginx> {

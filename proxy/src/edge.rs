@@ -7,24 +7,26 @@
 //! anything is served.
 //!
 //! The way of a connection: permit → ClientHello within its deadline (`hello`) → handshake within its deadline
-//! (`tls`) → `guard` → `HttpProxy` with the gate.
+//! (`tls`) → `guard` → `HttpProxy` with the gate. A plain listener goes without the middle two; the one that only
+//! redirects is answered by the gate as well, so that its requests are judged, counted and logged like any other.
 
 mod accept;
 mod connection;
 mod guard;
 mod hello;
 mod open;
+mod outgoing;
 mod permits;
-mod redirect;
 mod running;
 mod tls;
+mod wait;
 
 use std::time::Duration;
 
 use portcullis_config::model::Limits;
 
 pub use accept::{BindError, Bound, bind, serve};
-pub(crate) use connection::{Connection, InFlight};
+pub(crate) use connection::{Connection, InFlight, Manner};
 pub use running::Running;
 pub use tls::install_provider;
 

@@ -61,8 +61,6 @@ use crate::shared::Shared;
 use crate::upstream::{PeerError, Turns};
 
 pub(crate) use malformed::malformed_answer;
-pub(crate) use sanity::split_authority;
-pub(crate) use security_headers::security_headers;
 
 /// Judges requests and forwards those that may pass. One per edge.
 pub(crate) struct Gate {

@@ -4,6 +4,7 @@
 //! dropped and counted. Serialisation happens on the writer's side.
 
 mod escape;
+mod json;
 mod line;
 mod record;
 mod redact;

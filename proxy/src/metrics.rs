@@ -1,5 +1,7 @@
 //! What the process counts, in one registry. Read on the metrics listener; nothing here is fetched by name.
 
+use std::sync::{Arc, OnceLock};
+
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -20,6 +22,8 @@ pub struct Metrics {
     registry: Registry,
     /// Answers by status code.
     pub http_requests: IntCounterVec,
+    /// The counters of `http_requests` that have been asked for, by status from 100: a label is looked up once.
+    answers: Arc<Vec<OnceLock<IntCounter>>>,
     /// From the request's first byte read to the answer's last byte written.
     pub request_duration: Histogram,
     /// Requests being worked on.
@@ -132,6 +136,7 @@ impl Metrics {
         )
         .buckets(LATENCY_BUCKETS_SECONDS.to_vec());
         let metrics = Self {
+            answers: Arc::new(vec![OnceLock::new(); 500]),
             http_requests: counters(
                 r,
                 "http_requests_total",
@@ -341,7 +346,9 @@ impl Metrics {
 
     /// Counts one finished request.
     pub fn answered(&self, status: u16, took: std::time::Duration) {
-        self.http_requests.with_label_values(&[status.to_string().as_str()]).inc();
+        let of_status = || self.http_requests.with_label_values(&[status.to_string().as_str()]);
+        let known = status.checked_sub(100).and_then(|at| self.answers.get(usize::from(at)));
+        known.map_or_else(|| of_status().inc(), |answers| answers.get_or_init(of_status).inc());
         self.request_duration.observe(took.as_secs_f64());
     }
 

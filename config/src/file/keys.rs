@@ -176,10 +176,16 @@ pub const ADMIN: Section = Section {
 /// `listeners[]`
 pub const LISTENER: Section = Section {
     path: "listeners[]",
-    doc: "One listening address: either `tls` or `redirect_to_https`.",
+    doc: "One listening address: `tls`, `plain` or `redirect_to_https`.",
     keys: &[
         must("address", "address:port", "Where to listen, such as `0.0.0.0:443` or `[::]:443`."),
         may("tls", "mapping", "not a TLS listener", "HTTP/2 and HTTP/1.1 over TLS."),
+        may(
+            "plain",
+            "`true`",
+            "not a plain listener",
+            "HTTP/1.1 without TLS, for a balancer in front that ends TLS. Bind it where nobody else reaches it.",
+        ),
         may(
             "redirect_to_https",
             "`308`",

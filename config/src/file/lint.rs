@@ -1,11 +1,12 @@
 //! What is seen only across the whole file: what refers to nothing, guards nothing, or is guarded by nothing.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::Context;
 use crate::model::{
-    Backend, BodyPlan, Config, Environment, IdentityRule, ListenerKind, Route, RouteAction, Server,
+    Backend, BodyPlan, Config, Environment, IdentityRule, Listener, ListenerKind, Route, RouteAction, Server,
 };
 use crate::yaml::Node;
 
@@ -74,7 +75,19 @@ fn addresses(config: &Config, root: &Node, cx: &mut Context<'_>) {
             format!("`{}` is the socket of the license service too", config.admin.socket.display());
         cx.error("duplicate", message, place(root, &["admin", "socket"]));
     }
-    if !config.listeners.iter().any(|listener| matches!(listener.kind, ListenerKind::Tls(_))) {
+    let serves = |listener: &Listener| match listener.kind {
+        ListenerKind::Tls(_) | ListenerKind::Plain => true,
+        ListenerKind::RedirectToHttps { .. } => false,
+    };
+    let is_open = |listener: &&Listener| {
+        listener.kind == ListenerKind::Plain && !is_inside(listener.address.ip())
+    };
+    if let Some(open) = config.listeners.iter().find(is_open) {
+        let said = format!("`{}` takes requests and tokens in plain text", open.address);
+        let help = "bind it to a loopback or private address, or use `tls`";
+        cx.warn("plain-listener", said, help, place(root, &["listeners"]));
+    }
+    if !config.listeners.iter().any(serves) {
         let said = "no listener serves the hosts: each one only redirects";
         cx.warn("no-tls", said, "add a listener with `tls`", place(root, &["listeners"]));
     }
@@ -110,15 +123,16 @@ fn servers(backend: &Backend) -> impl Iterator<Item = &Server> {
 
 fn is_public(server: &Server) -> bool {
     match server {
-        Server::Tcp(address) => match address.ip() {
-            std::net::IpAddr::V4(ip) => {
-                !(ip.is_loopback() || ip.is_private() || ip.is_link_local())
-            }
-            std::net::IpAddr::V6(ip) => {
-                !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
-            }
-        },
+        Server::Tcp(address) => !is_inside(address.ip()),
         Server::Name { .. } | Server::Unix(_) | Server::EmbeddedLicense => false,
+    }
+}
+
+/// Whether an address is reached from this machine or its own network only.
+fn is_inside(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 

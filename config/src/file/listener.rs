@@ -29,8 +29,9 @@ pub(super) fn listeners(node: &Node, cx: &mut Context<'_>) -> Option<Vec<Listene
 fn listener(node: &Node, cx: &mut Context<'_>) -> Option<Listener> {
     let fields = Fields::open(node, &keys::LISTENER, cx)?;
     let address = fields.of("address", cx, scalar::address);
-    let kind = match fields.one_of(&["tls", "redirect_to_https"], cx)? {
+    let kind = match fields.one_of(&["tls", "plain", "redirect_to_https"], cx)? {
         ("tls", node) => tls(node, cx).map(ListenerKind::Tls),
+        ("plain", node) => scalar::choice(node, cx, &[("true", ListenerKind::Plain)]),
         (_, node) => scalar::choice(node, cx, &[("308", REDIRECT_STATUS)])
             .map(|status| ListenerKind::RedirectToHttps { status }),
     };

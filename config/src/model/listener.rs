@@ -19,6 +19,8 @@ pub struct Listener {
 pub enum ListenerKind {
     /// TLS with HTTP/2 and HTTP/1.1.
     Tls(Tls),
+    /// HTTP/1.1 without TLS, for a balancer in front that ends TLS.
+    Plain,
     /// Plain HTTP that answers nothing but a redirect of the same host and target to `https`.
     RedirectToHttps {
         /// The status of the answer: 308.

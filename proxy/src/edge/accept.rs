@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::permits::Permits;
-use super::{Deadlines, Running, open, redirect, tls};
+use super::{Deadlines, Manner, Running, open, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
 use crate::upgrade::{Handed, Inheritance, SocketName};
@@ -95,14 +95,12 @@ pub(super) struct Edge {
     pub(super) proxy: Arc<HttpProxy<Gate>>,
     pub(super) permits: Arc<Permits>,
     pub(super) deadlines: Deadlines,
-    /// The port that the plain listener's redirects name.
-    pub(super) https_port: u16,
 }
 
-/// What a listener does with a connection.
-enum Manner {
+/// How clients come in at a listener.
+pub(super) enum Entrance {
     Tls(Acceptor),
-    RedirectToHttps(u16),
+    Plain(Manner),
 }
 
 /// Serves on the bound listeners, on the runtime of the caller, until [`Running::stop`].
@@ -129,7 +127,6 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
         ),
         deadlines: Deadlines::of(&limits),
         proxy: Arc::clone(&proxy),
-        https_port,
         shared,
     });
     let addresses = bound.iter().map(Bound::local_addr).collect();
@@ -141,15 +138,18 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
         JoinSet::new()
     });
     for one in bound {
-        let manner = Arc::new(match &one.kind {
+        let entrance = Arc::new(match &one.kind {
             ListenerKind::Tls(tls) => {
-                Manner::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
+                Entrance::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
             }
-            ListenerKind::RedirectToHttps { status } => Manner::RedirectToHttps(*status),
+            ListenerKind::Plain => Entrance::Plain(Manner::Serve),
+            ListenerKind::RedirectToHttps { status } => {
+                Entrance::Plain(Manner::RedirectToHttps { status: *status, port: https_port })
+            }
         });
         handed.push(one.passed_on);
         let signals = (stopping.clone(), paused.clone());
-        listeners.spawn(accept(Arc::clone(&edge), one.listener, manner, signals));
+        listeners.spawn(accept(Arc::clone(&edge), one.listener, entrance, signals));
     }
     Ok(Running { addresses, proxy, turns, stop, pause, listeners, handed })
 }
@@ -161,7 +161,7 @@ const REST: Duration = Duration::from_millis(50);
 async fn accept(
     edge: Arc<Edge>,
     listener: TcpListener,
-    manner: Arc<Manner>,
+    entrance: Arc<Entrance>,
     (mut stopping, mut paused): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
@@ -173,7 +173,7 @@ async fn accept(
             Ok(()) = paused.changed() => {}
             Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),
             accepted = listener.accept(), if !is_paused => match accepted {
-                Ok((tcp, peer)) => admit(&edge, &mut connections, tcp, peer, &manner, &stopping),
+                Ok((tcp, peer)) => admit(&edge, &mut connections, tcp, peer, &entrance, &stopping),
                 Err(error) => {
                     tracing::warn!(%error, "accept");
                     tokio::time::sleep(REST).await;
@@ -195,7 +195,7 @@ fn admit(
     connections: &mut JoinSet<()>,
     tcp: TcpStream,
     peer: SocketAddr,
-    manner: &Arc<Manner>,
+    entrance: &Arc<Entrance>,
     stopping: &watch::Receiver<bool>,
 ) {
     let permit = match edge.permits.enter(peer.ip().to_canonical()) {
@@ -205,12 +205,9 @@ fn admit(
             return;
         }
     };
-    let (edge, manner, stopping) = (Arc::clone(edge), Arc::clone(manner), stopping.clone());
+    let (edge, entrance, stopping) = (Arc::clone(edge), Arc::clone(entrance), stopping.clone());
     connections.spawn(async move {
         let _permit = permit;
-        match manner.as_ref() {
-            Manner::Tls(acceptor) => open::serve(&edge, acceptor, tcp, peer, &stopping).await,
-            Manner::RedirectToHttps(status) => redirect::serve(&edge, *status, tcp, stopping).await,
-        }
+        open::serve(&edge, &entrance, tcp, peer, &stopping).await;
     });
 }

@@ -1,16 +1,20 @@
 //! What every request on one client connection may know about it.
 
-use std::fmt;
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use async_trait::async_trait;
-use pingora::listeners::TlsAccept;
-use pingora::protocols::tls::TlsRef;
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
+use portcullis_policy::Scheme;
 
-/// One client connection after its handshake. Carried in the TLS digest, so that every request finds it.
+/// One client connection, once it may carry requests.
+///
+/// It travels in the digest that Pingora keeps of a CONNECT proxy in front of a connection: the one slot of a stream
+/// that is there with and without TLS, takes a value of ours, and is handed to every request and subrequest. We sit
+/// behind no such proxy.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// The other end as the kernel names it; IPv4 stands as IPv4 even on a dual-stack socket.
@@ -19,17 +23,53 @@ pub(crate) struct Connection {
     pub(crate) server: SocketAddr,
     /// The server name of the ClientHello, lower case.
     pub(crate) sni: Option<String>,
-    /// `TLSv1.3` or `TLSv1.2`.
-    pub(crate) tls_version: &'static str,
+    /// `TLSv1.3` or `TLSv1.2`; none on a plain listener.
+    pub(crate) tls_version: Option<&'static str>,
+    /// What the listener does with requests.
+    pub(crate) manner: Manner,
     active: AtomicUsize,
     begun: AtomicU64,
 }
 
+/// What a listener does with requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Manner {
+    /// Judges and forwards them.
+    Serve,
+    /// Answers this status and the same target under `https`, on this port.
+    RedirectToHttps { status: u16, port: u16 },
+}
+
 impl Connection {
+    /// Makes a plain connection between two addresses; TLS adds what it knows.
+    pub(super) const fn new(peer: SocketAddr, server: SocketAddr, manner: Manner) -> Self {
+        Self {
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            server: SocketAddr::new(server.ip().to_canonical(), server.port()),
+            sni: None,
+            tls_version: None,
+            manner,
+            active: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+        }
+    }
+
     /// Finds the connection that a session's request came on; `None` for a session that did not come through the edge.
     pub(crate) fn of(session: &Session) -> Option<Arc<Self>> {
-        let tls = session.digest()?.ssl_digest.as_ref()?;
-        tls.extension.get::<Arc<Self>>().cloned()
+        let digest = session.digest()?.proxy_digest.as_ref()?;
+        digest.user_data.as_ref()?.downcast_ref::<Arc<Self>>().cloned()
+    }
+
+    /// The digest that carries it.
+    pub(super) fn digest(self: &Arc<Self>) -> pingora::Result<Arc<ProxyDigest>> {
+        let carried: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(self));
+        let head = ResponseHeader::build_no_case(200, Some(0))?;
+        Ok(Arc::new(ProxyDigest::new(Box::new(head), Some(carried))))
+    }
+
+    /// `https` with TLS, `http` without.
+    pub(crate) const fn scheme(&self) -> Scheme {
+        if self.tls_version.is_some() { Scheme::Https } else { Scheme::Http }
     }
 
     /// Marks the begin of a request; the mark ends with the value.
@@ -57,35 +97,5 @@ pub(crate) struct InFlight(Arc<Connection>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Makes the [`Connection`] when the handshake is complete.
-pub(super) struct AfterHandshake {
-    pub(super) peer: SocketAddr,
-    pub(super) server: SocketAddr,
-}
-
-impl fmt::Debug for AfterHandshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AfterHandshake").field("peer", &self.peer).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl TlsAccept for AfterHandshake {
-    async fn handshake_complete_callback(
-        &self,
-        tls: &TlsRef,
-    ) -> Option<Arc<dyn std::any::Any + Send + Sync>> {
-        let connection = Connection {
-            peer: SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port()),
-            server: SocketAddr::new(self.server.ip().to_canonical(), self.server.port()),
-            sni: tls.server_name().map(str::to_ascii_lowercase),
-            tls_version: tls.version().unwrap_or("unknown"),
-            active: AtomicUsize::new(0),
-            begun: AtomicU64::new(0),
-        };
-        Some(Arc::new(Arc::new(connection)))
     }
 }

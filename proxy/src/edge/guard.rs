@@ -1,4 +1,4 @@
-//! The stream between TLS and Pingora, and what it watches there.
+//! The stream between a client and Pingora, above TLS where there is TLS, and what it watches there.
 //!
 //! * **A head has a deadline.** Stock Pingora bounds each read of a request head but not the whole; here the clock of a
 //!   head starts with its first byte and does not restart. A connection with no request in flight has a longer one. On
@@ -11,7 +11,8 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -21,54 +22,60 @@ use pingora::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
 use super::Deadlines;
 use super::connection::Connection;
+use super::outgoing::Outgoing;
+use super::wait::Wait;
 
 /// Makes the answer to a request that does not parse: a whole HTTP/1.1 response.
 pub(super) type MalformedAnswer = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
 
-/// A TLS stream under watch.
+/// A client's stream under watch.
 pub(super) struct Guard {
     inner: Stream,
     connection: Arc<Connection>,
+    digest: Arc<ProxyDigest>,
     deadlines: Deadlines,
     is_h2: bool,
-    /// The number of requests begun when `waiting` was armed.
+    /// The number of requests begun when `deadline` was chosen.
     armed_at: Option<u64>,
-    waiting: Pin<Box<Sleep>>,
+    deadline: Instant,
     in_head: bool,
+    wait: Wait,
     malformed: MalformedAnswer,
-    answer: Answer,
-}
-
-/// The rewritten answer on its way out.
-enum Answer {
-    None,
-    Writing { bytes: Vec<u8>, written: usize },
+    /// Always empty on HTTP/2, whose codec gathers by itself.
+    outgoing: Outgoing,
 }
 
 impl Guard {
-    /// Puts `inner`, whose handshake made `connection`, under watch.
+    /// Puts `inner` under watch, over which `connection` is served.
+    ///
+    /// # Errors
+    ///
+    /// Pingora makes no digest.
     pub(super) fn new(
         inner: Stream,
         connection: Arc<Connection>,
         deadlines: Deadlines,
         malformed: MalformedAnswer,
-    ) -> Self {
+    ) -> pingora::Result<Self> {
         let is_h2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
-        Self {
+        let deadline = Instant::now() + deadlines.idle;
+        Ok(Self {
             inner,
+            digest: connection.digest()?,
             connection,
             deadlines,
             is_h2,
             armed_at: None,
-            waiting: Box::pin(tokio::time::sleep(deadlines.idle)),
+            deadline,
             in_head: false,
+            wait: Wait::until(deadline),
             malformed,
-            answer: Answer::None,
-        }
+            outgoing: Outgoing::default(),
+        })
     }
 
     fn is_watching(&self) -> bool {
@@ -81,33 +88,35 @@ impl Guard {
         if self.armed_at != Some(begun) {
             self.armed_at = Some(begun);
             self.in_head = false;
-            let limit = if self.is_h2 { self.deadlines.head } else { self.deadlines.idle };
-            self.waiting = Box::pin(tokio::time::sleep(limit));
+            self.outgoing.rest();
+            self.allow(if self.is_h2 { self.deadlines.head } else { self.deadlines.idle });
         }
     }
 
-    /// The first byte of a head starts the head's own, shorter deadline.
-    fn saw_bytes_of_a_head(&mut self) {
-        if !self.in_head && !self.is_h2 {
+    /// The first byte of a head starts the head's own, shorter deadline; each later read is held against it.
+    fn saw_bytes_of_a_head(&mut self) -> io::Result<()> {
+        if self.in_head {
+            return if Instant::now() < self.deadline { Ok(()) } else { Err(late()) };
+        }
+        if !self.is_h2 {
             self.in_head = true;
-            self.waiting = Box::pin(tokio::time::sleep(self.deadlines.head));
+            self.allow(self.deadlines.head);
         }
+        Ok(())
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Answer::Writing { bytes, written } = &mut self.answer {
-            let rest = bytes.get(*written..).unwrap_or_default();
-            if rest.is_empty() {
-                self.answer = Answer::None;
-                break;
-            }
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => *written += n,
-            }
-        }
-        Poll::Ready(Ok(()))
+    fn allow(&mut self, time: Duration) {
+        self.deadline = Instant::now() + time;
     }
+
+    /// Whether these bytes are Pingora's own refusal of a head: the only response that begins with no request in flight.
+    fn is_pingoras_refusal(&self, bytes: &[u8]) -> bool {
+        !self.connection.is_busy() && bytes.starts_with(b"HTTP/1.")
+    }
+}
+
+fn late() -> io::Error {
+    io::ErrorKind::TimedOut.into()
 }
 
 impl AsyncRead for Guard {
@@ -123,16 +132,12 @@ impl AsyncRead for Guard {
         let before = buf.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
             read?;
-            if buf.filled().len() > before {
-                self.saw_bytes_of_a_head();
-            }
-            if self.in_head && self.waiting.is_elapsed() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            return Poll::Ready(Ok(()));
+            let has_more = buf.filled().len() > before;
+            return Poll::Ready(if has_more { self.saw_bytes_of_a_head() } else { Ok(()) });
         }
-        ready!(self.waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let this = &mut *self;
+        ready!(this.wait.poll_passed(this.deadline, cx));
+        Poll::Ready(Err(late()))
     }
 }
 
@@ -142,22 +147,27 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_answer(cx))?;
-        if !self.is_h2 && !self.connection.is_busy() && buf.starts_with(b"HTTP/1.") {
-            self.answer = Answer::Writing { bytes: (self.malformed)(), written: 0 };
+        let this = &mut *self;
+        if this.is_h2 {
+            return Pin::new(&mut this.inner).poll_write(cx, buf);
+        }
+        if this.is_pingoras_refusal(buf) {
+            this.outgoing.put(&(this.malformed)());
             return Poll::Ready(Ok(buf.len()));
         }
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        this.outgoing.poll_take(buf, Pin::new(&mut this.inner), cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_answer(cx))?;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let this = &mut *self;
+        ready!(this.outgoing.poll_out(Pin::new(&mut this.inner), cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_answer(cx))?;
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        ready!(this.outgoing.poll_out(Pin::new(&mut this.inner), cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 }
 
@@ -168,6 +178,16 @@ impl Shutdown for Guard {
             tracing::debug!(%error, "the last bytes did not go out");
         }
         Shutdown::shutdown(self.inner.as_mut()).await;
+    }
+}
+
+impl Drop for Guard {
+    /// Pingora drops a stream behind some of its last words without flushing it, as its own streams flush when dropped.
+    fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Err(error)) = Pin::new(self).poll_flush(&mut cx) {
+            tracing::debug!(%error, "the last bytes did not go out");
+        }
     }
 }
 
@@ -205,7 +225,7 @@ impl GetTimingDigest for Guard {
 
 impl GetProxyDigest for Guard {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        Some(Arc::clone(&self.digest))
     }
 }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::tls::server::handshake_with_callback;
+use pingora::protocols::tls::server::handshake;
 use pingora::protocols::{Ssl, Stream};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::accept::Edge;
-use super::connection::{AfterHandshake, Connection};
+use super::accept::{Edge, Entrance};
+use super::connection::{Connection, Manner};
 use super::guard::Guard;
 use super::hello::{HELLO_BYTES_MAX, Hello, classify};
 use crate::gate;
@@ -42,16 +42,16 @@ impl Cause {
     }
 }
 
-/// Serves one TLS connection to its end.
+/// Serves one connection to its end.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
-    acceptor: &Acceptor,
+    entrance: &Entrance,
     tcp: TcpStream,
     peer: SocketAddr,
     stopping: &watch::Receiver<bool>,
 ) {
-    match established(edge, acceptor, tcp, peer).await {
-        Ok(stream) => drop(edge.proxy.process_new(stream, stopping).await),
+    match established(edge, entrance, tcp, peer).await {
+        Ok(guard) => drop(edge.proxy.process_new(Box::new(guard), stopping).await),
         Err(cause) => {
             tracing::debug!(%peer, cause = cause.label(), "the connection ended before a request");
             edge.shared.metrics.connections_refused.with_label_values(&[cause.label()]).inc();
@@ -61,26 +61,48 @@ pub(super) async fn serve(
 
 async fn established(
     edge: &Edge,
+    entrance: &Entrance,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) -> Result<Guard, Cause> {
+    let server = tcp.local_addr().map_err(|_| Cause::Gone)?;
+    tcp.set_nodelay(true).map_err(|_| Cause::Gone)?;
+    match entrance {
+        Entrance::Plain(manner) => {
+            let connection = Connection::new(peer, server, *manner);
+            guarded(edge, Box::new(L4Stream::from(tcp)), connection)
+        }
+        Entrance::Tls(acceptor) => {
+            let (stream, connection) = encrypted(edge, acceptor, tcp, peer, server).await?;
+            guarded(edge, stream, connection)
+        }
+    }
+}
+
+async fn encrypted(
+    edge: &Edge,
     acceptor: &Acceptor,
     tcp: TcpStream,
     peer: SocketAddr,
-) -> Result<Stream, Cause> {
-    let server = tcp.local_addr().map_err(|_| Cause::Gone)?;
-    tcp.set_nodelay(true).map_err(|_| Cause::Gone)?;
+    server: SocketAddr,
+) -> Result<(Stream, Connection), Cause> {
     let l4 = within(edge.deadlines.client_hello, Cause::HelloTimeout, read_hello(tcp)).await?;
-    let made = AfterHandshake { peer, server };
-    let handshake = async {
-        handshake_with_callback(acceptor, l4, &made).await.map_err(|_| Cause::HandshakeFailed)
-    };
-    let tls = within(edge.deadlines.handshake, Cause::HandshakeTimeout, handshake).await?;
-    let digest = tls.get_ssl_digest().ok_or(Cause::HandshakeFailed)?;
-    let connection =
-        digest.extension.get::<Arc<Connection>>().cloned().ok_or(Cause::HandshakeFailed)?;
+    let shaken = async { handshake(acceptor, l4).await.map_err(|_| Cause::HandshakeFailed) };
+    let tls = within(edge.deadlines.handshake, Cause::HandshakeTimeout, shaken).await?;
+    let made = tls.get_ssl().ok_or(Cause::HandshakeFailed)?;
+    let mut connection = Connection::new(peer, server, Manner::Serve);
+    connection.sni = made.server_name().map(str::to_ascii_lowercase);
+    connection.tls_version = Some(made.version().unwrap_or("unknown"));
+    Ok((Box::new(tls), connection))
+}
+
+fn guarded(edge: &Edge, stream: Stream, connection: Connection) -> Result<Guard, Cause> {
+    let connection = Arc::new(connection);
     let malformed = {
         let (shared, connection) = (Arc::clone(&edge.shared), Arc::clone(&connection));
         Box::new(move || gate::malformed_answer(&shared, &connection))
     };
-    Ok(Box::new(Guard::new(Box::new(tls), connection, edge.deadlines, malformed)))
+    Guard::new(stream, connection, edge.deadlines, malformed).map_err(|_| Cause::Gone)
 }
 
 async fn within<T>(

@@ -12,7 +12,7 @@ use portcullis_config::Timestamp;
 use portcullis_config::model::{BodyPlan, IdentityRule};
 use portcullis_identity::Identity;
 use portcullis_policy::{
-    BodyEnd, Decision, Header, HeaderToSet, Input, Policy, RequestHead, Scheme, Step, Verdict,
+    BodyEnd, Decision, Header, HeaderToSet, Input, Policy, RequestHead, Step, Verdict,
 };
 
 use super::body::Held;
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
             sni: sni.as_deref().map(str::as_bytes),
             ja3: "",
             ja4: "",
-            scheme: Scheme::Https,
+            scheme: work.connection.scheme(),
             host: &target.host,
             method: &work.asked.method.clone(),
             path: &target.path,

@@ -13,6 +13,7 @@ use http::{HeaderValue, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use portcullis_config::model::{AnswerPlan, Backend, RouteAction};
 use portcullis_identity::headers::{is_forwarding, is_reserved};
+use portcullis_policy::Scheme;
 
 use super::answer::REQUEST_ID;
 use super::attempts::Attempts;
@@ -36,6 +37,8 @@ pub(crate) struct Forward {
     pub(super) target: Target,
     /// Who asks.
     pub(super) client: Client,
+    /// How the client reached us.
+    pub(super) scheme: Scheme,
     /// The backend's servers, as far as they were asked.
     pub(super) attempts: Attempts,
     /// What the request asks to become, if it is more than a request.
@@ -56,6 +59,7 @@ impl Forward {
         entry: Arc<RouteEntry>,
         target: Target,
         client: Client,
+        scheme: Scheme,
         attempts: Attempts,
         stream: Option<Stream>,
         held: Option<Held>,
@@ -66,6 +70,7 @@ impl Forward {
             entry,
             target,
             client,
+            scheme,
             attempts,
             stream,
             held,
@@ -119,7 +124,7 @@ impl Forward {
         head.insert_header("X-Request-Id", &self.id)?;
         head.insert_header("X-Edge-Request-Id", &self.id)?;
         head.insert_header("X-Forwarded-For", chain(&self.client))?;
-        head.insert_header("X-Forwarded-Proto", "https")?;
+        head.insert_header("X-Forwarded-Proto", self.scheme.as_str())?;
         head.insert_header("X-Forwarded-Host", self.target.authority.as_ref())?;
         for (name, value) in &self.added {
             head.insert_header(name.clone(), value)?;

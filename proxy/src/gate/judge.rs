@@ -17,8 +17,10 @@ use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
 use super::{Gate, decide, inward, routing, sanity};
+use crate::edge::Manner;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
+use crate::snapshot::Snapshot;
 use crate::upstream::{Admission, Full, Upstream, hash};
 
 /// How an admitted request goes on.
@@ -41,6 +43,9 @@ pub(super) async fn judge(
     let limits = &snapshot.config.limits;
     let raw = session.as_http1().map(|_| session.to_h1_raw());
     let target = sanity::check(session.req_header(), raw.as_deref(), limits)?;
+    if let Manner::RedirectToHttps { status, port } = work.connection.manner {
+        return Err(to_https(&snapshot, &target, status, port));
+    }
     let entry = routing::find(&snapshot, &work.connection, &target)?;
     work.entry = Some(Arc::clone(&entry));
     check_open(gate, work, &entry)?;
@@ -76,7 +81,9 @@ pub(super) async fn judge(
     let pace = pace(&upstream, stream.as_ref());
     let attempts = Attempts::new(upstream, key, pace, admission, now);
     let (id, client) = (work.id.clone(), work.client.clone());
-    let forward = Forward::new(id, entry, target, client, attempts, stream, admitted.held, added);
+    let scheme = work.connection.scheme();
+    let forward =
+        Forward::new(id, entry, target, client, scheme, attempts, stream, admitted.held, added);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
@@ -149,6 +156,18 @@ fn escaped(uri: &[u8]) -> String {
         }
         text
     })
+}
+
+/// What the redirecting listener answers: the same target under `https`. A host that is not served is refused, so that
+/// nobody is sent to a name of the client's choosing.
+fn to_https(snapshot: &Snapshot, target: &Target, status: u16, port: u16) -> Refusal {
+    if !snapshot.router.serves(&target.host) {
+        return Refusal { closes: true, ..Refusal::of(Reason::UnknownHost) };
+    }
+    match target.on_https(port) {
+        Some(location) => Refusal { closes: true, ..redirect(status, &location, None) },
+        None => Refusal::because(Reason::MalformedRequest, "a target that is no text"),
+    }
 }
 
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.

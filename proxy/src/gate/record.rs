@@ -46,7 +46,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         server: Some(work.connection.server),
         client: client(work.client.address, work.connection.peer, verdict::region(work)),
         method: work.asked.method.clone(),
-        scheme: "https",
+        scheme: work.connection.scheme().as_str(),
         host: work.asked.host.clone(),
         uri: redaction.uri(&work.asked.uri),
         protocol: work.asked.protocol,
@@ -80,7 +80,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
             .verdict
             .as_ref()
             .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
-        tls: Some(work.connection.tls_version),
+        tls: work.connection.tls_version,
     });
 }
 
@@ -101,7 +101,7 @@ pub(super) fn malformed(
         server: Some(connection.server),
         client: client(connection.peer.ip(), connection.peer, String::new()),
         method: Bytes::new(),
-        scheme: "https",
+        scheme: connection.scheme().as_str(),
         host: Bytes::new(),
         uri: Bytes::new(),
         protocol: "HTTP/1.1",
@@ -121,7 +121,7 @@ pub(super) fn malformed(
         rule_errors: Vec::new(),
         user_ip: None,
         inspected_body_bytes: 0,
-        tls: Some(connection.tls_version),
+        tls: connection.tls_version,
     });
 }
 

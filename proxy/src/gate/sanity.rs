@@ -28,6 +28,18 @@ pub(super) struct Target {
     pub(super) uri: Bytes,
 }
 
+impl Target {
+    /// The same target as an `https` URL on another port; `None` if it is not text.
+    pub(super) fn on_https(&self, port: u16) -> Option<String> {
+        let (name, _port) = split_authority(&self.authority)?;
+        let is_address_6 = name.contains(&b':');
+        let (name, uri) = (std::str::from_utf8(name).ok()?, std::str::from_utf8(&self.uri).ok()?);
+        let host = if is_address_6 { format!("[{name}]") } else { name.to_owned() };
+        let port = if port == 443 { String::new() } else { format!(":{port}") };
+        Some(format!("https://{host}{port}{uri}"))
+    }
+}
+
 /// The longest method that is read.
 const METHOD_BYTES_MAX: usize = 32;
 
@@ -175,7 +187,7 @@ fn authority<'a>(head: &'a RequestHeader, named: Option<&'a [u8]>) -> Result<&'a
 
 /// Takes `name[:port]` or `[address][:port]` apart: the name without brackets, and the port's digits. `None` if it is
 /// something else, such as one with user information.
-pub(crate) fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let (name, rest) = match authority.strip_prefix(b"[") {
         Some(inner) => {
             let end = inner.iter().position(|byte| *byte == b']')?;

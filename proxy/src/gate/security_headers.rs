@@ -33,17 +33,12 @@ static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     API.iter().map(pair).collect()
 });
 
-/// Returns the headers that every answer carries.
-pub(crate) fn security_headers() -> &'static HeaderMap {
-    &HEADERS
-}
-
 /// Sets them on an answer, over whatever the origin said, and takes away what no answer carries.
 pub(super) fn apply(response: &mut ResponseHeader) -> pingora::Result<()> {
     for name in UNSENT {
         response.remove_header(*name);
     }
-    for (name, value) in security_headers() {
+    for (name, value) in &*HEADERS {
         response.insert_header(name, value)?;
     }
     Ok(())

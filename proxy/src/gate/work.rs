@@ -1,7 +1,9 @@
 //! What Pingora carries from phase to phase for one request.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -197,11 +199,33 @@ pub(super) fn protocol(version: Version) -> &'static str {
 }
 
 /// A UUID of version 7: sorts by the time of the clock that the shell was given.
+///
+/// An id is no secret, but must not be guessed from another one, nor repeat. So its random part is a count under a
+/// keyed hash, whose key the system's randomness made once: a system call per request would cost more than the hash.
 pub(super) fn request_id(now: Timestamp) -> String {
-    let random = uuid::Uuid::new_v4().into_bytes();
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut bytes = [0; 10];
-    for (byte, from) in bytes.iter_mut().zip(random) {
-        *byte = from;
-    }
+    let (first, rest) = bytes.split_at_mut(2);
+    first.copy_from_slice(&KEY.hash_one((count, 1_u8)).to_be_bytes()[..2]);
+    rest.copy_from_slice(&KEY.hash_one(count).to_be_bytes());
     uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &bytes).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn request_ids_are_of_version_7_sort_by_time_and_do_not_repeat() {
+        let ids: Vec<String> =
+            (0..2000).map(|n| request_id(Timestamp::from_millis(1_767_225_600_000 + n))).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().all(|id| uuid::Uuid::parse_str(id).unwrap().get_version_num() == 7));
+        let tails: BTreeSet<&str> = ids.iter().filter_map(|id| id.get(19..)).collect();
+        assert_eq!(tails.len(), ids.len());
+    }
 }

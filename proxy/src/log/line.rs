@@ -1,9 +1,11 @@
 //! One JSON line per record, in the fields of a Cloud Armor load balancer log.
 
-use serde_json::{Value, json};
+use std::fmt;
 
-use super::{Escaped, EventRecord, PolicyRecord, RequestRecord};
 use portcullis_config::Timestamp;
+
+use super::json::{Object, number, object, text};
+use super::{EventRecord, PolicyRecord, RequestRecord};
 
 /// What a log writes as one line.
 pub trait Line: Send + 'static {
@@ -23,7 +25,8 @@ impl Line for RequestRecord {
     const LOG: &'static str = "requests";
 
     fn write_line(&self, out: &mut Vec<u8>) {
-        append(out, &request_line(self));
+        object(out, |line| request(line, self));
+        out.push(b'\n');
     }
 }
 
@@ -31,188 +34,219 @@ impl Line for EventRecord {
     const LOG: &'static str = "events";
 
     fn write_line(&self, out: &mut Vec<u8>) {
-        append(out, &event_line(self));
-    }
-}
-
-fn append(out: &mut Vec<u8>, line: &Value) {
-    let before = out.len();
-    match serde_json::to_writer(&mut *out, line) {
-        Ok(()) => out.push(b'\n'),
-        Err(_) => out.truncate(before),
+        object(out, |line| event(line, self));
+        out.push(b'\n');
     }
 }
 
 /// RFC 3339 with milliseconds, UTC.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
-    let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .map_or_else(|_| time.as_millis().to_string(), |time| format!("{time:.3}"))
+    Rfc3339(time).to_string()
 }
 
-fn text(bytes: &[u8]) -> Value {
-    Value::String(Escaped(bytes).to_string())
+struct Rfc3339(Timestamp);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX);
+        match jiff::Timestamp::from_millisecond(millis) {
+            Ok(time) => write!(f, "{time:.3}"),
+            Err(_) => write!(f, "{}", self.0.as_millis()),
+        }
+    }
 }
 
-fn object(pairs: Vec<(&str, Option<Value>)>) -> Value {
-    let present = pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(present.collect())
-}
-
-fn request_line(r: &RequestRecord) -> Value {
-    let severity = r.refusal.map_or("INFO", |reason| reason.row().level.as_str());
-    object(vec![
-        ("timestamp", Some(rfc3339(r.time).into())),
-        ("severity", Some(severity.into())),
-        ("httpRequest", Some(http_request(r))),
-        ("resource", Some(resource(r))),
-        ("jsonPayload", Some(payload(r))),
-        ("requestId", Some(r.request_id.as_str().into())),
-        ("generation", Some(r.generation.into())),
-        ("reason", r.refusal.map(|reason| reason.row().label.into())),
-        ("detail", r.detail.as_ref().map(|detail| text(detail.as_bytes()))),
-        ("route", r.route.as_deref().map(Into::into)),
-        (
-            "upstream",
-            r.upstream.as_ref().map(|u| json!({"backend": u.backend, "server": u.server})),
-        ),
-        ("tls", r.tls.map(Into::into)),
-        (
-            "identity",
-            r.identity
-                .as_ref()
-                .map(|i| json!({"provider": i.provider, "subject": i.subject, "tenant": i.tenant})),
-        ),
-    ])
+fn request(line: &mut Object<'_>, r: &RequestRecord) {
+    line.shown("timestamp", Rfc3339(r.time));
+    line.text("severity", r.refusal.map_or("INFO", |reason| reason.row().level.as_str()));
+    line.object("httpRequest", |o| http_request(o, r));
+    line.object("resource", |o| resource(o, r));
+    line.object("jsonPayload", |o| payload(o, r));
+    line.text("requestId", &r.request_id);
+    line.number("generation", r.generation);
+    if let Some(reason) = r.refusal {
+        line.text("reason", reason.row().label);
+    }
+    if let Some(detail) = &r.detail {
+        line.bytes("detail", detail.as_bytes());
+    }
+    if let Some(route) = &r.route {
+        line.text("route", route);
+    }
+    if let Some(upstream) = &r.upstream {
+        line.object("upstream", |o| {
+            o.text("backend", &upstream.backend);
+            o.text("server", &upstream.server);
+        });
+    }
+    if let Some(tls) = r.tls {
+        line.text("tls", tls);
+    }
+    if let Some(identity) = &r.identity {
+        line.object("identity", |o| {
+            o.text("provider", &identity.provider);
+            o.text("subject", &identity.subject);
+            if let Some(tenant) = &identity.tenant {
+                o.text("tenant", tenant);
+            }
+        });
+    }
 }
 
 /// Where Google's readers look for the backend.
-fn resource(r: &RequestRecord) -> Value {
-    let labels = object(vec![
-        ("backend_service_name", r.upstream.as_ref().map(|u| u.backend.as_str().into())),
-        ("url_map_name", r.route.as_deref().map(Into::into)),
-    ]);
-    json!({"type": "http_load_balancer", "labels": labels})
+fn resource(o: &mut Object<'_>, r: &RequestRecord) {
+    o.text("type", "http_load_balancer");
+    o.object("labels", |o| {
+        if let Some(upstream) = &r.upstream {
+            o.text("backend_service_name", &upstream.backend);
+        }
+        if let Some(route) = &r.route {
+            o.text("url_map_name", route);
+        }
+    });
 }
 
-fn http_request(r: &RequestRecord) -> Value {
-    let mut url = format!("{}://", r.scheme).into_bytes();
-    url.extend_from_slice(&r.host);
-    url.extend_from_slice(&r.uri);
-    object(vec![
-        ("requestMethod", Some(text(&r.method))),
-        ("requestUrl", Some(text(&url))),
-        ("requestSize", Some(r.request_bytes.to_string().into())),
-        ("status", Some(r.status.into())),
-        ("responseSize", Some(r.response_bytes.to_string().into())),
-        ("userAgent", r.user_agent.as_deref().map(text)),
-        ("referer", r.referer.as_deref().map(text)),
-        ("remoteIp", Some(r.client.peer.to_string().into())),
-        ("serverIp", r.server.map(|server| server.to_string().into())),
-        ("latency", Some(format!("{:.6}s", r.latency.as_secs_f64()).into())),
-        ("protocol", Some(r.protocol.into())),
-    ])
+fn http_request(o: &mut Object<'_>, r: &RequestRecord) {
+    o.bytes("requestMethod", &r.method);
+    o.bytes("requestUrl", &url(r));
+    o.shown("requestSize", r.request_bytes);
+    o.number("status", r.status.into());
+    o.shown("responseSize", r.response_bytes);
+    if let Some(agent) = &r.user_agent {
+        o.bytes("userAgent", agent);
+    }
+    if let Some(referer) = &r.referer {
+        o.bytes("referer", referer);
+    }
+    o.shown("remoteIp", r.client.peer);
+    if let Some(server) = r.server {
+        o.shown("serverIp", server);
+    }
+    o.shown("latency", format_args!("{}.{:06}s", r.latency.as_secs(), r.latency.subsec_micros()));
+    o.text("protocol", r.protocol);
 }
 
-fn payload(r: &RequestRecord) -> Value {
-    let details =
-        r.refusal.map_or("response_sent_by_backend", |reason| reason.row().status_details);
-    let preview = r.previews.first().map(|hit| policy_object(hit, r, true));
-    object(vec![
-        ("@type", Some(ENTRY_TYPE.into())),
-        ("statusDetails", Some(details.into())),
-        ("remoteIp", Some(r.client.address.to_string().into())),
-        ("enforcedSecurityPolicy", r.enforced.as_ref().map(|hit| policy_object(hit, r, false))),
-        ("previewSecurityPolicy", preview),
-        (
-            "morePreviews",
-            (r.previews.len() > 1).then(|| {
-                r.previews.iter().skip(1).map(|hit| policy_object(hit, r, true)).collect()
-            }),
-        ),
-        ("ruleErrors", (!r.rule_errors.is_empty()).then(|| r.rule_errors.clone().into())),
-        ("securityPolicyRequestData", Some(request_data(r))),
-    ])
+fn url(r: &RequestRecord) -> Vec<u8> {
+    [r.scheme.as_bytes(), b"://", &r.host, &r.uri].concat()
 }
 
-fn request_data(r: &RequestRecord) -> Value {
+fn payload(o: &mut Object<'_>, r: &RequestRecord) {
+    o.text("@type", ENTRY_TYPE);
+    let sent = "response_sent_by_backend";
+    o.text("statusDetails", r.refusal.map_or(sent, |reason| reason.row().status_details));
+    o.shown("remoteIp", r.client.address);
+    if let Some(hit) = &r.enforced {
+        o.object("enforcedSecurityPolicy", |o| policy(o, hit, r, false));
+    }
+    if let Some((first, more)) = r.previews.split_first() {
+        o.object("previewSecurityPolicy", |o| policy(o, first, r, true));
+        if !more.is_empty() {
+            o.list("morePreviews", more.iter(), |out, hit| {
+                object(out, |o| policy(o, hit, r, true));
+            });
+        }
+    }
+    if !r.rule_errors.is_empty() {
+        o.list("ruleErrors", r.rule_errors.iter(), |out, rule| number(out, (*rule).into()));
+    }
+    o.object("securityPolicyRequestData", |o| request_data(o, r));
+}
+
+fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
     let client = &r.client;
-    let word = |text: &str| (!text.is_empty()).then(|| text.into());
-    let remote = object(vec![
-        ("ipAddress", Some(client.address.to_string().into())),
-        ("regionCode", word(&client.region_code)),
-        ("asn", (client.asn != 0).then(|| client.asn.into())),
-    ]);
-    object(vec![
-        ("remoteIpInfo", Some(remote)),
-        (
-            "userIpInfo",
-            r.user_ip.as_ref().map(
-                |(source, address)| json!({"source": source, "ipAddress": address.to_string()}),
-            ),
-        ),
-        ("tlsJa3Fingerprint", word(&client.ja3)),
-        ("tlsJa4Fingerprint", word(&client.ja4)),
-    ])
+    o.object("remoteIpInfo", |o| {
+        o.shown("ipAddress", client.address);
+        some_text(o, "regionCode", &client.region_code);
+        if client.asn != 0 {
+            o.number("asn", client.asn.into());
+        }
+    });
+    if let Some((source, address)) = &r.user_ip {
+        o.object("userIpInfo", |o| {
+            o.text("source", source);
+            o.shown("ipAddress", address);
+        });
+    }
+    some_text(o, "tlsJa3Fingerprint", &client.ja3);
+    some_text(o, "tlsJa4Fingerprint", &client.ja4);
 }
 
-fn policy_object(hit: &PolicyRecord, r: &RequestRecord, preview: bool) -> Value {
-    let waf = hit.matched.as_ref();
-    object(vec![
-        ("name", Some(hit.name.as_str().into())),
-        ("priority", Some(hit.priority.into())),
-        ("configuredAction", Some(hit.configured_action.as_str().into())),
-        ("outcome", Some(hit.outcome.as_str().into())),
-        ("preview", preview.then_some(Value::Bool(true))),
-        (
-            "preconfiguredExprIds",
-            (!hit.preconfigured_expr_ids.is_empty())
-                .then(|| hit.preconfigured_expr_ids.clone().into()),
-        ),
-        (
-            "rateLimitAction",
-            hit.rate_limit.as_ref().map(|limit| {
-                let key = limit.key.as_bytes();
-                let key = key.get(..RATE_KEY_BYTES_MAX).unwrap_or(key);
-                json!({"key": Escaped(key), "outcome": limit.outcome})
-            }),
-        ),
-        ("threatIntelligence", named("categories", &hit.threat_categories)),
-        ("addressGroup", named("names", &hit.address_groups)),
-        ("matchedFieldType", waf.map(|m| m.field_type.as_str().into())),
-        ("matchedFieldName", waf.map(|m| text(&m.field_name))),
-        ("matchedFieldValue", waf.map(|m| text(&m.value))),
-        ("matchedFieldLength", waf.map(|m| m.field_length.into())),
-        ("matchedOffset", waf.map(|m| m.offset.into())),
-        ("matchedLength", waf.map(|m| m.length.into())),
-        ("inspectedBodySize", waf.map(|_| r.inspected_body_bytes.into())),
-        ("notEvaluated", hit.not_evaluated.then_some(Value::Bool(true))),
-    ])
+/// Adds text that is there.
+fn some_text(o: &mut Object<'_>, key: &str, value: &str) {
+    if !value.is_empty() {
+        o.text(key, value);
+    }
 }
 
-/// A list under a name; nothing where the list is empty.
-fn named(name: &str, items: &[String]) -> Option<Value> {
-    (!items.is_empty()).then(|| json!({name: items}))
+fn policy(o: &mut Object<'_>, hit: &PolicyRecord, r: &RequestRecord, preview: bool) {
+    o.text("name", &hit.name);
+    o.number("priority", hit.priority.into());
+    o.text("configuredAction", &hit.configured_action);
+    o.text("outcome", &hit.outcome);
+    if preview {
+        o.yes("preview");
+    }
+    if !hit.preconfigured_expr_ids.is_empty() {
+        o.list("preconfiguredExprIds", hit.preconfigured_expr_ids.iter(), |out, id| text(out, id));
+    }
+    if let Some(limit) = &hit.rate_limit {
+        o.object("rateLimitAction", |o| {
+            let key = limit.key.as_bytes();
+            o.bytes("key", key.get(..RATE_KEY_BYTES_MAX).unwrap_or(key));
+            o.text("outcome", &limit.outcome);
+        });
+    }
+    named(o, "threatIntelligence", "categories", &hit.threat_categories);
+    named(o, "addressGroup", "names", &hit.address_groups);
+    if let Some(waf) = &hit.matched {
+        o.text("matchedFieldType", &waf.field_type);
+        o.bytes("matchedFieldName", &waf.field_name);
+        o.bytes("matchedFieldValue", &waf.value);
+        o.number("matchedFieldLength", waf.field_length);
+        o.number("matchedOffset", waf.offset);
+        o.number("matchedLength", waf.length);
+        o.number("inspectedBodySize", r.inspected_body_bytes);
+    }
+    if hit.not_evaluated {
+        o.yes("notEvaluated");
+    }
 }
 
-fn event_line(e: &EventRecord) -> Value {
-    object(vec![
-        ("timestamp", Some(rfc3339(e.time).into())),
-        ("type", Some(e.kind.into())),
-        ("action", Some(if e.blocked { "blocked" } else { "logged" }.into())),
-        ("source", Some("edge".into())),
-        ("requestId", (!e.request_id.is_empty()).then(|| e.request_id.as_str().into())),
-        ("clientIp", e.client.map(|address| address.to_string().into())),
-        ("country", (!e.region_code.is_empty()).then(|| e.region_code.as_str().into())),
-        ("tenantId", e.tenant.as_deref().map(Into::into)),
-        ("userId", e.subject.as_deref().map(Into::into)),
-        ("method", Some(text(&e.method))),
-        ("host", Some(text(&e.host))),
-        ("path", Some(text(&e.uri))),
-        ("userAgent", e.user_agent.as_deref().map(text)),
-        ("policy", Some(e.policy.as_str().into())),
-        ("rule", e.rule.map(Into::into)),
-        ("ruleIds", (!e.signatures.is_empty()).then(|| e.signatures.clone().into())),
-        ("status", Some(e.status.into())),
-    ])
+/// Adds a list under a name; nothing where the list is empty.
+fn named(o: &mut Object<'_>, key: &str, name: &str, items: &[String]) {
+    if !items.is_empty() {
+        o.object(key, |o| o.list(name, items.iter(), |out, item| text(out, item)));
+    }
+}
+
+fn event(line: &mut Object<'_>, e: &EventRecord) {
+    line.shown("timestamp", Rfc3339(e.time));
+    line.text("type", e.kind);
+    line.text("action", if e.blocked { "blocked" } else { "logged" });
+    line.text("source", "edge");
+    some_text(line, "requestId", &e.request_id);
+    if let Some(client) = e.client {
+        line.shown("clientIp", client);
+    }
+    some_text(line, "country", &e.region_code);
+    if let Some(tenant) = &e.tenant {
+        line.text("tenantId", tenant);
+    }
+    if let Some(subject) = &e.subject {
+        line.text("userId", subject);
+    }
+    line.bytes("method", &e.method);
+    line.bytes("host", &e.host);
+    line.bytes("path", &e.uri);
+    if let Some(agent) = &e.user_agent {
+        line.bytes("userAgent", agent);
+    }
+    line.text("policy", &e.policy);
+    if let Some(rule) = e.rule {
+        line.number("rule", rule.into());
+    }
+    if !e.signatures.is_empty() {
+        line.list("ruleIds", e.signatures.iter(), |out, id| text(out, id));
+    }
+    line.number("status", e.status.into());
 }

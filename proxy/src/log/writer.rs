@@ -5,8 +5,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use portcullis_config::model::LogTarget;
 use prometheus::IntCounter;
@@ -19,6 +20,8 @@ use crate::metrics::Metrics;
 const QUEUE_RECORDS_MAX: usize = 8192;
 /// Bytes gathered before one write.
 const BATCH_BYTES: usize = 64 * 1024;
+/// How long the writer lets lines gather: the most that a line is late by.
+const REST: Duration = Duration::from_millis(5);
 
 /// Where lines go.
 #[derive(Clone, Debug)]
@@ -186,19 +189,16 @@ struct Writer {
 }
 
 impl Writer {
-    /// Runs until every sender is gone. Writes when the batch is full or nothing more is waiting.
+    /// Runs until every sender is gone. Writes what has gathered, then lets more gather: a sender pays for waking a
+    /// thread that waits, and one that rests is not woken.
     fn run<T: Line>(mut self, records: &Receiver<Message<T>>) {
-        loop {
-            let message = match records.try_recv() {
-                Ok(message) => message,
-                Err(TryRecvError::Empty) => {
-                    self.write_batch();
-                    let Ok(message) = records.recv() else { return };
-                    message
-                }
-                Err(TryRecvError::Disconnected) => return self.write_batch(),
-            };
-            self.take(message);
+        while let Ok(first) = records.recv() {
+            self.take(first);
+            while let Ok(next) = records.try_recv() {
+                self.take(next);
+            }
+            self.write_batch();
+            std::thread::sleep(REST);
         }
     }
 

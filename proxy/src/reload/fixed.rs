@@ -23,7 +23,7 @@ fn sockets(listeners: &[Listener]) -> Vec<Listener> {
         let mut listener = listener.clone();
         match &mut listener.kind {
             ListenerKind::Tls(tls) => tls.certificates = Vec::<CertificateRef>::new(),
-            ListenerKind::RedirectToHttps { .. } => {}
+            ListenerKind::Plain | ListenerKind::RedirectToHttps { .. } => {}
         }
         listener
     };

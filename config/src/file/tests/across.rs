@@ -62,6 +62,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &[],
     ),
     (
+        "0.0.0.0:443, tls: { certificates: [{ cert: file:a, key: file:b }] }",
+        "0.0.0.0:80, plain: true",
+        &["plain-listener"],
+    ),
+    (
+        "0.0.0.0:443, tls: { certificates: [{ cert: file:a, key: file:b }] }",
+        "10.0.0.1:80, plain: true",
+        &[],
+    ),
+    (
         "tls: { certificates: [{ cert: file:a, key: file:b }] }",
         "redirect_to_https: 308",
         &["no-tls"],

@@ -222,6 +222,14 @@ const CASES: &[Case] = &[
     ),
     (
         "listeners[]",
+        "plain",
+        "    plain: true",
+        "    plain: false",
+        "unknown-value",
+        "`false` is not known here",
+    ),
+    (
+        "listeners[]",
         "redirect_to_https",
         "redirect_to_https: 308",
         "redirect_to_https: 301",
@@ -234,7 +242,7 @@ const CASES: &[Case] = &[
         "\n    redirect_to_https: 308",
         "",
         "missing-key",
-        "one of `tls`, `redirect_to_https` is missing",
+        "one of `tls`, `plain`, `redirect_to_https` is missing",
     ),
     (
         "listeners[].tls",
