@@ -188,6 +188,7 @@ listeners:
   - {{ address: {tls}, tls: {{ versions: [\"1.3\"], certificates: [{{ cert: 'file:../tls.crt', key: 'file:../tls.key' }}] }} }}
 {policies}backends: {{ origin: {{ servers: [{origin}], timeout: 30s{attach} }} }}
 hosts: {{ {HOST}: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}
+limits: {{ connection_rate: 1000000 }}
 log: {{ requests: 'file:requests.jsonl', events: 'file:events.jsonl' }}\nlicense: {{ embedded: false }}\n"
     );
     fs::write(home.join("known-bad.txt"), "192.0.2.0/24\n")?;

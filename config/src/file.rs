@@ -10,7 +10,7 @@ mod fields;
 mod host;
 mod identity;
 pub mod keys;
-mod limits;
+pub mod limits;
 mod lint;
 mod listener;
 pub mod problems;

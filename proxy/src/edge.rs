@@ -12,12 +12,16 @@
 
 mod accept;
 mod connection;
+mod flood;
+mod frames;
 mod guard;
+mod h2_watch;
 mod hello;
 mod open;
 mod outgoing;
 mod permits;
 mod running;
+mod stall;
 mod tls;
 mod wait;
 
@@ -27,19 +31,38 @@ use portcullis_config::model::Limits;
 
 pub use accept::{BindError, Bound, bind, serve};
 pub(crate) use connection::{Connection, InFlight, Manner};
+pub(crate) use flood::ADDRESSES_MAX as FLOOD_ADDRESSES_MAX;
+pub(crate) use h2_watch::{OVERHEAD_FRAMES_AT_ONCE, OVERHEAD_FRAMES_PER_SECOND};
+pub(crate) use hello::HELLO_BYTES_MAX;
 pub use running::Running;
+pub(crate) use stall::time_for;
 pub use tls::install_provider;
 
-/// The longest time from the first byte of a request head to its last, unless connections may not even idle that long.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Why a connection is closed before it may carry requests: the labels of `edge_connections_refused_total`.
+pub(crate) const REFUSED_CAUSES: [&str; 9] = [
+    "connections",
+    "connections_per_address",
+    "connections_per_network",
+    "flood",
+    "not_tls",
+    "client_hello_timeout",
+    "handshake_timeout",
+    "handshake_failed",
+    "gone",
+];
+/// Why one that stood is cut: the labels of `edge_connections_cut_total`.
+pub(crate) const CUT_CAUSES: [&str; 4] = ["idle", "head", "slow_reader", "h2_flood"];
 
-/// How long a connection may take for each step.
+/// How long a connection may take for each step, and how slowly it may read.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
     client_hello: Duration,
     handshake: Duration,
     idle: Duration,
     head: Duration,
+    grace: Duration,
+    /// Bytes per second.
+    min_rate: u64,
 }
 
 impl Deadlines {
@@ -48,7 +71,9 @@ impl Deadlines {
             client_hello: limits.client_hello_timeout,
             handshake: limits.handshake_timeout,
             idle: limits.idle_timeout,
-            head: HEAD_TIMEOUT.min(limits.idle_timeout),
+            head: limits.head_timeout,
+            grace: limits.min_rate_grace,
+            min_rate: limits.min_rate_bytes,
         }
     }
 }

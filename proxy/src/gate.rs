@@ -55,12 +55,14 @@ use self::budget::Budget;
 use self::heavy::Heavy;
 use self::refusal::Refusal;
 use self::work::{Context, Work};
-use crate::edge::Connection;
+use crate::edge::{Connection, Manner};
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::upstream::{PeerError, Turns};
 
-pub(crate) use malformed::malformed_answer;
+pub(crate) use body::DRAIN_BYTES_MAX;
+pub(crate) use client_address::HOPS_MAX;
+pub(crate) use malformed::{malformed_answer, malformed_stream};
 
 /// Judges requests and forwards those that may pass. One per edge.
 pub(crate) struct Gate {
@@ -80,11 +82,11 @@ impl fmt::Debug for Gate {
 /// being closed.
 const TRIES_MAX: usize = 5;
 /// Idle connections to origins that are kept.
-const POOLED_CONNECTIONS: usize = 128;
+pub(crate) const POOLED_CONNECTIONS: usize = 128;
 /// Requests at one time on one HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 100;
+pub(crate) const H2_STREAMS_MAX: u32 = 100;
 /// Streams that a client reset before we took them; beyond it the connection ends.
-const H2_PENDING_RESETS_MAX: usize = 20;
+pub(crate) const H2_PENDING_RESETS_MAX: usize = 20;
 /// How long a client may take to read one write of ours.
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may let us wait for the rest of a body that nobody reads.
@@ -161,6 +163,9 @@ impl ProxyHttp for Gate {
             connection.ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection"))?;
         session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        if connection.manner != Manner::Serve {
+            session.set_keepalive(None);
+        }
         self.shared.metrics.requests_in_flight.inc();
         *ctx =
             Context::Request(Box::new(Work::begin(&self.shared, connection, session.req_header())));

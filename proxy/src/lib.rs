@@ -16,6 +16,7 @@ pub mod edge;
 pub mod exposition;
 mod gate;
 pub mod geo;
+pub mod limits;
 pub mod lockdown;
 pub mod log;
 pub mod metrics;

@@ -18,6 +18,7 @@ pub use record::{
     UpstreamRecord, WafRecord,
 };
 pub(crate) use redact::{REDACTED, Redaction};
+pub(crate) use writer::QUEUE_RECORDS_MAX;
 pub use writer::{EventLog, Log, LogError, RequestLog, Target};
 
 #[cfg(test)]

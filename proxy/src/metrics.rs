@@ -46,6 +46,10 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections closed before a request, by cause.
     pub connections_refused: IntCounterVec,
+    /// Connections that stood and were cut, by cause.
+    pub connections_cut: IntCounterVec,
+    /// New connections whose address's rate was not known because the table was full.
+    pub connections_untracked: IntCounter,
     /// Request body bytes held in memory for inspection, all requests together.
     pub body_bytes_held: IntGauge,
     /// Large bodies that were inflated or inspected off the worker threads.
@@ -201,6 +205,17 @@ impl Metrics {
                 "Connections closed before a request, by cause.",
                 &["cause"],
             ),
+            connections_cut: counters(
+                r,
+                "edge_connections_cut_total",
+                "Connections that stood and were cut, by cause.",
+                &["cause"],
+            ),
+            connections_untracked: counter(
+                r,
+                "edge_connections_untracked_total",
+                "New connections whose address's rate was not known because the table was full.",
+            ),
             body_bytes_held: gauge(
                 r,
                 "edge_body_bytes_held",
@@ -323,6 +338,12 @@ impl Metrics {
     fn start_at_zero(&self) {
         for row in crate::reason::REASONS {
             self.refusals.with_label_values(&[row.label]);
+        }
+        for cause in crate::edge::REFUSED_CAUSES {
+            self.connections_refused.with_label_values(&[cause]);
+        }
+        for cause in crate::edge::CUT_CAUSES {
+            self.connections_cut.with_label_values(&[cause]);
         }
         for result in ["ok", "error"] {
             self.config_reloads.with_label_values(&[result]);

@@ -67,6 +67,13 @@ impl Builder {
         self
     }
 
+    /// Adds a plain listener that serves.
+    #[must_use]
+    pub fn plain_serving(mut self) -> Self {
+        self.listeners.push_str("  - { address: '127.0.0.1:0', plain: true }\n");
+        self
+    }
+
     /// Replaces the routes of `edge.test`: one YAML flow mapping per route.
     #[must_use]
     pub fn routes(mut self, routes: &[&str]) -> Self {

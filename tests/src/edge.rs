@@ -112,6 +112,40 @@ impl Edge {
         self.h2_as(&Manner::default()).await
     }
 
+    /// Opens a connection on which the test speaks HTTP/2 in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When the handshake fails.
+    pub async fn h2_bytes(&self) -> Client {
+        self.try_h2_bytes().await.expect("a handshake")
+    }
+
+    /// Tries the same.
+    ///
+    /// # Errors
+    ///
+    /// The handshake's.
+    pub async fn try_h2_bytes(&self) -> std::io::Result<Client> {
+        let config = self.authority.client(&["h2"], rustls::DEFAULT_VERSIONS);
+        client::tls(self.address(), &Manner::default(), config).await.map(Client::new)
+    }
+
+    /// Returns a ClientHello, for a client that says nothing after it.
+    ///
+    /// # Panics
+    ///
+    /// Never: a hello can be written to memory.
+    #[must_use]
+    pub fn client_hello(&self) -> Vec<u8> {
+        let config = self.authority.client(&["http/1.1"], rustls::DEFAULT_VERSIONS);
+        let name = "edge.test".try_into().expect("a server name");
+        let mut client = rustls::ClientConnection::new(config, name).expect("a client");
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).expect("memory takes it");
+        hello
+    }
+
     /// Opens an HTTP/2 connection in this manner.
     ///
     /// # Panics
@@ -173,6 +207,13 @@ impl Edge {
     #[must_use]
     pub fn metrics(&self) -> String {
         String::from_utf8(self.shared.metrics.text()).expect("metrics are text")
+    }
+
+    /// Waits until the metrics hold a line.
+    pub async fn counts(&self, line: &str) {
+        while !self.metrics().contains(line) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// What the edge shares with its shell.

@@ -6,6 +6,8 @@
     reason = "the helpers of tests are tests: what goes wrong fails them"
 )]
 
+#[path = "e2e/abuse.rs"]
+mod abuse;
 #[path = "e2e/answers.rs"]
 mod answers;
 #[path = "e2e/attacks.rs"]
@@ -20,6 +22,8 @@ mod extensions;
 mod forwarding;
 #[path = "e2e/ftw.rs"]
 mod ftw;
+#[path = "e2e/h2_abuse.rs"]
+mod h2_abuse;
 #[path = "e2e/importing.rs"]
 mod importing;
 #[path = "e2e/license.rs"]

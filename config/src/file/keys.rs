@@ -12,7 +12,7 @@ pub struct Section {
 }
 
 /// One key of a mapping.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// The key.
     pub name: &'static str,
@@ -185,6 +185,24 @@ pub const LISTENER: Section = Section {
             "`true`",
             "not a plain listener",
             "HTTP/1.1 without TLS, for a balancer in front that ends TLS. Bind it where nobody else reaches it.",
+        ),
+        or(
+            "backlog",
+            "number, 1 to 65535",
+            "1024",
+            "Connections that the system holds until they are accepted.",
+        ),
+        or(
+            "reuse_port",
+            "`true` or `false`",
+            "false",
+            "Whether other processes of the same user may listen on the same address (`SO_REUSEPORT`).",
+        ),
+        or(
+            "tcp_keepalive",
+            "duration, 1s to 1h",
+            "60s",
+            "After how much silence the system asks whether the other end is still there; after three unanswered questions the connection is gone.",
         ),
         may(
             "redirect_to_https",
@@ -868,70 +886,6 @@ pub const LICENSE: Section = Section {
 /// `limits`
 pub const LIMITS: Section = Section {
     path: "limits",
-    doc: "Caps on everything that a client can grow.",
-    keys: &[
-        or(
-            "connections",
-            "number, 1 to 1000000",
-            "20000",
-            "Open client connections; a further one is closed before TLS.",
-        ),
-        or(
-            "connections_per_address",
-            "number, 1 to 1000000",
-            "1000",
-            "Open connections of one address; a further one is closed before TLS.",
-        ),
-        or(
-            "client_hello_timeout",
-            "duration, 100ms to 1m",
-            "3s",
-            "From accept to a whole ClientHello.",
-        ),
-        or(
-            "handshake_timeout",
-            "duration, 100ms to 1m",
-            "5s",
-            "From the ClientHello to the end of the handshake.",
-        ),
-        or("idle_timeout", "duration, 1s to 1h", "60s", "A connection without a request in work."),
-        or("target", "size, 256B to 64KiB", "8KiB", "The request target; more is 414."),
-        or(
-            "header_bytes",
-            "size, 1KiB to 256KiB",
-            "32KiB",
-            "All request headers together, names and values; more is 431.",
-        ),
-        or("headers", "number, 8 to 256", "100", "Request headers; more is 431."),
-        or(
-            "body",
-            "size, 0B to 64MiB",
-            "1MiB",
-            "A body on routes that say nothing else; more is 413.",
-        ),
-        or(
-            "body_timeout",
-            "duration, 100ms to 10m",
-            "30s",
-            "From the first byte of a body that is read to its last; then 408.",
-        ),
-        or(
-            "body_buffer",
-            "size, 1MiB to 64GiB",
-            "256MiB",
-            "All bodies that are held for a verdict at one time; beyond it 503.",
-        ),
-        or(
-            "rate_keys",
-            "number, 1000 to 10000000",
-            "100000",
-            "Keys of all rate limits together; beyond it the oldest are forgotten and counted.",
-        ),
-        or(
-            "bans",
-            "number, 1000 to 10000000",
-            "100000",
-            "Bans; beyond it the one that ends first is forgotten and counted.",
-        ),
-    ],
+    doc: "Caps on everything that a client can grow. `docs/limits.md` says where each is counted and what it can cost.",
+    keys: super::limits::KEYS,
 };

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::Context;
 use crate::model::{
-    Backend, BodyPlan, Config, Environment, IdentityRule, Listener, ListenerKind, Route, RouteAction, Server,
+    Backend, BodyPlan, Config, Environment, IdentityRule, Listener, ListenerKind, Route,
+    RouteAction, Server,
 };
 use crate::yaml::Node;
 

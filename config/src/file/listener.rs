@@ -35,7 +35,16 @@ fn listener(node: &Node, cx: &mut Context<'_>) -> Option<Listener> {
         (_, node) => scalar::choice(node, cx, &[("308", REDIRECT_STATUS)])
             .map(|status| ListenerKind::RedirectToHttps { status }),
     };
-    Some(Listener { address: address?, kind: kind? })
+    let backlog = fields.of("backlog", cx, scalar::number(1..=65535));
+    let reuse_port = fields.of("reuse_port", cx, scalar::switch);
+    let tcp_keepalive = fields.of("tcp_keepalive", cx, scalar::duration("1s", "1h"));
+    Some(Listener {
+        address: address?,
+        kind: kind?,
+        backlog: backlog?,
+        reuse_port: reuse_port?,
+        tcp_keepalive: tcp_keepalive?,
+    })
 }
 
 fn tls(node: &Node, cx: &mut Context<'_>) -> Option<Tls> {

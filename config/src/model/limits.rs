@@ -9,12 +9,24 @@ pub struct Limits {
     pub connections: u32,
     /// Open client connections of one address; a further one is closed before TLS.
     pub connections_per_address: u32,
+    /// Open client connections of one IPv6 network of 64 bits; a further one is closed before TLS.
+    pub connections_per_network: u32,
+    /// New connections per second of one address, and as many at once; beyond it the address is under a flood ban.
+    pub connection_rate: u32,
+    /// How long the connections of an address under a flood ban are dropped before TLS.
+    pub flood_ban: Duration,
     /// From accept to a whole ClientHello; then the connection is closed.
     pub client_hello_timeout: Duration,
     /// From the ClientHello to the end of the handshake; then the connection is closed.
     pub handshake_timeout: Duration,
     /// A connection without a request in work; then it is closed.
     pub idle_timeout: Duration,
+    /// From the first byte of a request's head to its last; then the connection is closed.
+    pub head_timeout: Duration,
+    /// Bytes per second that a client sends of a body that is read, and takes of an answer, after the grace.
+    pub min_rate_bytes: u64,
+    /// How long a client may be slower than that.
+    pub min_rate_grace: Duration,
     /// Bytes of the request target; more is 414.
     pub target_bytes: u64,
     /// Bytes of all request headers together, names and values; more is 431.

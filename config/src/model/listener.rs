@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::secret::SecretRef;
 
@@ -12,6 +13,12 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What is spoken there.
     pub kind: ListenerKind,
+    /// Connections that the system holds until they are accepted.
+    pub backlog: u32,
+    /// Whether other processes of the same user may listen on the same address.
+    pub reuse_port: bool,
+    /// After how much silence the system asks whether the other end is still there.
+    pub tcp_keepalive: Duration,
 }
 
 /// What a listener speaks.

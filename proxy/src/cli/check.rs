@@ -1,5 +1,7 @@
 //! `check`: every error and lint of files, with carets.
 
+mod capacity;
+
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -25,12 +27,18 @@ pub(super) struct Check {
     /// Refuse the project's extensions and what exceeds Google's limits.
     #[arg(long)]
     strict_gcp: bool,
+    /// Add up what the limits let the process hold, and warn where that is more than there is.
+    #[arg(long, conflicts_with = "strict_gcp")]
+    capacity: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(check: &Check) -> Done {
+    if check.capacity {
+        return capacity::run(&check.files, check.json);
+    }
     let checked: Vec<Checked<'_>> =
         check.files.iter().map(|file| checked(file, check.strictness())).collect();
     if check.json {

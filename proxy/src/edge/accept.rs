@@ -1,7 +1,7 @@
 //! Binding the listeners and accepting on them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,13 @@ use std::time::Duration;
 use pingora::listeners::tls::Acceptor;
 use pingora::proxy::HttpProxy;
 use portcullis_config::model::{Config, Listener, ListenerKind};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::permits::Permits;
+use super::flood::{Arrival, Floods};
+use super::permits::{Caps, Permits};
 use super::{Deadlines, Manner, Running, open, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
@@ -28,6 +30,7 @@ pub struct Bound {
     passed_on: Handed,
     address: SocketAddr,
     kind: ListenerKind,
+    tcp_keepalive: Duration,
     /// The place in the configuration's `listeners`.
     index: usize,
 }
@@ -66,12 +69,12 @@ pub async fn bind(
     for (index, listener) in config.listeners.iter().enumerate() {
         let error = |source| BindError { address: listener.address, source };
         let inherited = passed_on(listener.address);
-        bound.push(bind_one(index, listener, inherited).await.map_err(error)?);
+        bound.push(bind_one(index, listener, inherited).map_err(error)?);
     }
     Ok(bound)
 }
 
-async fn bind_one(
+fn bind_one(
     index: usize,
     listener: &Listener,
     inherited: Option<std::net::TcpListener>,
@@ -81,12 +84,22 @@ async fn bind_one(
             socket.set_nonblocking(true)?;
             TcpListener::from_std(socket)?
         }
-        None => TcpListener::bind(listener.address).await?,
+        None => listen(listener)?,
     };
     let address = socket.local_addr()?;
     let handle = socket.as_fd().try_clone_to_owned()?;
     let passed_on = (SocketName::Listener(listener.address), handle);
-    Ok(Bound { listener: socket, passed_on, address, kind: listener.kind.clone(), index })
+    let (kind, tcp_keepalive) = (listener.kind.clone(), listener.tcp_keepalive);
+    Ok(Bound { listener: socket, passed_on, address, kind, tcp_keepalive, index })
+}
+
+fn listen(listener: &Listener) -> io::Result<TcpListener> {
+    let address = listener.address;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(listener.reuse_port)?;
+    socket.bind(address)?;
+    socket.listen(listener.backlog)
 }
 
 /// What every connection of one edge needs.
@@ -94,10 +107,31 @@ pub(super) struct Edge {
     pub(super) shared: Arc<Shared>,
     pub(super) proxy: Arc<HttpProxy<Gate>>,
     pub(super) permits: Arc<Permits>,
+    pub(super) floods: Arc<Floods>,
     pub(super) deadlines: Deadlines,
 }
 
 /// How clients come in at a listener.
+pub(super) struct Door {
+    pub(super) entrance: Entrance,
+    /// After how much silence the system asks whether a client is still there.
+    keepalive: TcpKeepalive,
+}
+
+/// Questions without an answer after which a connection is gone.
+const KEEPALIVE_QUESTIONS: u32 = 3;
+
+impl Door {
+    fn new(entrance: Entrance, after: Duration) -> Self {
+        let keepalive = TcpKeepalive::new()
+            .with_time(after)
+            .with_interval(after.min(Duration::from_secs(15)))
+            .with_retries(KEEPALIVE_QUESTIONS);
+        Self { entrance, keepalive }
+    }
+}
+
+/// What is spoken there.
 pub(super) enum Entrance {
     Tls(Acceptor),
     Plain(Manner),
@@ -121,9 +155,17 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
         .map_or(443, |one| one.address.port());
     let edge = Arc::new(Edge {
         permits: Permits::new(
-            limits.connections,
-            limits.connections_per_address,
+            Caps {
+                all: limits.connections,
+                address: limits.connections_per_address,
+                network: limits.connections_per_network,
+            },
             shared.metrics.connections.clone(),
+        ),
+        floods: Floods::new(
+            limits.connection_rate,
+            limits.flood_ban,
+            shared.metrics.connections_untracked.clone(),
         ),
         deadlines: Deadlines::of(&limits),
         proxy: Arc::clone(&proxy),
@@ -138,7 +180,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
         JoinSet::new()
     });
     for one in bound {
-        let entrance = Arc::new(match &one.kind {
+        let entrance = match &one.kind {
             ListenerKind::Tls(tls) => {
                 Entrance::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
             }
@@ -146,12 +188,31 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
             ListenerKind::RedirectToHttps { status } => {
                 Entrance::Plain(Manner::RedirectToHttps { status: *status, port: https_port })
             }
-        });
+        };
         handed.push(one.passed_on);
+        let door = Arc::new(Door::new(entrance, one.tcp_keepalive));
         let signals = (stopping.clone(), paused.clone());
-        listeners.spawn(accept(Arc::clone(&edge), one.listener, entrance, signals));
+        listeners.spawn(accept(Arc::clone(&edge), one.listener, door, signals));
     }
     Ok(Running { addresses, proxy, turns, stop, pause, listeners, handed })
+}
+
+impl Edge {
+    /// Counts a new connection and says whether its address is under a flood ban. Trusted hops open connections for many.
+    fn is_flooded_by(&self, address: IpAddr) -> bool {
+        let hops = &self.shared.snapshot.load().config.trusted_hops;
+        if hops.iter().any(|net| net.contains(&address)) {
+            return false;
+        }
+        match self.floods.arrives(address, self.shared.clock.monotonic()) {
+            Arrival::Admitted => false,
+            Arrival::Banned => true,
+            Arrival::BeginsBan => {
+                tracing::warn!(%address, "too many new connections: a flood ban begins");
+                true
+            }
+        }
+    }
 }
 
 /// How long accepting rests when the process has no descriptors left.
@@ -161,7 +222,7 @@ const REST: Duration = Duration::from_millis(50);
 async fn accept(
     edge: Arc<Edge>,
     listener: TcpListener,
-    entrance: Arc<Entrance>,
+    door: Arc<Door>,
     (mut stopping, mut paused): (watch::Receiver<bool>, watch::Receiver<bool>),
 ) -> JoinSet<()> {
     let mut connections = JoinSet::new();
@@ -173,7 +234,7 @@ async fn accept(
             Ok(()) = paused.changed() => {}
             Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),
             accepted = listener.accept(), if !is_paused => match accepted {
-                Ok((tcp, peer)) => admit(&edge, &mut connections, tcp, peer, &entrance, &stopping),
+                Ok((tcp, peer)) => admit(&edge, &mut connections, tcp, peer, &door, &stopping),
                 Err(error) => {
                     tracing::warn!(%error, "accept");
                     tokio::time::sleep(REST).await;
@@ -195,19 +256,24 @@ fn admit(
     connections: &mut JoinSet<()>,
     tcp: TcpStream,
     peer: SocketAddr,
-    entrance: &Arc<Entrance>,
+    door: &Arc<Door>,
     stopping: &watch::Receiver<bool>,
 ) {
-    let permit = match edge.permits.enter(peer.ip().to_canonical()) {
+    let address = peer.ip().to_canonical();
+    let refused = |cause| edge.shared.metrics.connections_refused.with_label_values(&[cause]).inc();
+    if edge.is_flooded_by(address) {
+        return refused("flood");
+    }
+    let permit = match edge.permits.enter(address) {
         Ok(permit) => permit,
-        Err(full) => {
-            edge.shared.metrics.connections_refused.with_label_values(&[full.label()]).inc();
-            return;
-        }
+        Err(full) => return refused(full.label()),
     };
-    let (edge, entrance, stopping) = (Arc::clone(edge), Arc::clone(entrance), stopping.clone());
+    if let Err(error) = SockRef::from(&tcp).set_tcp_keepalive(&door.keepalive) {
+        tracing::debug!(%error, "no keepalive");
+    }
+    let (edge, door, stopping) = (Arc::clone(edge), Arc::clone(door), stopping.clone());
     connections.spawn(async move {
         let _permit = permit;
-        open::serve(&edge, &entrance, tcp, peer, &stopping).await;
+        open::serve(&edge, &door.entrance, tcp, peer, &stopping).await;
     });
 }

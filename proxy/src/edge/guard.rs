@@ -2,17 +2,19 @@
 //!
 //! * **A head has a deadline.** Stock Pingora bounds each read of a request head but not the whole; here the clock of a
 //!   head starts with its first byte and does not restart. A connection with no request in flight has a longer one. On
-//!   HTTP/2 only the wait for the first request is watched: from then on `h2_idle_timeout` does it.
+//!   HTTP/2 the wait for the first request and every header block are watched; `h2_idle_timeout` does the rest.
+//! * **A reader has a rate.** While the client takes too little of what is written, the connection's time runs out.
 //! * **Pingora's own refusals are rewritten.** A request that does not parse never reaches the gate; Pingora answers a
 //!   bare 400. Those are the only response bytes written on HTTP/1 while no request is in flight, so they are known by
-//!   that, and the answer goes out in our shape, with our headers, counted and logged.
+//!   that, and the answer goes out in our shape, with our headers, counted and logged. What the HTTP/2 codec refuses by
+//!   itself is known by its RST_STREAM and GOAWAY frames.
+//! * **Floods of HTTP/2 control frames end the connection**, and begin a flood ban.
 
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -26,11 +28,50 @@ use tokio::time::Instant;
 
 use super::Deadlines;
 use super::connection::Connection;
+use super::h2_watch::{Flooded, H2Watch};
 use super::outgoing::Outgoing;
+use super::stall::Stall;
 use super::wait::Wait;
 
-/// Makes the answer to a request that does not parse: a whole HTTP/1.1 response.
-pub(super) type MalformedAnswer = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
+/// Why a connection that stood is cut; the `cause` label of `edge_connections_cut_total`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cut {
+    /// No request for too long.
+    Idle,
+    /// A head that took too long.
+    Head,
+    /// An answer that is read too slowly.
+    SlowReader,
+    /// A flood of HTTP/2 control frames.
+    Flood,
+}
+
+impl Cut {
+    /// The label.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Head => "head",
+            Self::SlowReader => "slow_reader",
+            Self::Flood => "h2_flood",
+        }
+    }
+}
+
+/// Whom the guard tells what it sees.
+pub(super) trait Reports: Send + Sync {
+    /// A head that begins with `start` does not parse; makes the whole HTTP/1.1 answer to it.
+    fn malformed(&self, start: &[u8]) -> Vec<u8>;
+
+    /// The HTTP/2 codec reset `stream`, or with 0 ends the connection, for this error code.
+    fn gave_up(&self, stream: u32, code: u32);
+
+    /// The connection is cut.
+    fn cut(&self, why: Cut);
+}
+
+/// The start of a head that is kept for the log.
+const START_BYTES_MAX: usize = 256;
 
 /// A client's stream under watch.
 pub(super) struct Guard {
@@ -38,13 +79,17 @@ pub(super) struct Guard {
     connection: Arc<Connection>,
     digest: Arc<ProxyDigest>,
     deadlines: Deadlines,
-    is_h2: bool,
+    reports: Box<dyn Reports>,
+    wait: Wait,
     /// The number of requests begun when `deadline` was chosen.
     armed_at: Option<u64>,
     deadline: Instant,
     in_head: bool,
-    wait: Wait,
-    malformed: MalformedAnswer,
+    start: Vec<u8>,
+    stall: Stall,
+    cut: Option<Cut>,
+    /// What is watched on HTTP/2 only.
+    h2: Option<Box<H2Watch>>,
     /// Always empty on HTTP/2, whose codec gathers by itself.
     outgoing: Outgoing,
 }
@@ -59,7 +104,7 @@ impl Guard {
         inner: Stream,
         connection: Arc<Connection>,
         deadlines: Deadlines,
-        malformed: MalformedAnswer,
+        reports: Box<dyn Reports>,
     ) -> pingora::Result<Self> {
         let is_h2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
         let deadline = Instant::now() + deadlines.idle;
@@ -68,18 +113,17 @@ impl Guard {
             digest: connection.digest()?,
             connection,
             deadlines,
-            is_h2,
+            reports,
+            wait: Wait::until(deadline),
             armed_at: None,
             deadline,
             in_head: false,
-            wait: Wait::until(deadline),
-            malformed,
+            start: Vec::new(),
+            stall: Stall::default(),
+            cut: None,
+            h2: is_h2.then(|| Box::new(H2Watch::new(Instant::now()))),
             outgoing: Outgoing::default(),
         })
-    }
-
-    fn is_watching(&self) -> bool {
-        if self.is_h2 { self.connection.begun() == 0 } else { !self.connection.is_busy() }
     }
 
     /// Starts the wait for the next head, if it is not the one that runs already.
@@ -89,34 +133,106 @@ impl Guard {
             self.armed_at = Some(begun);
             self.in_head = false;
             self.outgoing.rest();
-            self.allow(if self.is_h2 { self.deadlines.head } else { self.deadlines.idle });
+            self.deadline = Instant::now() + self.deadlines.idle;
         }
     }
 
     /// The first byte of a head starts the head's own, shorter deadline; each later read is held against it.
-    fn saw_bytes_of_a_head(&mut self) -> io::Result<()> {
+    fn saw_bytes_of_a_head(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.in_head {
-            return if Instant::now() < self.deadline { Ok(()) } else { Err(late()) };
+            return if Instant::now() < self.deadline { Ok(()) } else { Err(self.cut(Cut::Head)) };
         }
-        if !self.is_h2 {
-            self.in_head = true;
-            self.allow(self.deadlines.head);
-        }
+        self.in_head = true;
+        self.start.clear();
+        self.start.extend_from_slice(bytes.get(..START_BYTES_MAX).unwrap_or(bytes));
+        self.deadline = Instant::now() + self.deadlines.head;
         Ok(())
     }
 
-    fn allow(&mut self, time: Duration) {
-        self.deadline = Instant::now() + time;
+    fn poll_read_h1(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.connection.is_busy() {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
+        }
+        self.arm_for_next_head();
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
+            read?;
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            let is_end = bytes.is_empty();
+            return Poll::Ready(if is_end { Ok(()) } else { self.saw_bytes_of_a_head(bytes) });
+        }
+        ready!(self.wait.poll_passed(self.deadline, cx));
+        Poll::Ready(Err(self.cut(if self.in_head { Cut::Head } else { Cut::Idle })))
+    }
+
+    fn poll_read_h2(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(watch) = &mut self.h2 else { return Poll::Ready(Ok(())) };
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
+            read?;
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            return Poll::Ready(match watch.saw(bytes, Instant::now()) {
+                Ok(()) => Ok(()),
+                Err(Flooded) => Err(self.cut(Cut::Flood)),
+            });
+        }
+        let Some(since) = watch.awaits_head_since(self.connection.begun()) else {
+            return Poll::Pending;
+        };
+        ready!(self.wait.poll_passed(since + self.deadlines.head, cx));
+        Poll::Ready(Err(self.cut(Cut::Head)))
     }
 
     /// Whether these bytes are Pingora's own refusal of a head: the only response that begins with no request in flight.
     fn is_pingoras_refusal(&self, bytes: &[u8]) -> bool {
         !self.connection.is_busy() && bytes.starts_with(b"HTTP/1.")
     }
-}
 
-fn late() -> io::Error {
-    io::ErrorKind::TimedOut.into()
+    fn poll_write_some(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(watch) = &mut self.h2 else {
+            if self.is_pingoras_refusal(buf) {
+                let answer = self.reports.malformed(&self.start);
+                self.outgoing.put(&answer);
+                return Poll::Ready(Ok(buf.len()));
+            }
+            return self.outgoing.poll_take(buf, Pin::new(&mut self.inner), cx);
+        };
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        let reports = &self.reports;
+        watch
+            .wrote(buf.get(..written).unwrap_or(buf), |stream, code| reports.gave_up(stream, code));
+        Poll::Ready(Ok(written))
+    }
+
+    /// Passes on the outcome of a write, unless the client has been taking too little for too long.
+    fn hold_to_rate<T>(
+        &mut self,
+        outcome: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            return outcome;
+        }
+        let due = self.stall.due(Instant::now, self.deadlines.grace, self.deadlines.min_rate);
+        ready!(self.wait.poll_passed(due, cx));
+        Poll::Ready(Err(self.cut(Cut::SlowReader)))
+    }
+
+    /// Cuts the connection, once; Pingora may try to write its last words after that.
+    fn cut(&mut self, why: Cut) -> io::Error {
+        if self.cut.replace(why).is_none() {
+            self.reports.cut(why);
+        }
+        io::ErrorKind::TimedOut.into()
+    }
 }
 
 impl AsyncRead for Guard {
@@ -125,19 +241,7 @@ impl AsyncRead for Guard {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.is_watching() {
-            return Pin::new(&mut self.inner).poll_read(cx, buf);
-        }
-        self.arm_for_next_head();
-        let before = buf.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) {
-            read?;
-            let has_more = buf.filled().len() > before;
-            return Poll::Ready(if has_more { self.saw_bytes_of_a_head() } else { Ok(()) });
-        }
-        let this = &mut *self;
-        ready!(this.wait.poll_passed(this.deadline, cx));
-        Poll::Ready(Err(late()))
+        if self.h2.is_some() { self.poll_read_h2(cx, buf) } else { self.poll_read_h1(cx, buf) }
     }
 }
 
@@ -147,27 +251,32 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        if this.is_h2 {
-            return Pin::new(&mut this.inner).poll_write(cx, buf);
+        let outcome = self.poll_write_some(cx, buf);
+        if let Poll::Ready(Ok(written)) = &outcome {
+            self.stall.wrote(*written);
         }
-        if this.is_pingoras_refusal(buf) {
-            this.outgoing.put(&(this.malformed)());
-            return Poll::Ready(Ok(buf.len()));
-        }
-        this.outgoing.poll_take(buf, Pin::new(&mut this.inner), cx)
+        self.hold_to_rate(outcome, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(this.outgoing.poll_out(Pin::new(&mut this.inner), cx))?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        let mut outcome = this.outgoing.poll_out(Pin::new(&mut this.inner), cx);
+        if let Poll::Ready(Ok(())) = outcome {
+            outcome = Pin::new(&mut this.inner).poll_flush(cx);
+        }
+        if outcome.is_ready() {
+            this.stall.flowed();
+        }
+        this.hold_to_rate(outcome, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(this.outgoing.poll_out(Pin::new(&mut this.inner), cx))?;
-        Pin::new(&mut this.inner).poll_shutdown(cx)
+        let mut outcome = this.outgoing.poll_out(Pin::new(&mut this.inner), cx);
+        if let Poll::Ready(Ok(())) = outcome {
+            outcome = Pin::new(&mut this.inner).poll_shutdown(cx);
+        }
+        this.hold_to_rate(outcome, cx)
     }
 }
 

@@ -5,7 +5,7 @@
 
 /// The largest ClientHello that is read, record headers included. Today's largest (with a post-quantum key share) are
 /// near 2 KiB.
-pub(super) const HELLO_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const HELLO_BYTES_MAX: usize = 16 * 1024;
 
 const RECORD_HEADER: usize = 5;
 const RECORD_TYPE_HANDSHAKE: u8 = 22;

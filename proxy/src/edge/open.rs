@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use super::accept::{Edge, Entrance};
 use super::connection::{Connection, Manner};
-use super::guard::Guard;
+use super::guard::{Cut, Guard, Reports};
+use super::h2_watch::error_name;
 use super::hello::{HELLO_BYTES_MAX, Hello, classify};
 use crate::gate;
 
@@ -60,7 +61,7 @@ pub(super) async fn serve(
 }
 
 async fn established(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     entrance: &Entrance,
     tcp: TcpStream,
     peer: SocketAddr,
@@ -96,13 +97,36 @@ async fn encrypted(
     Ok((Box::new(tls), connection))
 }
 
-fn guarded(edge: &Edge, stream: Stream, connection: Connection) -> Result<Guard, Cause> {
+fn guarded(edge: &Arc<Edge>, stream: Stream, connection: Connection) -> Result<Guard, Cause> {
     let connection = Arc::new(connection);
-    let malformed = {
-        let (shared, connection) = (Arc::clone(&edge.shared), Arc::clone(&connection));
-        Box::new(move || gate::malformed_answer(&shared, &connection))
-    };
-    Guard::new(stream, connection, edge.deadlines, malformed).map_err(|_| Cause::Gone)
+    let reports = Reporter { edge: Arc::clone(edge), connection: Arc::clone(&connection) };
+    Guard::new(stream, connection, edge.deadlines, Box::new(reports)).map_err(|_| Cause::Gone)
+}
+
+/// Counts and logs what the guard of a connection sees.
+struct Reporter {
+    edge: Arc<Edge>,
+    connection: Arc<Connection>,
+}
+
+impl Reports for Reporter {
+    fn malformed(&self, start: &[u8]) -> Vec<u8> {
+        gate::malformed_answer(&self.edge.shared, &self.connection, start)
+    }
+
+    fn gave_up(&self, stream: u32, code: u32) {
+        gate::malformed_stream(&self.edge.shared, &self.connection, stream, error_name(code));
+    }
+
+    fn cut(&self, why: Cut) {
+        let shared = &self.edge.shared;
+        shared.metrics.connections_cut.with_label_values(&[why.label()]).inc();
+        if why == Cut::Flood {
+            let address = self.connection.peer.ip();
+            self.edge.floods.ban(address, shared.clock.monotonic());
+            tracing::warn!(%address, "a flood of HTTP/2 control frames: a flood ban begins");
+        }
+    }
 }
 
 async fn within<T>(

@@ -1,6 +1,9 @@
-//! How many connections may be open: in all, and from one address.
+//! How many connections may be open: in all, from one address, and from one IPv6 network.
+//!
+//! Who has IPv6 has at least 2⁶⁴ addresses, so there a cap per address alone holds nobody.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,16 +12,35 @@ use prometheus::IntGauge;
 /// Counts open connections. The table holds open connections only, so the total caps it.
 #[derive(Debug)]
 pub(super) struct Permits {
-    all_max: u32,
-    address_max: u32,
+    caps: Caps,
     open: Mutex<Open>,
     gauge: IntGauge,
+}
+
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caps {
+    /// In all.
+    pub(super) all: u32,
+    /// From one address.
+    pub(super) address: u32,
+    /// From one IPv6 network of 64 bits.
+    pub(super) network: u32,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     all: u32,
     by_address: HashMap<IpAddr, u32>,
+    by_network: HashMap<u64, u32>,
+}
+
+/// The first 64 bits of an IPv6 address.
+fn network(address: IpAddr) -> Option<u64> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some((u128::from(address) >> 64) as u64),
+    }
 }
 
 /// Why a connection is not let in.
@@ -28,6 +50,8 @@ pub(super) enum Full {
     All,
     /// The address holds as many as it may.
     Address,
+    /// The IPv6 network holds as many as it may.
+    Network,
 }
 
 impl Full {
@@ -36,34 +60,53 @@ impl Full {
         match self {
             Self::All => "connections",
             Self::Address => "connections_per_address",
+            Self::Network => "connections_per_network",
         }
     }
 }
 
 impl Permits {
-    /// Makes an empty count with its two caps; `gauge` shows it.
-    pub(super) fn new(all_max: u32, address_max: u32, gauge: IntGauge) -> Arc<Self> {
-        Arc::new(Self { all_max, address_max, open: Mutex::default(), gauge })
+    /// Makes an empty count with its caps; `gauge` shows it.
+    pub(super) fn new(caps: Caps, gauge: IntGauge) -> Arc<Self> {
+        Arc::new(Self { caps, open: Mutex::default(), gauge })
     }
 
     /// Lets one connection of `address` in; it is out again when the value goes.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
         let mut open = self.open();
-        if open.all >= self.all_max {
+        if open.all >= self.caps.all {
             return Err(Full::All);
         }
-        let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.address_max {
+        if count(&open.by_address, &address) >= self.caps.address {
             return Err(Full::Address);
+        }
+        let network = network(address);
+        if network.is_some_and(|net| count(&open.by_network, &net) >= self.caps.network) {
+            return Err(Full::Network);
         }
         open.all += 1;
         self.gauge.set(i64::from(open.all));
-        open.by_address.insert(address, of_address + 1);
+        *open.by_address.entry(address).or_default() += 1;
+        if let Some(network) = network {
+            *open.by_network.entry(network).or_default() += 1;
+        }
         Ok(Permit { permits: Arc::clone(self), address })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count<K: Hash + Eq>(counts: &HashMap<K, u32>, key: &K) -> u32 {
+    counts.get(key).copied().unwrap_or(0)
+}
+
+/// Takes one from a count, and the entry with the last one.
+fn leave<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) {
+    match counts.get_mut(key) {
+        Some(left) if *left > 1 => *left -= 1,
+        Some(_) | None => drop(counts.remove(key)),
     }
 }
 
@@ -79,11 +122,9 @@ impl Drop for Permit {
         let mut open = self.permits.open();
         open.all = open.all.saturating_sub(1);
         self.permits.gauge.set(i64::from(open.all));
-        let left = open.by_address.get(&self.address).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            open.by_address.remove(&self.address);
-        } else {
-            open.by_address.insert(self.address, left);
+        leave(&mut open.by_address, &self.address);
+        if let Some(network) = network(self.address) {
+            leave(&mut open.by_network, &network);
         }
     }
 }
@@ -92,21 +133,49 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn address(last: u8) -> IpAddr {
+    fn permits(all: u32, address: u32, network: u32) -> Arc<Permits> {
+        let gauge = IntGauge::new("open", "open connections").unwrap();
+        Permits::new(Caps { all, address, network }, gauge)
+    }
+
+    fn v4(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
     }
 
+    fn v6(net: u16, last: u16) -> IpAddr {
+        IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, last])
+    }
+
+    /// Opens connections from the addresses and says for each whether it came in.
+    fn open(permits: &Arc<Permits>, from: &[IpAddr]) -> Vec<Result<(), Full>> {
+        let held: Vec<_> = from.iter().map(|address| permits.enter(*address)).collect();
+        held.iter().map(|one| one.as_ref().map(|_| ()).map_err(|full| *full)).collect()
+    }
+
     #[test]
-    fn the_caps_hold_and_a_closed_connection_makes_room() {
-        let permits = Permits::new(3, 2, IntGauge::new("open", "open connections").unwrap());
-        let first = permits.enter(address(1)).unwrap();
-        let second = permits.enter(address(1)).unwrap();
-        assert_eq!(permits.enter(address(1)).unwrap_err(), Full::Address);
-        let third = permits.enter(address(2)).unwrap();
-        assert_eq!(permits.enter(address(3)).unwrap_err(), Full::All);
+    fn each_cap_lets_in_its_number_and_no_more() {
+        let (ok, all) = (Ok(()), Err(Full::All));
+        for (permits, from, outcomes) in [
+            (permits(2, 9, 9), [v4(1), v4(2), v4(3)], [ok, ok, all]),
+            (permits(9, 2, 9), [v4(1), v4(1), v4(1)], [ok, ok, Err(Full::Address)]),
+            (permits(9, 2, 9), [v4(1), v4(1), v4(2)], [ok, ok, ok]),
+            (permits(9, 2, 9), [v6(1, 1), v6(1, 1), v6(1, 1)], [ok, ok, Err(Full::Address)]),
+            (permits(9, 9, 2), [v6(1, 1), v6(1, 2), v6(1, 3)], [ok, ok, Err(Full::Network)]),
+            (permits(9, 9, 2), [v6(1, 1), v6(1, 2), v6(2, 3)], [ok, ok, ok]),
+            (permits(9, 9, 2), [v4(1), v4(2), v4(3)], [ok, ok, ok]),
+        ] {
+            assert_eq!(open(&permits, &from), outcomes, "{permits:?} {from:?}");
+            let left = permits.open();
+            assert!(left.all == 0 && left.by_address.is_empty() && left.by_network.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_closed_connection_makes_room() {
+        let permits = permits(1, 1, 1);
+        let first = permits.enter(v6(1, 1)).unwrap();
+        assert_eq!(permits.enter(v6(1, 1)).unwrap_err(), Full::All);
         drop(first);
-        let again = permits.enter(address(1)).unwrap();
-        drop((second, third, again));
-        assert!(permits.open().by_address.is_empty());
+        drop(permits.enter(v6(1, 1)).unwrap());
     }
 }

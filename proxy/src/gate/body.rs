@@ -10,11 +10,13 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 use portcullis_config::model::Limits;
+use tokio::time::{Instant, timeout_at};
 
 use super::Gate;
 use super::budget::Share;
 use super::inflate::{Cap, Coding, Inflated, Trouble, inflate};
 use super::refusal::Refusal;
+use crate::edge::time_for;
 use crate::reason::Reason;
 
 /// A body that has been read whole.
@@ -142,8 +144,13 @@ async fn read_to_end(
     let expected = declared.unwrap_or(0).min(reading.limit);
     let mut whole =
         BytesMut::with_capacity(usize::try_from(expected.min(RETRY_BYTES)).unwrap_or(0));
+    let begun = Instant::now();
     loop {
-        let chunk = session.read_request_body().await.map_err(|error| broken(&error))?;
+        // A body has the grace, and a second for each `min_rate` bytes of it that came.
+        let earned = time_for(whole.len() as u64, reading.limits.min_rate_bytes);
+        let due = begun + reading.limits.min_rate_grace + earned;
+        let chunk = timeout_at(due, session.read_request_body()).await;
+        let chunk = chunk.map_err(|_| slow())?.map_err(|error| broken(&error))?;
         let Some(chunk) = chunk else { return Ok(whole.freeze()) };
         if (whole.len() + chunk.len()) as u64 > reading.limit {
             return Err(Refusal::because(Reason::BodyTooLarge, "the body grew above the limit"));
@@ -157,6 +164,11 @@ async fn read_to_end(
     }
 }
 
+fn slow() -> Refusal {
+    let detail = "slower than `limits.min_rate`";
+    Refusal { closes: true, ..Refusal::because(Reason::BodyTimeout, detail) }
+}
+
 fn broken(error: &pingora::Error) -> Refusal {
     let timed_out = matches!(error.etype(), pingora::ErrorType::ReadTimedout);
     let reason = if timed_out { Reason::BodyTimeout } else { Reason::MalformedBody };
@@ -164,7 +176,7 @@ fn broken(error: &pingora::Error) -> Refusal {
 }
 
 /// Bytes that are read and thrown away behind a refusal, so that the client gets to read the answer.
-const DRAIN_BYTES_MAX: u64 = 256 * 1024;
+pub(crate) const DRAIN_BYTES_MAX: u64 = 256 * 1024;
 /// The time that this may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 /// Entries that are read from the right; a longer chain of trusted hops does not occur.
-const HOPS_MAX: usize = 16;
+pub(crate) const HOPS_MAX: usize = 16;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Who the client is, and the chain of addresses from it to us.

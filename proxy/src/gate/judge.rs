@@ -162,10 +162,10 @@ fn escaped(uri: &[u8]) -> String {
 /// nobody is sent to a name of the client's choosing.
 fn to_https(snapshot: &Snapshot, target: &Target, status: u16, port: u16) -> Refusal {
     if !snapshot.router.serves(&target.host) {
-        return Refusal { closes: true, ..Refusal::of(Reason::UnknownHost) };
+        return Refusal::of(Reason::UnknownHost);
     }
     match target.on_https(port) {
-        Some(location) => Refusal { closes: true, ..redirect(status, &location, None) },
+        Some(location) => redirect(status, &location, None),
         None => Refusal::because(Reason::MalformedRequest, "a target that is no text"),
     }
 }

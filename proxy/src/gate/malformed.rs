@@ -1,20 +1,25 @@
-//! The answer to what does not parse as HTTP/1 and so never becomes a request.
+//! What does not parse and so never becomes a request: counted and logged with what is known of it.
+
+use std::time::Duration;
 
 use portcullis_config::Timestamp;
 
+use super::answer;
+use super::record::{self, Seen};
 use super::refusal::Refusal;
 use super::work::request_id;
-use super::{answer, record};
 use crate::edge::Connection;
 use crate::reason::Reason;
 use crate::shared::Shared;
 
-/// Counts and logs a malformed request, and makes the whole HTTP/1.1 answer to it.
-pub(crate) fn malformed_answer(shared: &Shared, connection: &Connection) -> Vec<u8> {
+/// Counts and logs a malformed request whose head begins with `start`, and makes the whole HTTP/1.1 answer to it.
+pub(crate) fn malformed_answer(shared: &Shared, connection: &Connection, start: &[u8]) -> Vec<u8> {
     let now: Timestamp = shared.clock.now();
     let id = request_id(now);
-    let refusal = Refusal::of(Reason::MalformedRequest);
-    record::malformed(shared, connection, &id, now, &refusal);
+    let refusal = Refusal::because(Reason::MalformedRequest, "the head does not parse");
+    shared.metrics.answered(refusal.status(), Duration::ZERO);
+    let seen = Seen { status: refusal.status(), protocol: "HTTP/1.1", line: first_line(start) };
+    record::malformed(shared, connection, &id, now, &refusal, &seen);
     let Ok((head, body)) = answer::head_and_body(&id, &refusal) else {
         return b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             .to_vec();
@@ -29,4 +34,23 @@ pub(crate) fn malformed_answer(shared: &Shared, connection: &Connection) -> Vec<
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);
     bytes
+}
+
+/// Counts and logs an HTTP/2 stream (0: the whole connection) that the codec ended before it became a request.
+pub(crate) fn malformed_stream(
+    shared: &Shared,
+    connection: &Connection,
+    stream: u32,
+    error: &'static str,
+) {
+    let now: Timestamp = shared.clock.now();
+    let what = if stream == 0 { "the connection".to_owned() } else { format!("stream {stream}") };
+    let refusal = Refusal::because(Reason::MalformedRequest, format!("{what} ended: {error}"));
+    let seen = Seen { status: 0, protocol: "HTTP/2", line: b"" };
+    record::malformed(shared, connection, &request_id(now), now, &refusal, &seen);
+}
+
+/// The bytes before the first line's end.
+fn first_line(start: &[u8]) -> &[u8] {
+    start.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default()
 }

@@ -25,6 +25,8 @@ pub(super) async fn read(
     }
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
+    // Where the body is passed on as it comes, nobody else bounds the wait for its next bytes.
+    session.downstream_session.set_read_timeout(Some(limits.body_timeout));
     let reading = match demands.body {
         BodyPlan::Inspect { limit, inspect, oversize, compressed } => {
             let is_bound = *oversize == Oversize::Deny;

@@ -84,6 +84,15 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
     });
 }
 
+/// What is known of what never became a request.
+pub(super) struct Seen<'a> {
+    /// The status that went out; 0 for none.
+    pub(super) status: u16,
+    pub(super) protocol: &'static str,
+    /// The first line as it came, or its start.
+    pub(super) line: &'a [u8],
+}
+
 /// Logs and counts what never became a request.
 pub(super) fn malformed(
     shared: &Shared,
@@ -91,8 +100,9 @@ pub(super) fn malformed(
     id: &str,
     now: Timestamp,
     refusal: &Refusal,
+    seen: &Seen<'_>,
 ) {
-    shared.metrics.answered(refusal.status(), Duration::ZERO);
+    let mut words = seen.line.splitn(3, |byte| *byte == b' ').map(Bytes::copy_from_slice);
     shared.metrics.refused(refusal.reason);
     shared.requests.record(RequestRecord {
         time: now,
@@ -100,19 +110,19 @@ pub(super) fn malformed(
         generation: shared.snapshot.load().generation,
         server: Some(connection.server),
         client: client(connection.peer.ip(), connection.peer, String::new()),
-        method: Bytes::new(),
+        method: words.next().unwrap_or_default(),
         scheme: connection.scheme().as_str(),
         host: Bytes::new(),
-        uri: Bytes::new(),
-        protocol: "HTTP/1.1",
+        uri: words.next().unwrap_or_default(),
+        protocol: seen.protocol,
         user_agent: None,
         referer: None,
         request_bytes: 0,
-        status: refusal.status(),
+        status: seen.status,
         response_bytes: 0,
         latency: Duration::ZERO,
         refusal: Some(refusal.reason),
-        detail: Some("the head does not parse".to_owned()),
+        detail: refusal.detail.clone().map(Into::into),
         route: None,
         upstream: None,
         identity: None,

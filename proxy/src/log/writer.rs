@@ -17,7 +17,7 @@ use super::{EventRecord, RequestRecord};
 use crate::metrics::Metrics;
 
 /// Records that wait for the writer; what comes beyond is dropped and counted.
-const QUEUE_RECORDS_MAX: usize = 8192;
+pub(crate) const QUEUE_RECORDS_MAX: usize = 8192;
 /// Bytes gathered before one write.
 const BATCH_BYTES: usize = 64 * 1024;
 /// How long the writer lets lines gather: the most that a line is late by.

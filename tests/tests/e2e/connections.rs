@@ -64,7 +64,7 @@ async fn what_is_not_tls_is_closed_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_drips_is_cut_at_its_deadline_on_the_first_and_on_a_later_request() {
     let origin = Origin::start().await;
-    let edge = Edge::builder(&origin).top("limits: { idle_timeout: 1s }").start().await;
+    let edge = Edge::builder(&origin).top("limits: { head_timeout: 300ms }").start().await;
     for earlier in [0, 1] {
         let mut client = edge.client().await;
         for _ in 0..earlier {
@@ -145,6 +145,14 @@ async fn the_plain_listener_answers_nothing_but_the_redirect_of_a_served_host() 
         assert!(answer.header("strict-transport-security").is_some(), "{request}");
     }
     origin.saw_nothing();
+    let log = edge.request_log();
+    let logged = |at: usize, field: &str| log[at]["httpRequest"][field].clone();
+    assert_eq!(log.len(), 5);
+    assert_eq!(logged(0, "requestUrl"), "http://edge.test/a?b=c");
+    assert_eq!((logged(0, "status"), logged(2, "status")), (308.into(), 404.into()));
+    for line in ["http_requests_total{code=\"308\"} 2", "http_requests_total{code=\"400\"} 2"] {
+        assert!(edge.metrics().contains(line), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,4 +165,111 @@ async fn stopping_closes_idle_connections_and_listens_no_more() {
     within("the stop", edge.stop(Duration::from_secs(10))).await;
     assert!(idle.closed().await.is_empty());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_plain_listener_that_serves_judges_and_logs_like_the_other_and_says_http() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).plain_serving().start().await;
+    let answer =
+        edge.plain("GET /a HTTP/1.1\r\nHost: edge.test\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(origin.only().headers("x-forwarded-proto"), ["http"]);
+    let answer = edge.plain("\u{1} nonsense\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("x-frame-options")), (400, Some("DENY")));
+    let log = edge.request_log();
+    assert_eq!(log[0]["httpRequest"]["requestUrl"], "http://edge.test/a");
+    assert_eq!((log.len(), &log[0]["tls"]), (2, &serde_json::Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_says_nothing_after_its_hello_is_closed_at_the_handshake_deadline() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).top("limits: { handshake_timeout: 100ms }").start().await;
+    let mut tcp = edge.tcp().await;
+    tcp.write_all(&edge.client_hello()).await.unwrap();
+    within("the close", async {
+        let mut rest = Vec::new();
+        while tcp.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {}
+    })
+    .await;
+    let counted = "edge_connections_refused_total{cause=\"handshake_timeout\"} 1";
+    within("the count", edge.counts(counted)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_request_is_closed_at_the_idle_deadline() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).top("limits: { idle_timeout: 1s }").start().await;
+    let mut client = edge.client().await;
+    for _ in 0..2 {
+        assert_eq!(client.ask(GET).await.status, 200);
+    }
+    assert!(client.closed().await.is_empty());
+    within("the count", edge.counts("edge_connections_cut_total{cause=\"idle\"} 1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_new_connections_as_the_rate_come_in_and_one_more_begins_a_flood_ban() {
+    let origin = Origin::start().await;
+    let edge =
+        Edge::builder(&origin).top("limits: { connection_rate: 3, flood_ban: 10s }").start().await;
+    for _ in 0..3 {
+        assert_eq!(edge.get("/").await.status, 200);
+    }
+    for _ in 0..2 {
+        assert!(edge.handshake(&Manner::default(), TLS13).await.is_err());
+    }
+    let elsewhere = Manner { from: "127.0.0.2".parse().unwrap(), ..Manner::default() };
+    assert_eq!(edge.client_as(&elsewhere).await.ask(GET).await.status, 200);
+    edge.advance(Duration::from_millis(9999));
+    assert!(edge.handshake(&Manner::default(), TLS13).await.is_err());
+    edge.advance(Duration::from_millis(1));
+    assert_eq!(edge.get("/").await.status, 200);
+    assert!(edge.metrics().contains("edge_connections_refused_total{cause=\"flood\"} 3"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_hop_opens_as_many_connections_as_it_likes() {
+    let origin = Origin::start().await;
+    let top = "trusted_hops: [127.0.0.0/8]\nlimits: { connection_rate: 1 }";
+    let edge = Edge::builder(&origin).top(top).start().await;
+    for _ in 0..5 {
+        assert_eq!(edge.get("/").await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_drips_below_the_rate_is_408_and_one_above_it_is_served() {
+    let origin = Origin::start().await;
+    let top = "limits: { min_rate: 1KiB, min_rate_grace: 200ms }";
+    let edge = Edge::builder(&origin).top(top).start().await;
+    let head = |length: usize| {
+        format!("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: {length}\r\n\r\n")
+    };
+    let mut slow = edge.client().await;
+    slow.send(head(100) + "x").await;
+    let answer = slow.answer().await;
+    assert_eq!((answer.status, answer.error().as_str()), (408, "request_timeout"));
+    origin.saw_nothing();
+    // What came at once has earned the time for the rest.
+    let mut fast = edge.client().await;
+    fast.send(head(4097) + &"x".repeat(4096)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(fast.ask("x").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_its_answer_is_cut() {
+    const LENGTH: usize = 32 << 20;
+    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
+    answer.resize(answer.len() + LENGTH, b'x');
+    let origin = Origin::answering(answer.leak()).await;
+    let top = "limits: { min_rate: 1MiB, min_rate_grace: 200ms }";
+    let edge = Edge::builder(&origin).top(top).start().await;
+    let mut deaf = edge.client().await;
+    deaf.send(GET).await;
+    within("the cut", edge.counts("edge_connections_cut_total{cause=\"slow_reader\"} 1")).await;
+    let read = edge.client().await.ask(GET).await;
+    assert_eq!((read.status, read.body.len()), (200, LENGTH));
 }

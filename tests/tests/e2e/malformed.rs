@@ -130,3 +130,25 @@ async fn bodies_above_the_budget_of_the_process_are_503() {
     .await;
     assert_eq!(edge.client().await.ask(post(100_000, 100_000)).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_parse_is_logged_with_what_is_known_of_it() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).start().await;
+    for request in
+        ["GET /known HTTP/1.1\r\nHost: edge.test\r\nA : b\r\n\r\n", "\u{1}nonsense\r\n\r\n"]
+    {
+        assert_eq!(edge.client().await.ask(request).await.status, 400);
+    }
+    let log = edge.request_log();
+    let logged = |at: usize, field: &str| log[at]["httpRequest"][field].clone();
+    assert_eq!(
+        (logged(0, "requestMethod"), logged(0, "requestUrl")),
+        ("GET".into(), "https:///known".into())
+    );
+    assert_eq!(
+        (logged(1, "requestMethod"), logged(1, "status")),
+        ("\\x01nonsense".into(), 400.into())
+    );
+    assert!(log.iter().all(|line| line["reason"] == "malformed_request"));
+}

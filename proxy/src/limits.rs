@@ -1,0 +1,141 @@
+//! Every cap: what the operator sets (the table of `portcullis_config::file::limits`), what is fixed, and what all of them
+//! together let the process hold. `docs/limits.md` is made from both tables.
+
+mod available;
+
+use portcullis_config::file::limits::LIMITS;
+use portcullis_config::model::Limits;
+
+use crate::{edge, gate, log};
+
+pub use available::{Available, available};
+
+/// A cap that no setting moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed {
+    /// What is capped.
+    pub name: &'static str,
+    /// How much of it there may be.
+    pub value: u64,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What happens beyond it.
+    pub beyond: &'static str,
+    /// Where that is counted.
+    pub metric: &'static str,
+}
+
+/// Every cap that no setting moves, with the constants that hold it.
+pub const FIXED: &[Fixed] = &[
+    Fixed {
+        name: "ClientHello",
+        value: edge::HELLO_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "the connection is closed",
+        metric: "edge_connections_refused_total{cause=\"not_tls\"}",
+    },
+    Fixed {
+        name: "addresses whose connection rate is known",
+        value: edge::FLOOD_ADDRESSES_MAX as u64,
+        unit: "addresses",
+        beyond: "further ones are not held to `connection_rate`",
+        metric: "edge_connections_untracked_total",
+    },
+    Fixed {
+        name: "HTTP/2 streams of one connection",
+        value: gate::H2_STREAMS_MAX as u64,
+        unit: "streams",
+        beyond: "a further one is reset: REFUSED_STREAM",
+        metric: "–",
+    },
+    Fixed {
+        name: "HTTP/2 streams reset by the client before they were taken",
+        value: gate::H2_PENDING_RESETS_MAX as u64,
+        unit: "streams",
+        beyond: "the connection ends: ENHANCE_YOUR_CALM",
+        metric: "edge_refusals_total{reason=\"malformed_request\"}",
+    },
+    Fixed {
+        name: "HTTP/2 frames that ask for nothing (PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA, unfinished CONTINUATION), at once",
+        value: edge::OVERHEAD_FRAMES_AT_ONCE as u64,
+        unit: "frames",
+        beyond: "the connection is cut and its address under a flood ban",
+        metric: "edge_connections_cut_total{cause=\"h2_flood\"}",
+    },
+    Fixed {
+        name: "the same, per second after that",
+        value: edge::OVERHEAD_FRAMES_PER_SECOND as u64,
+        unit: "frames",
+        beyond: "the same",
+        metric: "edge_connections_cut_total{cause=\"h2_flood\"}",
+    },
+    Fixed {
+        name: "bytes of a refused request's body that are read and dropped",
+        value: gate::DRAIN_BYTES_MAX,
+        unit: "bytes",
+        beyond: "the connection is closed behind the answer",
+        metric: "–",
+    },
+    Fixed {
+        name: "entries of `X-Forwarded-For` that are followed",
+        value: gate::HOPS_MAX as u64,
+        unit: "entries",
+        beyond: "the last one followed is the client",
+        metric: "–",
+    },
+    Fixed {
+        name: "idle connections to origins",
+        value: gate::POOLED_CONNECTIONS as u64,
+        unit: "connections",
+        beyond: "the one that idles longest is closed",
+        metric: "–",
+    },
+    Fixed {
+        name: "records that wait for a log's writer",
+        value: log::QUEUE_RECORDS_MAX as u64,
+        unit: "records",
+        beyond: "a further one is dropped",
+        metric: "edge_log_dropped_total",
+    },
+];
+
+/// Bytes of the process that no limit moves: code, rule sets and their automata, the runtime.
+const BASE_BYTES: u64 = 128 << 20;
+/// The most that one record waiting for a log's writer takes, and the number of logs.
+const RECORD_BYTES: u64 = 1024;
+const LOGS: u64 = 2;
+
+/// One line of the sum.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Item {
+    /// The limit.
+    pub name: &'static str,
+    /// How its bytes come about.
+    pub how: String,
+    /// The most that it allows.
+    pub bytes: u64,
+}
+
+/// Adds up what the limits let the process hold: each line, and the sum.
+#[must_use]
+pub fn capacity(limits: &Limits) -> (Vec<Item>, u64) {
+    let fixed = [
+        Item { name: "the process", how: "code, rule sets, runtime".to_owned(), bytes: BASE_BYTES },
+        Item {
+            name: "the logs",
+            how: format!("{LOGS} queues, {RECORD_BYTES} B a record"),
+            bytes: LOGS * RECORD_BYTES * log::QUEUE_RECORDS_MAX as u64,
+        },
+    ];
+    let set = LIMITS.iter().map(|limit| Item {
+        name: limit.key.name,
+        how: limit.memory.words(),
+        bytes: limit.memory.bytes(limits),
+    });
+    let items: Vec<Item> = fixed.into_iter().chain(set.filter(|item| item.bytes > 0)).collect();
+    let sum = items.iter().fold(0_u64, |sum, item| sum.saturating_add(item.bytes));
+    (items, sum)
+}
+
+#[cfg(test)]
+mod tests;
