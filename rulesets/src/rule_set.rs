@@ -119,7 +119,10 @@ impl RuleSet {
     fn new(name: &str, level: u8, program: Program, bytes: &[&[u8]]) -> Self {
         let place = |info: &seclang::RuleInfo| {
             let category = Category::of(info.id, &info.tags);
-            (info.id, Placed { category, level: info.paranoia, severity: info.severity })
+            // Two rules of CRS 3.3 that look for attacks carry no level; they stand where those of level 1 do.
+            let looks = category.is_some() && info.severity.is_some();
+            let level = info.paranoia.or(looks.then_some(1));
+            (info.id, Placed { category, level, severity: info.severity })
         };
         let rules = program.rules().iter().map(place).collect();
         let fingerprint = fingerprint(bytes);
