@@ -137,9 +137,6 @@ impl StartError {
             Self::Lockdowns { .. } => Some(
                 "a damaged file can be moved away: every route is open then".to_owned(),
             ),
-            Self::Lockdowns { .. } => Some(
-                "a damaged file can be moved away: every route is open then".to_owned(),
-            ),
             Self::Config(_)
             | Self::Dev(_)
             | Self::Demo(_)
