@@ -12,10 +12,12 @@ mod message;
 mod server;
 mod status;
 mod upgrade;
+mod why;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddBan, BackendView, BanView, DrainBackend, Failure, LockdownView, PlaceLockdown, PolicyView,
-    ReloadView, StatusView, UpgradeView, WantReload, WantUpgrade,
+    AddBan, BackendView, BanView, DecisionView, DrainBackend, Failure, FieldView, LockdownView,
+    PlaceLockdown, PolicyView, ReloadView, RuleView, StatusView, UpgradeView, WantReload,
+    WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

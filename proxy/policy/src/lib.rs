@@ -27,5 +27,5 @@ pub use state::{Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, Limits, Sta
 pub use trace::{RuleResult, RuleTrace, Trace, TracedMatch};
 pub use verdict::{
     ConfiguredAction, Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit,
-    RateWord, UserIp, Verdict,
+    RateWord, SignatureHit, UserIp, Verdict,
 };

@@ -83,7 +83,7 @@ pub(super) async fn remove(
     Ok(Json(lifted.iter().map(|ban| view(ban, now)).collect()))
 }
 
-fn view(ban: &Ban, now: Timestamp) -> BanView {
+pub(super) fn view(ban: &Ban, now: Timestamp) -> BanView {
     BanView {
         key: ban.key.to_string(),
         origin: match &ban.origin {

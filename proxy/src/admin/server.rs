@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{backend, ban, change, lockdown, status, upgrade};
+use super::{backend, ban, change, lockdown, status, upgrade, why};
 use crate::audit::{Actor, Audit};
 use crate::reload::Reloader;
 use crate::shared::Shared;
@@ -161,6 +161,7 @@ impl AdminServer {
             .route("/v1/rollback", post(change::roll_back))
             .route("/v1/upgrade", post(upgrade::start))
             .route("/v1/status", get(status::show))
+            .route("/v1/why", get(why::show))
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
             .route("/v1/backends", get(backend::list).post(backend::drain))
             .route(
