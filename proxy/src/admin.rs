@@ -13,11 +13,12 @@ mod message;
 mod server;
 mod status;
 mod upgrade;
+mod why;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, DrainBackend, Failure, ListView,
-    LockdownView, PlaceLockdown, PolicyView, ReloadView, StatusView, UpgradeView, WantReload,
-    WantUpgrade,
+    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, DecisionView, DrainBackend,
+    Failure, FieldView, ListView, LockdownView, PlaceLockdown, PolicyView, ReloadView, RuleView,
+    StatusView, UpgradeView, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

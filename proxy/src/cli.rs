@@ -18,6 +18,8 @@ mod socket;
 mod status;
 mod table;
 mod test;
+mod tune;
+mod why;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -62,12 +64,16 @@ enum Command {
     /// Close a route for a while, and open it.
     #[command(subcommand)]
     Lockdown(lockdown::Lockdown),
+    /// Say why a request was refused, and the narrowest change that would let it pass.
+    Why(why::Why),
     /// Judge one raw HTTP request offline: the verdict and how it came about.
     Eval(eval::Eval),
     /// Judge the requests of test files and compare with the verdicts that they must get. Exit 1 on a failed case.
     Test(test::Test),
     /// Ask a configuration, or two, about the requests of a log: what would change.
     Replay(replay::Replay),
+    /// Rank the exclusions that would clear a log's false positives, and say what they would let through.
+    Tune(tune::Tune),
     /// Take over policies and the resources around them from elsewhere.
     #[command(subcommand)]
     Import(import::Import),
@@ -98,8 +104,10 @@ pub fn main() -> ExitCode {
         Command::Backend(backend) => backend::run(backend),
         Command::Lockdown(lockdown) => lockdown::run(lockdown),
         Command::Eval(eval) => eval::run(&eval),
+        Command::Why(why) => why::run(&why),
         Command::Test(test) => test::run(&test),
         Command::Replay(replay) => replay::run(&replay),
+        Command::Tune(tune) => tune::run(&tune),
         Command::Import(import) => import::run(&import),
         Command::Export(export) => import::export(&export),
         Command::Rules(rules) => rules::run(&rules),

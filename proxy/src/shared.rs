@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
+use crate::recent::Recent;
 use crate::snapshot::Snapshot;
 
 /// One per process; the edge gets an `Arc` of it and nothing else.
@@ -30,6 +31,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Metrics,
+    /// The last refusals, for whoever asks why.
+    pub recent: Recent,
     /// One line per request.
     pub requests: RequestLog,
     /// One line per security event.

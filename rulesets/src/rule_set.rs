@@ -121,7 +121,7 @@ impl RuleSet {
             let category = Category::of(info.id, &info.tags);
             // Two rules of CRS 3.3 that look for attacks carry no level; they stand where those of level 1 do.
             let looks = category.is_some() && info.severity.is_some();
-            let level = info.paranoia.or(looks.then_some(1));
+            let level = info.paranoia.or_else(|| looks.then_some(1));
             (info.id, Placed { category, level, severity: info.severity })
         };
         let rules = program.rules().iter().map(place).collect();

@@ -157,6 +157,7 @@ impl Builder {
             lockdowns: Lockdowns::default(),
             assertion_key: key,
             clock: Arc::clone(&clock) as Arc<dyn portcullis::clock::Clock>,
+            recent: portcullis::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)
                 .expect("memory opens"),
             events: EventLog::open(Target::Memory(Arc::clone(&events)), &metrics)

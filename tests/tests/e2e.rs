@@ -38,6 +38,8 @@ mod lists;
 mod malformed;
 #[path = "e2e/office.rs"]
 mod office;
+#[path = "e2e/offline.rs"]
+mod offline;
 #[path = "e2e/process.rs"]
 mod process;
 #[path = "e2e/reloads.rs"]
@@ -50,3 +52,5 @@ mod tokens;
 mod upgrades;
 #[path = "e2e/upstreams.rs"]
 mod upstreams;
+#[path = "e2e/why.rs"]
+mod why;

@@ -2,6 +2,7 @@
 //! around them, which become backends and hosts of the configuration. Beside the policies
 //! stands what their authors should know, and, if asked for, the policy that was meant.
 
+mod cluster;
 mod compare;
 mod explain;
 mod findings;

@@ -84,6 +84,8 @@ const CONNECTION_BYTES: u64 = 48 * 1024;
 const RATE_KEY_BYTES: u64 = 256;
 /// Bytes of one ban with its reason and its share of the table.
 const BAN_BYTES: u64 = 512;
+/// A remembered refusal with its target, cut, and what matched.
+const DECISION_BYTES: u64 = 8192;
 
 macro_rules! limit {
     ($name:literal, number $low:literal to $high:literal, $default:literal, $doc:literal, $metric:literal, $memory:expr) => {
@@ -180,6 +182,9 @@ pub const LIMITS: &[Limit] = &[
     limit!("bans", number 1000 to 10000000, "100000",
         "Bans; beyond it the one that ends first is forgotten and counted.",
         "edge_bans_evicted_total", Memory::Each(|l| u64::from(l.bans), BAN_BYTES)),
+    limit!("recent_decisions", number 0 to 1000000, "10000",
+        "Refusals and preview matches that are remembered for `portcullis why`; the oldest are forgotten.",
+        "edge_refusals_total", Memory::Each(|l| u64::from(l.recent_decisions), DECISION_BYTES)),
 ];
 
 /// The keys of the table.
@@ -221,6 +226,7 @@ pub(super) fn limits(node: &Node, cx: &mut Context<'_>) -> Option<Limits> {
     let body_buffer_bytes = of.size("body_buffer");
     let rate_keys = of.number("rate_keys");
     let bans = of.number("bans");
+    let recent_decisions = of.number("recent_decisions");
     Some(Limits {
         connections: connections?,
         connections_per_address: connections_per_address?,
@@ -241,6 +247,7 @@ pub(super) fn limits(node: &Node, cx: &mut Context<'_>) -> Option<Limits> {
         body_buffer_bytes: body_buffer_bytes?,
         rate_keys: rate_keys?,
         bans: bans?,
+        recent_decisions: recent_decisions?,
     })
 }
 

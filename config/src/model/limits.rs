@@ -43,4 +43,6 @@ pub struct Limits {
     pub rate_keys: u32,
     /// Bans; beyond it the one that ends first is forgotten and counted.
     pub bans: u32,
+    /// Decisions that are remembered for `why`; beyond it the oldest are forgotten. 0 remembers none.
+    pub recent_decisions: u32,
 }

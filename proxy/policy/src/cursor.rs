@@ -10,21 +10,24 @@ use portcullis_config::Timestamp;
 use portcullis_config::armor::Conform;
 use portcullis_config::expr::Need;
 
-use crate::compile::{Action, CompiledExceed, Policy, RateRule, Rule};
+use crate::compile::{Action, CompiledExceed, Policy, Question, RateRule, Rule};
 use crate::evaluate::{Facts, Found, Given, KeptBody, Key, Token, Truth, rate_key, truth, user_ip};
 use crate::limit::{LimitKey, LimitOutcome};
 use crate::request::{BodyEnd, Input, RequestHead};
 use crate::state::State;
 use crate::trace::{self, RuleResult, RuleTrace, Trace};
 use crate::verdict::{
-    Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit, RateWord, UserIp,
-    Verdict,
+    Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit, RateWord, SignatureHit,
+    UserIp, Verdict,
 };
+use crate::waf::WafMatch;
 
 /// How many bytes of a key the log gives.
 const LOGGED_KEY_BYTES_MAX: usize = 36;
 /// How many bytes of a matched value the log gives.
 const LOGGED_VALUE_BYTES_MAX: usize = 16;
+/// How many bytes of a matched field's name are kept.
+const LOGGED_NAME_BYTES_MAX: usize = 128;
 /// What a client that is banned without end is told to wait.
 const FOREVER_SECS: u32 = 24 * 3600;
 /// The status where a rule that refuses an absent key redirects what exceeds.
@@ -252,6 +255,7 @@ impl Cursor {
             preconfigured_expr_ids: Vec::new(),
             rate_limit: None,
             matched_field: None,
+            signatures: Vec::new(),
             address_groups: Vec::new(),
             threat_categories: Vec::new(),
             event: Some(EventKind::PolicyDeny),
@@ -416,6 +420,7 @@ fn hit(rule: &Rule, facts: &mut Facts<'_, '_>) -> Hit {
     let noted = std::mem::take(&mut facts.found);
     let mut ids = Vec::new();
     let mut matched_field = None;
+    let mut signatures: Vec<SignatureHit> = Vec::new();
     let mut event = rule.event;
     for (position, number) in noted.questions.iter().enumerate() {
         let Some(question) = policy.questions.get(*number) else { continue };
@@ -424,6 +429,12 @@ fn hit(rule: &Rule, facts: &mut Facts<'_, '_>) -> Hit {
         }
         for found in facts.counted(*number) {
             let id = question.signature(found.id);
+            if signatures.len() < Hit::SIGNATURES_MAX {
+                let one = signature_hit(question, found, &id);
+                if !signatures.contains(&one) {
+                    signatures.push(one);
+                }
+            }
             if !ids.contains(&id) {
                 ids.push(id);
             }
@@ -449,8 +460,19 @@ fn hit(rule: &Rule, facts: &mut Facts<'_, '_>) -> Hit {
         preconfigured_expr_ids: ids,
         rate_limit: None,
         matched_field,
+        signatures,
         address_groups: noted.address_groups,
         threat_categories: noted.threat_categories,
         event: Some(event),
+    }
+}
+
+fn signature_hit(question: &Question, found: &WafMatch, signature: &str) -> SignatureHit {
+    SignatureHit {
+        set: question.set.clone(),
+        id: found.id,
+        signature: signature.to_owned(),
+        field_type: found.field.as_str(),
+        name: found.name.iter().take(LOGGED_NAME_BYTES_MAX).copied().collect(),
     }
 }

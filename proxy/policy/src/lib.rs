@@ -29,5 +29,5 @@ pub use state::{
 pub use trace::{RuleResult, RuleTrace, Trace, TracedMatch};
 pub use verdict::{
     ConfiguredAction, Decision, EventKind, HeaderToSet, Hit, MatchedField, Outcome, RateHit,
-    RateWord, UserIp, Verdict,
+    RateWord, SignatureHit, UserIp, Verdict,
 };

@@ -110,12 +110,34 @@ pub struct Hit {
     pub rate_limit: Option<RateHit>,
     /// The first field that a signature matched.
     pub matched_field: Option<MatchedField>,
+    /// Every signature with each field that it matched, up to [`Hit::SIGNATURES_MAX`].
+    pub signatures: Vec<SignatureHit>,
     /// Address groups that held the address.
     pub address_groups: Vec<Arc<str>>,
     /// Threat feeds that held the address.
     pub threat_categories: Vec<Arc<str>>,
     /// What kind of refusal it is or would be.
     pub event: Option<EventKind>,
+}
+
+impl Hit {
+    /// How many pairs of signature and field a hit names.
+    pub const SIGNATURES_MAX: usize = 16;
+}
+
+/// One signature in one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureHit {
+    /// The preconfigured set, as the rule names it.
+    pub set: Box<str>,
+    /// The signature's number.
+    pub id: u32,
+    /// The signature as the log names it.
+    pub signature: String,
+    /// `ARG_VALUES`, `RAW_URI`, ….
+    pub field_type: &'static str,
+    /// The name of the pair, else empty; the client's bytes, cut.
+    pub name: Vec<u8>,
 }
 
 /// `configuredAction`.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::remedy::Remedy;
+
 /// Bans to place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,6 +258,92 @@ pub struct PolicyView {
     pub previews: usize,
     /// Its text as it is served: rules by priority, in Cloud Armor's format.
     pub text: String,
+}
+
+/// What is remembered of a request, a client or a tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WhyView {
+    /// The generation that is served now.
+    pub generation: u64,
+    /// The last decisions, the newest first.
+    pub decisions: Vec<DecisionView>,
+    /// Bans that stand against them now.
+    pub bans: Vec<BanView>,
+}
+
+/// One decision.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DecisionView {
+    /// When the request's head was read, RFC 3339.
+    pub time: String,
+    /// Its id.
+    pub request_id: String,
+    /// The generation that decided.
+    pub generation: u64,
+    /// The client's address.
+    pub client: String,
+    /// The country; empty if unknown.
+    pub country: String,
+    /// The token's tenant.
+    pub tenant: Option<String>,
+    /// The token's subject.
+    pub subject: Option<String>,
+    /// Method, host and target.
+    pub request: String,
+    /// The status that the client got.
+    pub status: u16,
+    /// Why the edge answered itself, in the metric's word.
+    pub reason: Option<String>,
+    /// What the client was told.
+    pub told: Option<String>,
+    /// What the client was not told.
+    pub detail: Option<String>,
+    /// The route's path.
+    pub route: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<RuleView>,
+    /// Preview rules that matched.
+    pub previews: Vec<RuleView>,
+    /// What can be done about it.
+    pub fix: Option<Remedy>,
+    /// A test file of the fix, where it changes a policy.
+    pub test: Option<String>,
+}
+
+/// One rule's part in a decision.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RuleView {
+    /// The policy's name.
+    pub policy: String,
+    /// Its file.
+    pub file: Option<String>,
+    /// The rule's priority.
+    pub priority: u32,
+    /// What it says it is for.
+    pub description: String,
+    /// Where it stands, if it still does.
+    pub at: Option<String>,
+    /// The action as written.
+    pub action: String,
+    /// What it did.
+    pub outcome: String,
+    /// The counter's key and what it said.
+    pub counter: Option<String>,
+    /// What matched, and where.
+    pub fields: Vec<FieldView>,
+    /// The beginning of what matched first.
+    pub value: Option<String>,
+}
+
+/// One signature in one field.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FieldView {
+    /// The signature as the log names it.
+    pub signature: String,
+    /// `ARG_VALUES`, `HEADER_VALUES`, …
+    pub field_type: String,
+    /// The key of the pair; empty if the field has none.
+    pub name: String,
 }
 
 /// Why a request on the socket was refused.

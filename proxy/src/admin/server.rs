@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{allow, backend, ban, change, lockdown, status, upgrade};
+use super::{allow, backend, ban, change, lockdown, status, upgrade, why};
 use crate::audit::{Actor, Audit};
 use crate::bans::BanKeeper;
 use crate::reload::Reloader;
@@ -175,6 +175,7 @@ impl AdminServer {
             .route("/v1/rollback", post(change::roll_back))
             .route("/v1/upgrade", post(upgrade::start))
             .route("/v1/status", get(status::show))
+            .route("/v1/why", get(why::show))
             .route("/v1/allow", get(allow::list).post(allow::add).delete(allow::remove))
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
             .route("/v1/backends", get(backend::list).post(backend::drain))

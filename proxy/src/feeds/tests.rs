@@ -59,6 +59,7 @@ impl Served {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
             allowances: crate::bans::Allowances::default(),
+            recent: crate::recent::Recent::new(1000),
             lockdowns: crate::lockdown::Lockdowns::default(),
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

@@ -12,6 +12,7 @@ use super::verdict::{self, Hidden};
 use super::work::Work;
 use crate::edge::Connection;
 use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord, UpstreamRecord};
+use crate::recent::Decision;
 use crate::shared::Shared;
 
 /// Logs and counts a finished request.
@@ -39,52 +40,55 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         let backend = forward.attempts.upstream().id.to_string();
         Some(UpstreamRecord { backend, server: forward.attempts.server()? })
     });
-    shared.requests.record(RequestRecord {
-        time: work.begun,
-        request_id: work.id.clone(),
-        generation: work.snapshot.generation,
-        server: Some(work.connection.server),
-        client: ClientRecord {
-            asn: work.snapshot.asn(work.client.address),
-            ..client(work.client.address, work.connection.peer, verdict::region(work))
+    keep(
+        shared,
+        RequestRecord {
+            time: work.begun,
+            request_id: work.id.clone(),
+            generation: work.snapshot.generation,
+            server: Some(work.connection.server),
+            client: ClientRecord {
+                asn: work.snapshot.asn(work.client.address),
+                ..client(work.client.address, work.connection.peer, verdict::region(work))
+            },
+            method: work.asked.method.clone(),
+            scheme: work.connection.scheme().as_str(),
+            host: work.asked.host.clone(),
+            uri: redaction.uri(&work.asked.uri),
+            protocol: work.asked.protocol,
+            user_agent: work.asked.user_agent.take(),
+            referer: work.asked.referer.take().map(|referer| redaction.uri(&referer)),
+            request_bytes: session.body_bytes_read() as u64,
+            status,
+            response_bytes: session.body_bytes_sent() as u64,
+            latency,
+            refusal: refusal.as_ref().map(|refusal| refusal.reason),
+            detail: refusal
+                .and_then(|refusal| refusal.detail)
+                .or_else(|| work.remark.take())
+                .map(Into::into),
+            route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
+            upstream,
+            identity,
+            enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
+            previews: work
+                .verdict
+                .as_deref()
+                .map(|one| verdict::previews(one, hidden))
+                .unwrap_or_default(),
+            rule_errors: work.verdict.as_ref().map(|one| one.errors.clone()).unwrap_or_default(),
+            user_ip: work
+                .verdict
+                .as_ref()
+                .and_then(|one| one.user_ip.as_ref())
+                .map(|given| (given.source.to_string(), given.address)),
+            inspected_body_bytes: work
+                .verdict
+                .as_ref()
+                .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
+            tls: work.connection.tls_version,
         },
-        method: work.asked.method.clone(),
-        scheme: work.connection.scheme().as_str(),
-        host: work.asked.host.clone(),
-        uri: redaction.uri(&work.asked.uri),
-        protocol: work.asked.protocol,
-        user_agent: work.asked.user_agent.take(),
-        referer: work.asked.referer.take().map(|referer| redaction.uri(&referer)),
-        request_bytes: session.body_bytes_read() as u64,
-        status,
-        response_bytes: session.body_bytes_sent() as u64,
-        latency,
-        refusal: refusal.as_ref().map(|refusal| refusal.reason),
-        detail: refusal
-            .and_then(|refusal| refusal.detail)
-            .or_else(|| work.remark.take())
-            .map(Into::into),
-        route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
-        upstream,
-        identity,
-        enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
-        previews: work
-            .verdict
-            .as_deref()
-            .map(|one| verdict::previews(one, hidden))
-            .unwrap_or_default(),
-        rule_errors: work.verdict.as_ref().map(|one| one.errors.clone()).unwrap_or_default(),
-        user_ip: work
-            .verdict
-            .as_ref()
-            .and_then(|one| one.user_ip.as_ref())
-            .map(|given| (given.source.to_string(), given.address)),
-        inspected_body_bytes: work
-            .verdict
-            .as_ref()
-            .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
-        tls: work.connection.tls_version,
-    });
+    );
 }
 
 /// What is known of what never became a request.
@@ -107,35 +111,46 @@ pub(super) fn malformed(
 ) {
     let mut words = seen.line.splitn(3, |byte| *byte == b' ').map(Bytes::copy_from_slice);
     shared.metrics.refused(refusal.reason);
-    shared.requests.record(RequestRecord {
-        time: now,
-        request_id: id.to_owned(),
-        generation: shared.snapshot.load().generation,
-        server: Some(connection.server),
-        client: client(connection.peer.ip(), connection.peer, String::new()),
-        method: words.next().unwrap_or_default(),
-        scheme: connection.scheme().as_str(),
-        host: Bytes::new(),
-        uri: words.next().unwrap_or_default(),
-        protocol: seen.protocol,
-        user_agent: None,
-        referer: None,
-        request_bytes: 0,
-        status: seen.status,
-        response_bytes: 0,
-        latency: Duration::ZERO,
-        refusal: Some(refusal.reason),
-        detail: refusal.detail.clone().map(Into::into),
-        route: None,
-        upstream: None,
-        identity: None,
-        enforced: None,
-        previews: Vec::new(),
-        rule_errors: Vec::new(),
-        user_ip: None,
-        inspected_body_bytes: 0,
-        tls: connection.tls_version,
-    });
+    keep(
+        shared,
+        RequestRecord {
+            time: now,
+            request_id: id.to_owned(),
+            generation: shared.snapshot.load().generation,
+            server: Some(connection.server),
+            client: client(connection.peer.ip(), connection.peer, String::new()),
+            method: words.next().unwrap_or_default(),
+            scheme: connection.scheme().as_str(),
+            host: Bytes::new(),
+            uri: words.next().unwrap_or_default(),
+            protocol: seen.protocol,
+            user_agent: None,
+            referer: None,
+            request_bytes: 0,
+            status: seen.status,
+            response_bytes: 0,
+            latency: Duration::ZERO,
+            refusal: Some(refusal.reason),
+            detail: refusal.detail.clone().map(Into::into),
+            route: None,
+            upstream: None,
+            identity: None,
+            enforced: None,
+            previews: Vec::new(),
+            rule_errors: Vec::new(),
+            user_ip: None,
+            inspected_body_bytes: 0,
+            tls: connection.tls_version,
+        },
+    );
+}
+
+/// To the log, and to those who ask why.
+fn keep(shared: &Shared, record: RequestRecord) {
+    if let Some(decision) = Decision::of(&record) {
+        shared.recent.keep(decision);
+    }
+    shared.requests.record(record);
 }
 
 fn client(address: std::net::IpAddr, peer: SocketAddr, region_code: String) -> ClientRecord {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use portcullis_policy::{Hit, MatchedField, RateHit, Verdict};
+use portcullis_policy::{Hit, MatchedField, RateHit, SignatureHit, Verdict};
 
 use super::work::Work;
-use crate::log::{EventRecord, PolicyRecord, REDACTED, RateLimitRecord, Redaction, WafRecord};
+use crate::log::{
+    EventRecord, PolicyRecord, REDACTED, RateLimitRecord, Redaction, SignatureRecord, WafRecord,
+};
 use crate::shared::Shared;
 
 /// Counts what a verdict decided and would have decided, and writes the security events.
@@ -145,9 +147,21 @@ fn record(hit: &Hit, is_verbose: bool, hidden: Hidden<'_>) -> PolicyRecord {
             .as_ref()
             .filter(|_| is_verbose)
             .map(|field| matched(field, hidden)),
+        signatures: hit.signatures.iter().map(signature).collect(),
         address_groups: names(&hit.address_groups),
         threat_categories: names(&hit.threat_categories),
         not_evaluated: false,
+    }
+}
+
+/// Names only: what stands in the field is not given.
+fn signature(hit: &SignatureHit) -> SignatureRecord {
+    SignatureRecord {
+        set: hit.set.to_string(),
+        id: hit.id,
+        signature: hit.signature.clone(),
+        field_type: hit.field_type.to_owned(),
+        field_name: Bytes::copy_from_slice(&hit.name),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use portcullis_config::Timestamp;
 
 use super::json::{Object, number, object, text};
-use super::{EventRecord, PolicyRecord, RequestRecord};
+use super::{EventRecord, PolicyRecord, RequestRecord, SignatureRecord};
 
 /// What a log writes as one line.
 pub trait Line: Send + 'static {
@@ -207,9 +207,23 @@ fn policy(o: &mut Object<'_>, hit: &PolicyRecord, r: &RequestRecord, preview: bo
         o.number("matchedLength", waf.length);
         o.number("inspectedBodySize", r.inspected_body_bytes);
     }
+    if !hit.signatures.is_empty() {
+        // An extension: Google names one field of one signature, and only under `VERBOSE`.
+        o.list("matches", hit.signatures.iter(), signature);
+    }
     if hit.not_evaluated {
         o.yes("notEvaluated");
     }
+}
+
+fn signature(out: &mut Vec<u8>, matched: &SignatureRecord) {
+    object(out, |o| {
+        o.text("set", &matched.set);
+        o.number("id", u64::from(matched.id));
+        o.text("signature", &matched.signature);
+        o.text("fieldType", &matched.field_type);
+        o.bytes("fieldName", &matched.field_name);
+    });
 }
 
 /// Adds a list under a name; nothing where the list is empty.

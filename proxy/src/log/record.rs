@@ -125,8 +125,25 @@ pub struct PolicyRecord {
     pub address_groups: Vec<String>,
     /// Threat feeds that held the client.
     pub threat_categories: Vec<String>,
+    /// Every signature with each field that it matched, bounded.
+    pub signatures: Vec<SignatureRecord>,
     /// The rule could not be judged because the request was over before its input was read.
     pub not_evaluated: bool,
+}
+
+/// One signature in one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureRecord {
+    /// The preconfigured set, as the rule names it.
+    pub set: String,
+    /// The signature's number.
+    pub id: u32,
+    /// The signature as the log names it.
+    pub signature: String,
+    /// `ARG_VALUES`, `HEADER_VALUES`, `BODY`, …
+    pub field_type: String,
+    /// The key of the pair; empty if the field has none.
+    pub field_name: Bytes,
 }
 
 /// What a rule's limit said.

@@ -3,19 +3,15 @@
 //! A candidate is refused where it is broken, not where it is strict: a plain request that a signature refuses, or an
 //! SQL injection that passes the very rule that asks for one.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use portcullis_config::Timestamp;
 use portcullis_config::model::PolicyId;
-use portcullis_policy::{
-    Decision, Header, Input, Limits, Policy, RequestHead, Scheme, State, Step, Verdict,
-};
+use portcullis_policy::Policy;
 
 use crate::snapshot::Snapshot;
+use crate::trial::{Answer, Ask, Trial};
 
-/// An address for documentation (RFC 5737): in no list, in no country.
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const GOOD: &[u8] = b"";
 const BAD: &[u8] = b"id=1%27%20OR%20%271%27%3D%271%27%20UNION%20SELECT%20password%20FROM%20users--";
 
@@ -29,9 +25,12 @@ pub fn probe(candidate: &Snapshot) -> Result<Vec<String>, Vec<String>> {
     for (id, policy) in &candidate.policies {
         let good = judge(policy, GOOD);
         answers.push(format!("policy `{id}`: a plain request: {}", shown(&good)));
-        if !good.decision.passes() && !good.enforced.preconfigured_expr_ids.is_empty() {
-            let signatures = good.enforced.preconfigured_expr_ids.join(", ");
-            let priority = good.enforced.priority;
+        if let Answer::Verdict(verdict) = &good
+            && !verdict.decision.passes()
+            && !verdict.enforced.preconfigured_expr_ids.is_empty()
+        {
+            let signatures = verdict.enforced.preconfigured_expr_ids.join(", ");
+            let priority = verdict.enforced.priority;
             wrong.push(format!(
                 "policy `{id}`: rule {priority} refuses a plain request ({signatures})"
             ));
@@ -45,58 +44,31 @@ pub fn probe(candidate: &Snapshot) -> Result<Vec<String>, Vec<String>> {
 }
 
 /// Where a rule before the expected one decided, nothing is known of it.
-fn missed(id: &PolicyId, expected: u32, bad: &Verdict) -> Option<String> {
-    let passed_by = bad.enforced.priority > expected;
+fn missed(id: &PolicyId, expected: u32, bad: &Answer) -> Option<String> {
+    let passed_by = bad.rule().is_some_and(|rule| rule > expected);
     passed_by.then(|| format!("policy `{id}`: an SQL injection passes rule {expected}"))
 }
 
-fn shown(verdict: &Verdict) -> String {
-    let by = format!("by rule {}", verdict.enforced.priority);
-    match &verdict.decision {
-        Decision::Allow => format!("allowed {by}"),
-        Decision::Deny { status } | Decision::TooMany { status, .. } => format!("{status} {by}"),
-        Decision::Redirect { status, location } => format!("{status} to {location} {by}"),
-    }
+fn shown(answer: &Answer) -> String {
+    let by = answer.rule().map(|rule| format!(" by rule {rule}")).unwrap_or_default();
+    answer.status().map_or_else(|| format!("allowed{by}"), |status| format!("{status}{by}"))
 }
 
-/// Walks a policy with a state of its own: a probe counts nowhere.
-fn judge(policy: &Arc<Policy>, query: &[u8]) -> Verdict {
-    let state = State::new(Limits { keys_max: 64, bans_max: 64 });
-    let now = Timestamp::from_secs(0);
-    let mut uri = b"/".to_vec();
+/// Walks a policy with a state of its own: a probe counts nowhere. The client's address is one for documentation: in no
+/// list, in no country.
+fn judge(policy: &Arc<Policy>, query: &[u8]) -> Answer {
+    let mut target = b"/".to_vec();
     if !query.is_empty() {
-        uri.push(b'?');
-        uri.extend_from_slice(query);
+        target.push(b'?');
+        target.extend_from_slice(query);
     }
-    let headers = [
-        Header { name: b"host", value: b"probe.invalid" },
-        Header { name: b"user-agent", value: b"Mozilla/5.0 (compatible; portcullis-probe)" },
-        Header { name: b"accept", value: b"*/*" },
-    ];
-    let head = RequestHead {
-        client_ip: CLIENT,
-        region_code: "",
-        asn: 0,
-        sni: Some(b"probe.invalid"),
-        ja3: "",
-        ja4: "",
-        scheme: Scheme::Https,
-        host: b"probe.invalid",
-        method: b"GET",
-        path: b"/",
-        query,
-        uri: &uri,
-        version: b"HTTP/1.1",
-        headers: &headers,
-        bypass_limits: false,
-    };
-    let mut cursor = policy.start();
-    let mut step = cursor.advance(&head, &state, now);
-    loop {
-        step = match step {
-            Step::Done(verdict) => return *verdict,
-            Step::NeedIdentity => cursor.resume(Input::Identity(None), &head, &state, now),
-            Step::NeedBody => cursor.resume(Input::NoBody, &head, &state, now),
-        };
+    let mut ask = Ask::get(&target);
+    for (name, value) in [
+        ("host", "probe.invalid"),
+        ("user-agent", "Mozilla/5.0 (compatible; portcullis-probe)"),
+        ("accept", "*/*"),
+    ] {
+        ask.headers.push((name.into(), value.into()));
     }
+    Trial::small_of_policy(policy).judge(&ask, Timestamp::from_secs(0)).answer
 }

@@ -41,6 +41,7 @@ impl Served {
             lockdowns: crate::lockdown::Lockdowns::default(),
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
+            recent: crate::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
             events: EventLog::open(Target::Off, &metrics).unwrap(),
             metrics,

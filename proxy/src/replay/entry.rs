@@ -41,6 +41,25 @@ pub struct Recorded {
     pub rule: Option<u32>,
     /// Preview rules that matched.
     pub previews: Vec<u32>,
+    /// What signatures matched in which fields; only our own log says so.
+    pub matches: Vec<RecordedMatch>,
+}
+
+/// One signature in one field, as our log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedMatch {
+    /// The rule that asked.
+    pub rule: u32,
+    /// Whether it is in preview.
+    pub preview: bool,
+    /// The preconfigured set.
+    pub set: String,
+    /// The signature.
+    pub id: u32,
+    /// `ARG_VALUES`, `HEADER_VALUES`, ….
+    pub field_type: String,
+    /// The field's name; empty if it has none.
+    pub name: String,
 }
 
 /// The kinds of log.
@@ -334,8 +353,30 @@ fn recorded(line: &Value, payload: &Value) -> Option<Recorded> {
     Some(Recorded {
         passed,
         rule: policy.and_then(priority),
-        previews: previews.filter_map(priority).collect(),
+        previews: previews.clone().filter_map(priority).collect(),
+        matches: policy.into_iter().chain(previews).flat_map(matches).collect(),
     })
+}
+
+fn matches(policy: &Value) -> Vec<RecordedMatch> {
+    let number = |value: Option<&Value>| {
+        value.and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok())
+    };
+    let Some(rule) = number(policy.get("priority")) else { return Vec::new() };
+    let preview = policy.get("preview").and_then(Value::as_bool) == Some(true);
+    let one = |found: &Value| {
+        let text = |name: &str| found.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(RecordedMatch {
+            rule,
+            preview,
+            set: text("set")?,
+            id: number(found.get("id"))?,
+            field_type: text("fieldType")?,
+            name: text("fieldName")?,
+        })
+    };
+    let found = policy.get("matches").and_then(Value::as_array);
+    found.into_iter().flatten().filter_map(one).collect()
 }
 
 /// Cuts a URL into scheme, host and target.

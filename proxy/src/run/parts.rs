@@ -34,6 +34,7 @@ use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
+use crate::recent::Recent;
 use crate::reload::{Reloader, Watch, probe};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -358,6 +359,7 @@ fn share(
         lockdowns,
         assertion_key,
         clock,
+        recent: Recent::new(usize::try_from(config.limits.recent_decisions).unwrap_or(usize::MAX)),
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
         events: EventLog::open((&config.log.events).into(), &metrics)?,
         metrics,

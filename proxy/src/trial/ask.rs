@@ -134,7 +134,8 @@ impl Ask {
             client_ip: self.client,
             region_code: "",
             asn: self.asn,
-            sni: None,
+            // A client asks for the host by name before it asks for a page of it.
+            sni: Some(self.host()).filter(|host| self.scheme == Scheme::Https && !host.is_empty()),
             ja3: &self.ja3,
             ja4: &self.ja4,
             scheme: self.scheme,

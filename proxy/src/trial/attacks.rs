@@ -1,7 +1,12 @@
 //! Attacks that every inspecting policy refuses, by category: what a fix must not let through, and what an exclusion is
 //! weighed against. Textbook payloads; the corpora of the OWASP rules are the real measure of an engine.
 
-use super::{Ask, Body};
+use std::sync::Arc;
+
+use portcullis_config::Timestamp;
+use portcullis_policy::Policy;
+
+use super::{Ask, Body, Trial};
 
 /// One attack.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,17 @@ const fn attack(category: &'static str, name: &'static str, payload: &'static st
 /// Returns the attacks of a category.
 pub fn of(category: &str) -> impl Iterator<Item = &'static Attack> {
     ATTACKS.iter().filter(move |attack| attack.category == category)
+}
+
+/// Returns the attacks that the first policy refuses and the second lets pass.
+#[must_use]
+pub fn newly_passing(before: &Arc<Policy>, after: &Arc<Policy>) -> Vec<&'static Attack> {
+    let passes = |policy: &Arc<Policy>, attack: &Attack| {
+        let trial = Trial::small_of_policy(policy);
+        let judged = trial.judge(&attack.ask("host.invalid"), Timestamp::from_secs(0));
+        judged.answer.passes() == Some(true)
+    };
+    ATTACKS.iter().filter(|attack| !passes(before, attack) && passes(after, attack)).collect()
 }
 
 impl Attack {

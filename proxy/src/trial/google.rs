@@ -36,7 +36,7 @@ pub(super) fn suite(parts: &mut Parts<'_>, root: &Node) -> Option<Suite> {
 fn policy(parts: &Parts<'_>, expression: &str) -> SourceFile {
     let quoted = serde_json::Value::String(expression.trim().to_owned());
     SourceFile::new(
-        parts.source.name(),
+        format!("the expression of {}", parts.source.name()),
         format!(
             "name: expression\nadvancedOptionsConfig: {{ userIpRequestHeaders: [{USER_IP_HEADER}] }}\nrules:\n- priority: {RULE}\n  action: deny(403)\n  match:\n    expr:\n      expression: {quoted}\n\
              - priority: 2147483647\n  action: allow\n  match: {{ versionedExpr: SRC_IPS_V1, config: {{ srcIpRanges: ['*'] }} }}\n"

@@ -1,8 +1,12 @@
 //! Runs a file of tests.
 
 use std::fs;
+use std::sync::Arc;
 
+use portcullis_config::armor::{Action, Condition, SecurityPolicy};
+use portcullis_config::expr::Kind;
 use portcullis_config::{Diagnostic, SourceFile, Timestamp};
+use portcullis_policy::Policy;
 
 use super::attacks;
 use super::suite::{Case, Expectation, Step, Subject, Suite};
@@ -85,16 +89,31 @@ impl Loaded {
         }
     }
 
-    /// Hosts that attacks are sent to: each that is served, or any.
-    fn hosts(&self) -> Vec<String> {
+    /// The policies that refuse attacks of a category: those with an enforced rule that asks for it.
+    fn inspecting(&self, category: &str) -> Vec<(String, &Arc<Policy>)> {
         match self {
-            Self::Snapshot(snapshot) => {
-                let hosts = &snapshot.config.hosts;
-                hosts.iter().map(|host| host.name.as_str().to_owned()).collect()
-            }
-            Self::Policy(_) => vec!["host.invalid".to_owned()],
+            Self::Snapshot(snapshot) => snapshot
+                .policies
+                .iter()
+                .filter(|(id, _)| {
+                    snapshot.definitions.get(*id).is_some_and(|one| asks_for(one, category))
+                })
+                .map(|(id, policy)| (id.to_string(), policy))
+                .collect(),
+            Self::Policy(alone) => vec![(alone.definition.name.clone(), &alone.policy)],
         }
     }
+}
+
+fn asks_for(definition: &SecurityPolicy, category: &str) -> bool {
+    definition.rules.iter().filter(|rule| !rule.preview).any(|rule| {
+        let Condition::Expression(expression) = &rule.condition else { return false };
+        let mut asks = false;
+        expression.typed.walk(&mut |node| {
+            asks |= matches!(&node.kind, Kind::Waf(call) if call.set.category == category);
+        });
+        asks && matches!(rule.action, Action::Deny(_))
+    })
 }
 
 fn load(subject: &Subject) -> Result<Loaded, Vec<Diagnostic>> {
@@ -206,19 +225,20 @@ fn words(judged: &Judged) -> String {
     text
 }
 
-/// Every built-in attack of a category must be refused on every host.
+/// Every built-in attack of a category must be refused by every policy that inspects for it.
 fn of_attacks(loaded: &Loaded, category: &str) -> Vec<CaseResult> {
     let mut results = Vec::new();
-    for host in loaded.hosts() {
+    for (id, policy) in loaded.inspecting(category) {
         for attack in attacks::of(category) {
-            let judged = loaded.trial().judge(&attack.ask(&host), BEGIN);
+            let trial = Trial::small_of_policy(policy);
+            let judged = trial.judge(&attack.ask("host.invalid"), BEGIN);
             let outcome = match judged.answer.passes() {
                 Some(false) => Outcome::Passed,
                 Some(true) | None => {
                     Outcome::Failed(format!("the attack is not refused: {}", words(&judged)))
                 }
             };
-            let name = format!("attack {category}: {} on {host}", attack.name);
+            let name = format!("attack {category}: {} against {id}", attack.name);
             results.push(CaseResult { name, line: 0, outcome });
         }
     }

@@ -1477,6 +1477,14 @@ const CASES: &[Case] = &[
         "wrong-value",
         "from 1000 to 10000000",
     ),
+    (
+        "limits",
+        "recent_decisions",
+        "recent_decisions: 5000",
+        "recent_decisions: -1",
+        "wrong-value",
+        "from 0 to 1000000",
+    ),
     ("limits", "bans", "  bans: 100000", "  bans: many", "wrong-value", "from 1000 to 10000000"),
 ];
 

@@ -1,0 +1,173 @@
+//! A customer is locked out: from the request's id to the narrowest fix, tested and live, in four commands.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use portcullis_tests::{Origin, binary};
+use serde_json::Value;
+
+/// The process; killed if the test ends before it.
+struct Portcullis {
+    process: Child,
+    port: String,
+}
+
+impl Drop for Portcullis {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary("portcullis"));
+    command.current_dir(directory).args(arguments).output().expect("the binary starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the output is text")
+}
+
+fn serve(directory: &Path) -> Portcullis {
+    let mut command = Command::new(binary("portcullis"));
+    command.current_dir(directory).args(["run", "--config", "portcullis.yaml"]);
+    let mut process =
+        command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
+    let output = BufReader::new(process.stdout.take().expect("a pipe"));
+    let mut lines = output.lines().map_while(Result::ok);
+    let address =
+        lines.find_map(|line| line.trim().strip_prefix("listening on ").map(str::to_owned));
+    // The rest has to be read, or the process would stop at a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = address.expect("the process says where it listens");
+    Portcullis { process, port: address.rsplit(':').next().expect("a port").to_owned() }
+}
+
+/// Asks with curl; returns the status and the answer's body.
+fn ask(directory: &Path, edge: &Portcullis, path: &str, more: &[&str]) -> (String, String) {
+    let output = Command::new("curl")
+        .current_dir(directory)
+        .args([
+            "-s",
+            "--max-time",
+            "20",
+            "--cacert",
+            "tls.crt",
+            "-o",
+            "answer",
+            "-w",
+            "%{http_code}",
+        ])
+        .args(["--resolve", &format!("edge.test:{}:127.0.0.1", edge.port)])
+        .args(more)
+        .arg(format!("https://edge.test:{}{path}", edge.port))
+        .output()
+        .expect("curl is installed");
+    (text(&output.stdout), std::fs::read_to_string(directory.join("answer")).unwrap_or_default())
+}
+
+const POLICY: &str = r#"# The customers' policy.
+name: tested
+rules:
+  # Injections.
+  - priority: 20
+    description: SQL injection
+    action: deny(403)
+    match: { expr: { expression: "evaluatePreconfiguredWaf('sqli-core-stable', {'sensitivity': 1})" } }
+  - priority: 21
+    action: deny(403)
+    match: { expr: { expression: "evaluatePreconfiguredWaf('xss-core-stable', {'sensitivity': 1})" } }
+  - priority: 2147483647
+    action: allow
+    match: { versionedExpr: SRC_IPS_V1, config: { srcIpRanges: ['*'] } }
+"#;
+
+/// A question about databases, which is what the customer sells books about.
+const CUSTOMER: &str = "/search?q=union%20select%20name%20from%20books";
+
+/// Attacks in places that the fix must not open.
+fn attacks() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("/search?id=1%27%20UNION%20SELECT%20password%20FROM%20users--", vec![]),
+        ("/?id=1%27%20OR%20%271%27%3D%271%27--%20", vec![]),
+        ("/search?q=%3Cscript%3Ealert(1)%3C/script%3E", vec![]),
+        ("/", vec!["-H", "X-Comment: 1' UNION SELECT password FROM users-- "]),
+        ("/", vec!["--data", "key=1%27+UNION+SELECT+password+FROM+users--+"]),
+        ("/", vec!["-b", "session=1' UNION SELECT password FROM users-- "]),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_out_customer_is_let_in_by_four_commands_and_no_attack_with_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let origin = Origin::start().await;
+    let configuration = format!(
+        "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\n\
+         listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: file:tls.crt, key: file:tls.key }}] }} }}]\n\
+         log: {{ requests: file:./requests.jsonl, events: off }}\nrulesets: {{ core: {{ builtin: core }} }}\n\
+         policies: {{ tested: {{ file: policy.yaml }} }}\n\
+         backends: {{ origin: {{ servers: ['{}'], policy: tested }} }}\n\
+         hosts: {{ edge.test: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}\n",
+        origin.address()
+    );
+    std::fs::write(home.join("portcullis.yaml"), configuration).unwrap();
+    std::fs::write(home.join("policy.yaml"), POLICY).unwrap();
+    assert!(run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
+    let edge = serve(home);
+    let before: Vec<String> =
+        attacks().iter().map(|(path, more)| ask(home, &edge, path, more).0).collect();
+    assert!(before.iter().all(|status| status == "403"), "{before:?}");
+    let (status, body) = ask(home, &edge, CUSTOMER, &[]);
+    assert_eq!(status, "403", "the customer is locked out");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let id = body["request_id"].as_str().unwrap();
+
+    let why = run(home, &["why", id, "--socket", "admin.sock"]);
+    let shown = text(&why.stdout);
+    assert!(why.status.success(), "{}", text(&why.stderr));
+    for part in [
+        "rule     20 of tested",
+        "ARG_VALUES `q`",
+        "generation 1; still served",
+        "leave the parameter `q` out of",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let fixed = run(home, &["why", id, "--fix", "--socket", "admin.sock"]);
+    assert!(fixed.status.success(), "{}", text(&fixed.stderr));
+    let test = format!("policy.{id}.test.yaml");
+    assert!(home.join(&test).exists(), "{}", text(&fixed.stdout));
+    let tested = run(home, &["test", &test]);
+    assert!(tested.status.success(), "{}{}", text(&tested.stdout), text(&tested.stderr));
+    let reloaded = run(home, &["reload", "--socket", "admin.sock"]);
+    assert!(reloaded.status.success(), "{}", text(&reloaded.stderr));
+
+    assert_eq!(ask(home, &edge, CUSTOMER, &[]).0, "200", "the customer is let in");
+    let after: Vec<String> =
+        attacks().iter().map(|(path, more)| ask(home, &edge, path, more).0).collect();
+    assert_eq!(before, after, "no attack newly passes");
+    let policy = std::fs::read_to_string(home.join("policy.yaml")).unwrap();
+    assert!(
+        policy.contains("# Injections.") && policy.contains("requestQueryParamsToExclude"),
+        "{policy}"
+    );
+
+    let by_address = run(home, &["why", "127.0.0.1", "--socket", "admin.sock"]);
+    assert!(text(&by_address.stdout).contains(id), "{}", text(&by_address.stdout));
+    let unknown = run(home, &["why", "nobody", "--socket", "admin.sock"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        text(&unknown.stderr).contains("nothing is remembered of `nobody`"),
+        "{}",
+        text(&unknown.stderr)
+    );
+
+    let log =
+        run(home, &["replay", "--config", "portcullis.yaml", "--from", "requests.jsonl", "--json"]);
+    assert!(log.status.success(), "{}", text(&log.stderr));
+    let replayed: Value = serde_json::from_slice(&log.stdout).unwrap();
+    // The two posts have no body in the log: they are not judged, and never unchanged.
+    assert_eq!(replayed["notJudgedForWantOf"]["body"], 2, "{replayed}");
+}
