@@ -128,6 +128,7 @@ const MEANT: &[(&str, &str)] = &[
     ("origin.address", "origin.ip"),
     ("client.ip", "origin.ip"),
     ("ip.src", "origin.ip"),
+    ("list", "lists['…']"),
     ("token.sub", "token.subject"),
     ("token.iss", "token.issuer"),
 ];

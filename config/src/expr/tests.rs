@@ -85,6 +85,7 @@ fn what_is_wrong_is_refused_where_it_stands() {
             "request.params",
         ),
         ("origin.ip == lists['a']", "type", "lists['a']", "origin.ip in lists"),
+        ("origin.ip in list['a']", "unknown-attribute", "list", "lists['…']"),
         ("origin.asn in lists['a']", "type", "origin.asn", "expected string"),
         ("origin.ip in lists[request.path]", "type", "request.path", "written out"),
         (
