@@ -1,6 +1,7 @@
 //! Makes an edge from a configuration that a test writes in YAML, the way an operator would.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,7 @@ use portcullis_policy::{Limits, State};
 use tempfile::TempDir;
 
 use crate::token::{AUDIENCE, ISSUER};
-use crate::{Authority, Edge, Issuer, Origin};
+use crate::{Authority, Edge, Issuer};
 
 /// When every test begins: 2026-01-01T00:00:00Z.
 pub(crate) const BEGIN_SECS: u64 = 1_767_225_600;
@@ -40,9 +41,9 @@ pub struct BuildError(pub String);
 const TLS: &str = "certificates: [{ cert: file:tls.crt, key: file:tls.key }]";
 
 impl Builder {
-    pub(crate) fn new(origin: &Origin) -> Self {
+    pub(crate) fn new(origin: SocketAddr) -> Self {
         Self {
-            origin: origin.address().to_string(),
+            origin: origin.to_string(),
             listeners: format!("  - {{ address: '127.0.0.1:0', tls: {{ {TLS} }} }}\n"),
             routes: "      - { path: /, backend: origin, identity: none }\n".to_owned(),
             backend: String::new(),

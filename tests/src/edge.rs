@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use crate::builder::{Builder, compile};
 use crate::token::claims;
 use crate::{
-    Answer, Authority, BuildError, Claims, Client, H2Client, Issuer, Manner, Origin, client,
+    Answer, Authority, BuildError, Claims, Client, H2Client, H2Raw, Issuer, Manner, Origin, client,
 };
 
 /// An edge in this process. Its connections are cut when it goes.
@@ -35,6 +35,12 @@ impl Edge {
     /// Starts to describe an edge before `origin`, which serves `edge.test` and `other.test`.
     #[must_use]
     pub fn builder(origin: &Origin) -> Builder {
+        Builder::new(origin.address())
+    }
+
+    /// Starts to describe an edge before a server at `origin`, which serves `edge.test` and `other.test`.
+    #[must_use]
+    pub fn before(origin: SocketAddr) -> Builder {
         Builder::new(origin)
     }
 
@@ -155,6 +161,17 @@ impl Edge {
         let config = self.authority.client(&["h2"], rustls::DEFAULT_VERSIONS);
         let stream = client::tls(self.address(), manner, config).await.expect("a handshake");
         H2Client::new(stream, &manner.server_name).await
+    }
+
+    /// Opens an HTTP/2 connection on which everything can be sent.
+    ///
+    /// # Panics
+    ///
+    /// When the handshake fails.
+    pub async fn h2_raw(&self) -> H2Raw {
+        let config = self.authority.client(&["h2"], rustls::DEFAULT_VERSIONS);
+        let stream = client::tls(self.address(), &Manner::default(), config).await;
+        H2Raw::new(stream.expect("a handshake")).await
     }
 
     /// Asks for a path on a fresh HTTP/1.1 connection.

@@ -29,8 +29,11 @@ mod client;
 mod edge;
 mod h2_client;
 mod h2_origin;
+mod h2_raw;
 mod license;
 mod origin;
+mod recorder;
+mod relay;
 mod token;
 
 use std::time::Duration;
@@ -43,8 +46,11 @@ pub use client::{Client, Manner};
 pub use edge::Edge;
 pub use h2_client::H2Client;
 pub use h2_origin::{H2Origin, H2Seen};
+pub use h2_raw::{End, Field, H2Raw, block, frame};
 pub use license::{License, LicenseHome, Way, binary};
 pub use origin::{Origin, Seen};
+pub use recorder::{Recorded, Recorder};
+pub use relay::Relay;
 pub use token::{Claims, Issuer};
 
 /// The bound on every wait of a test. Far above what a loaded machine needs; reaching it is a failure.

@@ -20,6 +20,8 @@ mod connections;
 mod extensions;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
+#[path = "e2e/framing.rs"]
+mod framing;
 #[path = "e2e/ftw.rs"]
 mod ftw;
 #[path = "e2e/h2_abuse.rs"]

@@ -1,10 +1,12 @@
 //! The stream between a client and Pingora, above TLS where there is TLS, and what it watches there.
 //!
+//! * **An HTTP/1 request is read once, strictly**, by [`Framing`], before Pingora sees a byte of it; what is refused there
+//!   is answered here, and read on within bounds, so that the answer is not lost to a reset.
 //! * **A head has a deadline.** Stock Pingora bounds each read of a request head but not the whole; here the clock of a
 //!   head starts with its first byte and does not restart. A connection with no request in flight has a longer one. On
 //!   HTTP/2 the wait for the first request and every header block are watched; `h2_idle_timeout` does the rest.
 //! * **A reader has a rate.** While the client takes too little of what is written, the connection's time runs out.
-//! * **Pingora's own refusals are rewritten.** A request that does not parse never reaches the gate; Pingora answers a
+//! * **Pingora's own refusals are rewritten.** A request that Pingora does not take never reaches the gate; it answers a
 //!   bare 400. Those are the only response bytes written on HTTP/1 while no request is in flight, so they are known by
 //!   that, and the answer goes out in our shape, with our headers, counted and logged. What the HTTP/2 codec refuses by
 //!   itself is known by its RST_STREAM and GOAWAY frames.
@@ -15,6 +17,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -28,10 +31,20 @@ use tokio::time::Instant;
 
 use super::Deadlines;
 use super::connection::Connection;
+use super::framing::{Fault, Framing, HeadLimits, Malformed};
 use super::h2_watch::{Flooded, H2Watch};
 use super::outgoing::Outgoing;
 use super::stall::Stall;
 use super::wait::Wait;
+use crate::reason::Reason;
+
+/// What Pingora does not take, though our own reading did.
+const UNPARSED: Malformed =
+    Malformed { reason: Reason::MalformedRequest, detail: "the head does not parse" };
+/// Bytes that are read and thrown away behind a refused head, so that the client gets to read the answer.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// The time that this may take.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Why a connection that stood is cut; the `cause` label of `edge_connections_cut_total`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,8 +73,8 @@ impl Cut {
 
 /// Whom the guard tells what it sees.
 pub(super) trait Reports: Send + Sync {
-    /// A head that begins with `start` does not parse; makes the whole HTTP/1.1 answer to it.
-    fn malformed(&self, start: &[u8]) -> Vec<u8>;
+    /// A head that begins with `start` is refused; makes the whole HTTP/1.1 answer to it.
+    fn malformed(&self, why: Malformed, start: &[u8]) -> Vec<u8>;
 
     /// The HTTP/2 codec reset `stream`, or with 0 ends the connection, for this error code.
     fn gave_up(&self, stream: u32, code: u32);
@@ -80,6 +93,10 @@ pub(super) struct Guard {
     digest: Arc<ProxyDigest>,
     deadlines: Deadlines,
     reports: Box<dyn Reports>,
+    /// The reading of HTTP/1; none on HTTP/2, which has frames.
+    framing: Option<Framing>,
+    /// Bytes that may still come behind a refused head.
+    lingering: Option<usize>,
     wait: Wait,
     /// The number of requests begun when `deadline` was chosen.
     armed_at: Option<u64>,
@@ -104,6 +121,7 @@ impl Guard {
         inner: Stream,
         connection: Arc<Connection>,
         deadlines: Deadlines,
+        head: HeadLimits,
         reports: Box<dyn Reports>,
     ) -> pingora::Result<Self> {
         let is_h2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
@@ -115,6 +133,8 @@ impl Guard {
             deadlines,
             reports,
             wait: Wait::until(deadline),
+            framing: (!is_h2).then(|| Framing::new(head)),
+            lingering: None,
             armed_at: None,
             deadline,
             in_head: false,
@@ -199,9 +219,14 @@ impl Guard {
     fn poll_write_some(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Some(watch) = &mut self.h2 else {
             if self.is_pingoras_refusal(buf) {
-                let answer = self.reports.malformed(&self.start);
+                let answer = self.reports.malformed(UNPARSED, &self.start);
                 self.outgoing.put(&answer);
                 return Poll::Ready(Ok(buf.len()));
+            }
+            if buf.starts_with(b"HTTP/1.1 101 ")
+                && let Some(framing) = &mut self.framing
+            {
+                framing.switch_protocol();
             }
             return self.outgoing.poll_take(buf, Pin::new(&mut self.inner), cx);
         };
@@ -235,13 +260,94 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Reads from the client within the deadline of the moment.
+    fn poll_watched(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.h2.is_some() { self.poll_read_h2(cx, buf) } else { self.poll_read_h1(cx, buf) }
+    }
+
+    /// Reads what [`Framing`] lets through. `framing` is this guard's own, taken out for the time of the call.
+    fn poll_framed(
+        &mut self,
+        framing: &mut Framing,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<io::Result<()>, Fault>> {
+        loop {
+            let is_over =
+                !self.connection.is_busy() && self.connection.begun() >= framing.requests();
+            let may_begin = is_over || !framing.is_between_requests();
+            if may_begin && framing.hand_on(buf)? {
+                return Poll::Ready(Ok(Ok(())));
+            }
+            if !may_begin && framing.is_holding() {
+                // The next request waits for its turn. Whoever reads then polls anew.
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            if let Err(error) = ready!(self.poll_watched(cx, buf)) {
+                return Poll::Ready(Ok(Err(error)));
+            }
+            let is_end = buf.filled().len() == before;
+            framing.inspect(buf, before, may_begin)?;
+            if is_end || buf.filled().len() > before {
+                return Poll::Ready(Ok(Ok(())));
+            }
+        }
+    }
+
+    /// Sends the answer to a refused head, then reads on and drops it, then says that the client has gone.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.outgoing.poll_out(Pin::new(&mut self.inner), cx))?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        let mut scratch = [0; 4096];
+        while let Some(left) = self.lingering.filter(|left| *left > 0) {
+            let mut dropped = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut dropped) {
+                Poll::Ready(Ok(())) if !dropped.filled().is_empty() => {
+                    self.lingering = Some(left.saturating_sub(dropped.filled().len()));
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    ready!(self.wait.poll_passed(self.deadline, cx));
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Guard {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.h2.is_some() { self.poll_read_h2(cx, buf) } else { self.poll_read_h1(cx, buf) }
+        if self.lingering.is_some() {
+            return self.poll_linger(cx);
+        }
+        let Some(mut framing) = self.framing.take() else { return self.poll_watched(cx, buf) };
+        let read = self.poll_framed(&mut framing, cx, buf);
+        self.framing = Some(framing);
+        match ready!(read) {
+            Ok(read) => Poll::Ready(read),
+            Err(Fault::Body(why)) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)))
+            }
+            Err(Fault::Head(why)) => {
+                let answer = self.reports.malformed(why, &self.start);
+                self.outgoing.put(&answer);
+                self.lingering = Some(LINGER_BYTES_MAX);
+                self.deadline = Instant::now() + LINGER_TIME_MAX;
+                self.poll_linger(cx)
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::accept::{Edge, Entrance};
 use super::connection::{Connection, Manner};
+use super::framing::{HeadLimits, Malformed};
 use super::guard::{Cut, Guard, Reports};
 use super::h2_watch::error_name;
 use super::hello::{HELLO_BYTES_MAX, Hello, classify};
@@ -100,7 +101,9 @@ async fn encrypted(
 fn guarded(edge: &Arc<Edge>, stream: Stream, connection: Connection) -> Result<Guard, Cause> {
     let connection = Arc::new(connection);
     let reports = Reporter { edge: Arc::clone(edge), connection: Arc::clone(&connection) };
-    Guard::new(stream, connection, edge.deadlines, Box::new(reports)).map_err(|_| Cause::Gone)
+    let head = HeadLimits::of(&edge.shared.snapshot.load().config.limits);
+    let guard = Guard::new(stream, connection, edge.deadlines, head, Box::new(reports));
+    guard.map_err(|_| Cause::Gone)
 }
 
 /// Counts and logs what the guard of a connection sees.
@@ -110,8 +113,8 @@ struct Reporter {
 }
 
 impl Reports for Reporter {
-    fn malformed(&self, start: &[u8]) -> Vec<u8> {
-        gate::malformed_answer(&self.edge.shared, &self.connection, start)
+    fn malformed(&self, why: Malformed, start: &[u8]) -> Vec<u8> {
+        gate::malformed_answer(&self.edge.shared, &self.connection, why, start)
     }
 
     fn gave_up(&self, stream: u32, code: u32) {

@@ -41,8 +41,9 @@ pub(super) async fn judge(
 ) -> Result<Pass, Refusal> {
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
-    let raw = session.as_http1().map(|_| session.to_h1_raw());
-    let target = sanity::check(session.req_header(), raw.as_deref(), limits)?;
+    sanity::join_cookies(session.req_header_mut())?;
+    let scheme = work.connection.scheme();
+    let target = sanity::check(session.req_header(), limits, scheme.as_str())?;
     if let Manner::RedirectToHttps { status, port } = work.connection.manner {
         return Err(to_https(&snapshot, &target, status, port));
     }
@@ -81,9 +82,8 @@ pub(super) async fn judge(
     let pace = pace(&upstream, stream.as_ref());
     let attempts = Attempts::new(upstream, key, pace, admission, now);
     let (id, client) = (work.id.clone(), work.client.clone());
-    let scheme = work.connection.scheme();
-    let forward =
-        Forward::new(id, entry, target, client, scheme, attempts, stream, admitted.held, added);
+    let held = admitted.held;
+    let forward = Forward::new(id, entry, target, client, scheme, attempts, stream, held, added);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))

@@ -8,15 +8,20 @@ use super::answer;
 use super::record::{self, Seen};
 use super::refusal::Refusal;
 use super::work::request_id;
-use crate::edge::Connection;
+use crate::edge::{Connection, Malformed};
 use crate::reason::Reason;
 use crate::shared::Shared;
 
 /// Counts and logs a malformed request whose head begins with `start`, and makes the whole HTTP/1.1 answer to it.
-pub(crate) fn malformed_answer(shared: &Shared, connection: &Connection, start: &[u8]) -> Vec<u8> {
+pub(crate) fn malformed_answer(
+    shared: &Shared,
+    connection: &Connection,
+    why: Malformed,
+    start: &[u8],
+) -> Vec<u8> {
     let now: Timestamp = shared.clock.now();
     let id = request_id(now);
-    let refusal = Refusal::because(Reason::MalformedRequest, "the head does not parse");
+    let refusal = Refusal::because(why.reason, why.detail);
     shared.metrics.answered(refusal.status(), Duration::ZERO);
     let seen = Seen { status: refusal.status(), protocol: "HTTP/1.1", line: first_line(start) };
     record::malformed(shared, connection, &id, now, &refusal, &seen);
@@ -24,7 +29,10 @@ pub(crate) fn malformed_answer(shared: &Shared, connection: &Connection, start: 
         return b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             .to_vec();
     };
-    let mut bytes = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n".to_vec();
+    let status = head.status;
+    let word = status.canonical_reason().unwrap_or_default();
+    let mut bytes =
+        format!("HTTP/1.1 {} {word}\r\nConnection: close\r\n", status.as_u16()).into_bytes();
     for (name, value) in &head.headers {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use http::Version;
 use pingora::proxy::Session;
-use portcullis_config::model::{BodyPlan, Compressed, Oversize};
+use portcullis_config::model::{BodyPlan, Compressed, Limits, Oversize};
 
 use super::Gate;
 use super::body::{self, Held, OfCompressed, Reading};
@@ -20,11 +21,12 @@ pub(super) async fn read(
     work: &mut Work,
     demands: &Demands<'_>,
 ) -> Result<Option<Held>, Refusal> {
-    if session.is_body_empty() {
-        return Ok(None);
-    }
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
+    if session.is_body_empty() {
+        nothing_follows(session, limits).await?;
+        return Ok(None);
+    }
     // Where the body is passed on as it comes, nobody else bounds the wait for its next bytes.
     session.downstream_session.set_read_timeout(Some(limits.body_timeout));
     let reading = match demands.body {
@@ -61,4 +63,24 @@ pub(super) async fn read(
         work.remark = Some("the body is longer than what was inspected".into());
     }
     Ok(Some(held))
+}
+
+/// On HTTP/2 a length of zero promises that no data follows, and only the end of the stream keeps the promise
+/// (RFC 9113 §8.1.1): the request is not forwarded before that.
+async fn nothing_follows(session: &mut Session, limits: &Limits) -> Result<(), Refusal> {
+    let is_promised = body::declared_length(session) == Some(0);
+    if !is_promised || session.req_header().version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let malformed = || Refusal::because(Reason::MalformedBody, "data behind a length of zero");
+    let rest = async {
+        while let Some(data) = session.read_request_body().await.map_err(|_| malformed())? {
+            if !data.is_empty() {
+                return Err(malformed());
+            }
+        }
+        Ok(())
+    };
+    let read = tokio::time::timeout(limits.body_timeout, rest).await;
+    read.unwrap_or_else(|_| Err(Refusal { closes: true, ..Refusal::of(Reason::BodyTimeout) }))
 }

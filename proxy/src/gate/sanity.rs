@@ -1,11 +1,14 @@
-//! Framing and target sanity: what is HTTP for Pingora and still not for us.
+//! Head and target sanity, on HTTP/1 and HTTP/2 alike: what is HTTP by its framing and still not for us.
 //!
 //! Two parsers that read one request differently are how requests are smuggled, so whatever a backend might read in
-//! another way is refused here instead of being repaired.
+//! another way is refused here instead of being repaired. The bytes of HTTP/1 have been read strictly before
+//! ([`crate::edge`]); of HTTP/2, the h2 crate has checked frames, pseudo-headers and connection-specific headers.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora::http::RequestHeader;
 use portcullis_config::model::Limits;
 use portcullis_identity::headers::nominates_a_deciding_header;
@@ -43,24 +46,36 @@ impl Target {
 /// The longest method that is read.
 const METHOD_BYTES_MAX: usize = 32;
 
-/// Checks a request head and takes its target apart. `raw` is the head as it came, on HTTP/1.
+/// Checks a request head that came under `scheme`, and takes its target apart.
 pub(super) fn check(
     head: &RequestHeader,
-    raw: Option<&[u8]>,
     limits: &Limits,
+    scheme: &str,
 ) -> Result<Target, Refusal> {
     check_size(head, limits)?;
     check_method(&head.method)?;
-    if let Some(raw) = raw {
-        check_framing(raw, &head.headers)?;
-    }
+    check_fields(&head.headers)?;
+    check_scheme(head, scheme)?;
     check_expectations(&head.headers)?;
     let fields = head.headers.iter();
     let mut fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     if nominates_a_deciding_header(&mut fields) {
         return Err(malformed("Connection nominates a header that decides something"));
     }
-    target(head)
+    target(head, scheme)
+}
+
+/// RFC 9113 §8.2.3: clients send a cookie in pieces, and whoever reads HTTP/1 expects one field. Joined before anything
+/// looks, so that what is judged is what is forwarded.
+pub(super) fn join_cookies(head: &mut RequestHeader) -> Result<(), Refusal> {
+    let pieces: Vec<&[u8]> =
+        head.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() < 2 {
+        return Ok(());
+    }
+    let whole = HeaderValue::from_bytes(&pieces.join(&b"; "[..]));
+    let joined = whole.is_ok_and(|whole| head.insert_header(COOKIE, whole).is_ok());
+    if joined { Ok(()) } else { Err(malformed("the cookies do not join")) }
 }
 
 fn malformed(detail: &'static str) -> Refusal {
@@ -89,35 +104,64 @@ fn check_method(method: &Method) -> Result<(), Refusal> {
     if refused { Err(Refusal::of(Reason::MethodNotAllowed)) } else { Ok(()) }
 }
 
-/// HTTP/1 only: a bare line feed, and both ways of framing at once. Pingora accepts the first and repairs the second.
-fn check_framing(raw: &[u8], headers: &HeaderMap) -> Result<(), Refusal> {
-    let bare = raw
-        .iter()
-        .zip(std::iter::once(&0).chain(raw))
-        .any(|(byte, before)| *byte == b'\n' && *before != b'\r');
-    if bare {
-        return Err(malformed("a line ends without a carriage return"));
-    }
-    if headers.contains_key(TRANSFER_ENCODING) {
-        if raw.split(|byte| *byte == b'\n').any(|line| is_field(line, CONTENT_LENGTH.as_str())) {
-            return Err(malformed("both Content-Length and Transfer-Encoding"));
-        }
-        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        let only =
-            codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !only || codings.next().is_some() {
-            return Err(malformed("a transfer coding other than chunked"));
+/// Fields that decide how a request is read: a second one is read by nobody in the same way.
+const SINGLE: &[HeaderName] = &[HOST, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, EXPECT];
+
+fn check_fields(headers: &HeaderMap) -> Result<(), Refusal> {
+    for name in SINGLE {
+        if headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Refusal::because(
+                Reason::MalformedRequest,
+                format!("more than one `{name}`"),
+            ));
         }
     }
-    if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
-        return Err(malformed("more than one Content-Length"));
+    if headers.get(CONTENT_LENGTH).is_some_and(|value| !is_decimal(value.as_bytes())) {
+        return Err(malformed("Content-Length is no number"));
+    }
+    if headers.keys().any(is_taken_for_framing) {
+        let why = "a header field that some servers take for one of framing";
+        return Err(Refusal { closes: true, ..malformed(why) });
+    }
+    // RFC 9113 §8.2.1; on HTTP/1 the space around a value is no part of it.
+    let padded = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        bytes.first().into_iter().chain(bytes.last()).any(|byte| b" \t".contains(byte))
+    };
+    if headers.values().any(padded) {
+        return Err(malformed("a header field's value begins or ends with a space"));
     }
     Ok(())
 }
 
-fn is_field(line: &[u8], name: &str) -> bool {
-    let field = line.split(|byte| *byte == b':').next().unwrap_or_default();
-    field.len() < line.len() && field.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+/// Digits only, and no zero before another: some read an octal number there.
+fn is_decimal(value: &[u8]) -> bool {
+    let zero_first = value.len() > 1 && value.starts_with(b"0");
+    !value.is_empty() && !zero_first && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Gateways that write `_` for `-`, or make variables of names, read `Content_Length` as if it were the real one.
+fn is_taken_for_framing(name: &HeaderName) -> bool {
+    let is = |framing: &HeaderName| {
+        let (name, framing) = (name.as_str().as_bytes(), framing.as_str().as_bytes());
+        name.len() == framing.len()
+            && name != framing
+            && name.iter().zip(framing).all(|(byte, framing)| match byte {
+                b'_' | b'.' => *framing == b'-',
+                byte => byte == framing,
+            })
+    };
+    is(&CONTENT_LENGTH) || is(&TRANSFER_ENCODING)
+}
+
+/// HTTP/2 names the scheme; it is the connection's.
+fn check_scheme(head: &RequestHeader, scheme: &str) -> Result<(), Refusal> {
+    // Without an authority the h2 crate drops the scheme.
+    let named = head.uri.authority().is_some();
+    if head.version == Version::HTTP_2 && named && head.uri.scheme_str() != Some(scheme) {
+        return Err(malformed("the scheme is not the connection's"));
+    }
+    Ok(())
 }
 
 fn check_expectations(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -128,14 +172,13 @@ fn check_expectations(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn target(head: &RequestHeader) -> Result<Target, Refusal> {
-    let (named, uri) = split_target(head)?;
+fn target(head: &RequestHeader, scheme: &str) -> Result<Target, Refusal> {
+    let (named, uri) = split_target(head, scheme)?;
     let authority = authority(head, named)?;
     let (name, _port) =
         split_authority(authority).ok_or_else(|| malformed("the host is not a host"))?;
-    let is_odd = |byte: &u8| byte.is_ascii_control() || b" #".contains(byte);
-    if uri.iter().any(is_odd) {
-        return Err(malformed("a control byte, a space or a fragment in the target"));
+    if !uri.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
+        return Err(malformed("a byte in the target that no target has"));
     }
     let host = Bytes::from(name.to_ascii_lowercase());
     let authority = Bytes::copy_from_slice(authority);
@@ -147,7 +190,10 @@ fn target(head: &RequestHeader) -> Result<Target, Refusal> {
 }
 
 /// The target's authority, if it has one, and its path and query. Pingora keeps an absolute target verbatim.
-fn split_target(head: &RequestHeader) -> Result<(Option<&[u8]>, Bytes), Refusal> {
+fn split_target<'a>(
+    head: &'a RequestHeader,
+    scheme: &str,
+) -> Result<(Option<&'a [u8]>, Bytes), Refusal> {
     let raw = head.raw_path();
     let named = head.uri.authority().map(|authority| authority.as_str().as_bytes());
     if raw.starts_with(b"/") {
@@ -157,12 +203,11 @@ fn split_target(head: &RequestHeader) -> Result<(Option<&[u8]>, Bytes), Refusal>
         .iter()
         .position(|byte| *byte == b':')
         .ok_or_else(|| malformed("the target has no path"))?;
-    let (scheme, rest) = raw.split_at(colon);
-    let known = scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"http");
-    let rest = rest
-        .strip_prefix(b"://")
-        .filter(|_| known)
-        .ok_or_else(|| malformed("the target has no path"))?;
+    let (written, rest) = raw.split_at(colon);
+    if !written.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return Err(malformed("the scheme is not the connection's"));
+    }
+    let rest = rest.strip_prefix(b"://").ok_or_else(|| malformed("the target has no path"))?;
     let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
@@ -171,17 +216,15 @@ fn split_target(head: &RequestHeader) -> Result<(Option<&[u8]>, Bytes), Refusal>
 
 /// The one authority of the request: `Host`, the target's own, or both if they are the same.
 fn authority<'a>(head: &'a RequestHeader, named: Option<&'a [u8]>) -> Result<&'a [u8], Refusal> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let host = hosts.next().map(HeaderValue::as_bytes);
-    if hosts.next().is_some() {
-        return Err(malformed("more than one Host"));
-    }
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
     match (host, named) {
         (Some(host), Some(named)) if !host.eq_ignore_ascii_case(named) => {
             Err(malformed("Host and the target's authority differ"))
         }
-        (_, Some(one)) | (Some(one), None) => Ok(one),
-        (None, None) => Err(malformed("no Host")),
+        (Some(one), _) => Ok(one),
+        // RFC 9112 §3.2: HTTP/1.1 has a Host, whatever its target says.
+        (None, Some(one)) if head.version == Version::HTTP_2 => Ok(one),
+        (None, _) => Err(malformed("no Host")),
     }
 }
 

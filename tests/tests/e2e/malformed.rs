@@ -30,7 +30,7 @@ async fn malformed_requests_are_refused_and_the_origin_sees_nothing() {
         ("POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\na".to_owned(), 415),
         ("GET / HTTP/1.1\r\nHost: edge.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_owned(), 501),
         (format!("GET / HTTP/1.1\r\nHost: edge.test\r\n{wide}\r\n"), 431),
-        (format!("GET / HTTP/1.1\r\nHost: edge.test\r\n{wider}\r\n"), 400),
+        (format!("GET / HTTP/1.1\r\nHost: edge.test\r\n{wider}\r\n"), 431),
         (format!("GET / HTTP/1.1\r\nHost: edge.test\r\n{fat}\r\n"), 431),
         (format!("GET /{long} HTTP/1.1\r\nHost: edge.test\r\n\r\n"), 414),
         ("GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n".to_owned(), 404),
