@@ -254,9 +254,14 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            // An HTTP/2 body that ends with an empty frame. Pingora would write it as the last chunk and then write the
+            // last chunk, and the origin would take the second one for the next request.
+            *body = None;
+        }
         let now = self.now();
         overdue(ctx, now)?;
         let Context::Request(work) = ctx else { return Ok(()) };

@@ -44,7 +44,6 @@ pub(super) async fn judge(
     sanity::join_cookies(session.req_header_mut())?;
     let scheme = work.connection.scheme();
     let target = sanity::check(session.req_header(), limits, scheme.as_str())?;
-    let has_body = !session.is_body_empty();
     if let Manner::RedirectToHttps { status, port } = work.connection.manner {
         return Err(to_https(&snapshot, &target, status, port));
     }
@@ -84,9 +83,7 @@ pub(super) async fn judge(
     let attempts = Attempts::new(upstream, key, pace, admission, now);
     let (id, client) = (work.id.clone(), work.client.clone());
     let held = admitted.held;
-    let passes_body = held.is_none() && has_body;
-    let forward =
-        Forward::new(id, entry, target, client, scheme, attempts, stream, held, passes_body, added);
+    let forward = Forward::new(id, entry, target, client, scheme, attempts, stream, held, added);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
@@ -149,18 +146,6 @@ fn redirect(status: u16, to: &str, kept: Option<&Target>) -> Refusal {
     }
 }
 
-/// What the redirecting listener answers: the same target under `https`. A host that is not served is refused, so that
-/// nobody is sent to a name of the client's choosing.
-fn to_https(snapshot: &Snapshot, target: &Target, status: u16, port: u16) -> Refusal {
-    if !snapshot.router.serves(&target.host) {
-        return Refusal::of(Reason::UnknownHost);
-    }
-    match target.on_https(port) {
-        Some(location) => redirect(status, &location, None),
-        None => Refusal::because(Reason::MalformedRequest, "a target that is no text"),
-    }
-}
-
 fn escaped(uri: &[u8]) -> String {
     use std::fmt::Write as _;
     uri.iter().fold(String::with_capacity(uri.len()), |mut text, byte| {
@@ -171,6 +156,18 @@ fn escaped(uri: &[u8]) -> String {
         }
         text
     })
+}
+
+/// What the redirecting listener answers: the same target under `https`. A host that is not served is refused, so that
+/// nobody is sent to a name of the client's choosing.
+fn to_https(snapshot: &Snapshot, target: &Target, status: u16, port: u16) -> Refusal {
+    if !snapshot.router.serves(&target.host) {
+        return Refusal::of(Reason::UnknownHost);
+    }
+    match target.on_https(port) {
+        Some(location) => redirect(status, &location, None),
+        None => Refusal::because(Reason::MalformedRequest, "a target that is no text"),
+    }
 }
 
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.

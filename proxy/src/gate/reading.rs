@@ -65,11 +65,11 @@ pub(super) async fn read(
     Ok(Some(held))
 }
 
-/// On HTTP/2 a body is empty when its stream has ended, whatever the head promised (RFC 9113 §8.1.1): the request is not
-/// forwarded before that. Empty frames are taken off here too: Pingora would send them on as the last chunk of a request
-/// that has no coding, and the origin would take that for the next request.
+/// On HTTP/2 a length of zero promises that no data follows, and only the end of the stream keeps the promise
+/// (RFC 9113 §8.1.1): the request is not forwarded before that.
 async fn nothing_follows(session: &mut Session, limits: &Limits) -> Result<(), Refusal> {
-    if session.req_header().version != Version::HTTP_2 {
+    let is_promised = body::declared_length(session) == Some(0);
+    if !is_promised || session.req_header().version != Version::HTTP_2 {
         return Ok(());
     }
     let malformed = || Refusal::because(Reason::MalformedBody, "data behind a length of zero");

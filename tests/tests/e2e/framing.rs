@@ -20,7 +20,7 @@ async fn edge(origin: &Recorder, plan: &str) -> Edge {
     let route = format!("{{ path: /, backend: origin, identity: none{plan} }}");
     Edge::before(origin.address())
         .routes(&[&route])
-        .top("limits: { body_timeout: 300ms }")
+        .top("limits: { body_timeout: 300ms, connection_rate: 1000000 }")
         .start()
         .await
 }

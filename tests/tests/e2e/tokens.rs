@@ -47,7 +47,7 @@ async fn bad_tokens_are_refused_with_the_contracts_codes_and_the_origin_sees_not
     for (headers, status, code) in [
         (vec![], 401, "missing_auth"),
         (vec![("Authorization", "Basic YTpi")], 401, "invalid_token"),
-        (vec![("Authorization", "Bearer ")], 401, "invalid_token"),
+        (vec![("Authorization", "Bearer")], 401, "invalid_token"),
         (vec![("Authorization", "Bearer nonsense")], 401, "invalid_token"),
         (vec![("Authorization", none.as_str())], 401, "invalid_token"),
         (vec![("Authorization", broken.as_str())], 401, "invalid_token"),

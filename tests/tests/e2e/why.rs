@@ -92,9 +92,9 @@ fn attacks() -> Vec<(&'static str, Vec<&'static str>)> {
         ("/search?id=1%27%20UNION%20SELECT%20password%20FROM%20users--", vec![]),
         ("/?id=1%27%20OR%20%271%27%3D%271%27--%20", vec![]),
         ("/search?q=%3Cscript%3Ealert(1)%3C/script%3E", vec![]),
-        ("/", vec!["-H", "X-Comment: 1' UNION SELECT password FROM users-- "]),
+        ("/", vec!["-H", "X-Comment: 1' UNION SELECT password FROM users-- x"]),
         ("/", vec!["--data", "key=1%27+UNION+SELECT+password+FROM+users--+"]),
-        ("/", vec!["-b", "session=1' UNION SELECT password FROM users-- "]),
+        ("/", vec!["-b", "session=1' UNION SELECT password FROM users-- x"]),
     ]
 }
 
