@@ -45,8 +45,6 @@ pub(crate) struct Forward {
     pub(super) stream: Option<Stream>,
     /// The body, if it was read; its share of the budget ends with the request.
     pub(super) held: Option<Held>,
-    /// Whether a body that was not read may follow.
-    pub(super) passes_body: bool,
     /// Headers that identity and policy add.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
     /// Why forwarding failed, first word counts.
@@ -65,7 +63,6 @@ impl Forward {
         attempts: Attempts,
         stream: Option<Stream>,
         held: Option<Held>,
-        passes_body: bool,
         added: Vec<(HeaderName, HeaderValue)>,
     ) -> Self {
         Self {
@@ -77,7 +74,6 @@ impl Forward {
             attempts,
             stream,
             held,
-            passes_body,
             added,
             failure: OnceLock::new(),
             replaced: Mutex::new(None),
@@ -113,14 +109,6 @@ impl Forward {
         // To a server that speaks HTTP/2, Pingora has made it one of HTTP/2.
         if head.version != Version::HTTP_2 {
             head.set_version(Version::HTTP_11);
-            if self.passes_body
-                && self.stream.is_none()
-                && !head.headers.contains_key(CONTENT_LENGTH)
-            {
-                // Pingora asks once more whether a body follows, and by then an empty one has ended: it would send the
-                // last chunk of a request that has no coding, and the origin would take it for the next request.
-                head.insert_header(TRANSFER_ENCODING, "chunked")?;
-            }
         }
         match self.stream {
             // Frames are counted as they pass, so they must be what they seem: no compression.
