@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use portcullis_tests::{Edge, Origin};
+use portcullis_tests::{Edge, Origin, within};
 
 const RELOADS: u32 = 50;
 
@@ -53,6 +54,13 @@ async fn fifty_reloads_of_good_and_bad_files_fail_no_request() {
     }
     assert_eq!(edge.shared().snapshot.load().generation, u64::from(published));
     assert!(asked >= u64::from(RELOADS), "only {asked} requests met {RELOADS} reloads");
+    // A request is logged once it is over, which its client may know before the log does.
+    let logged = async {
+        while (edge.request_log().len() as u64) < asked {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("the last line of the log", logged).await;
     every_request_saw_one_generation(&edge, &origin, asked);
 }
 
