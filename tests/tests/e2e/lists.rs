@@ -96,6 +96,7 @@ async fn countries_of_text_ranges_are_refused_and_counted() {
 }
 
 /// MaxMind's test databases stand beside the repository, where there are any.
+#[expect(clippy::print_stderr, reason = "who runs the tests is told what was left out")]
 fn asn_database() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?.join("shared");
     let shared = std::env::var_os("PORTCULLIS_SHARED").map_or(beside, PathBuf::from);
