@@ -78,7 +78,7 @@ impl Memory {
 }
 
 /// Bytes that one open connection takes while it is idle: sockets' buffers of ours, TLS, the HTTP session, the task.
-/// Measured with 20,000 idle TLS connections; see `docs/limits.md`.
+/// An estimate: nobody has measured many idle connections yet.
 const CONNECTION_BYTES: u64 = 48 * 1024;
 /// Bytes of one key of a rate limit with its share of the table.
 const RATE_KEY_BYTES: u64 = 256;

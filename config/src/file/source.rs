@@ -303,11 +303,29 @@ pub(super) fn log_target(node: &Node, cx: &mut Context<'_>) -> Option<LogTarget>
         return scalar::choice(node, cx, &words);
     }
     let path = scalar::path(node, cx)?;
-    let parent = path.parent().unwrap_or_else(|| Path::new("."));
+    let parent = directory_of(&path);
     if cx.files == Files::Checked && !parent.is_dir() {
         let message = format!("there is no directory `{}` for the log", parent.display());
         cx.error("unreadable-file", message, node.value_place());
         return None;
     }
     Some(LogTarget::File(path))
+}
+
+/// The directory of a file; of a bare name that is the working directory.
+fn directory_of(path: &Path) -> &Path {
+    let named = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    named.unwrap_or_else(|| Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_in_the_working_directory() {
+        for (path, directory) in [("a.jsonl", "."), ("./a.jsonl", "."), ("/a", "/"), ("b/a", "b")] {
+            assert_eq!(directory_of(Path::new(path)), Path::new(directory), "{path}");
+        }
+    }
 }
