@@ -46,7 +46,7 @@ impl Successor {
             .map_err(|source| UpgradeError::Spawn { program: program.clone(), source })?;
         let mut successor = Self { link, pid: child.id(), child: Some(child) };
         let borrowed: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
-        successor.link.pass(&borrowed).map_err(UpgradeError::Socket)?;
+        successor.link.pass(&borrowed)?;
         let sockets = sockets.iter().map(|(name, _)| name.clone()).collect();
         let offer = Offer { protocol: PROTOCOL, generation, secret: secret.0, sockets };
         successor.link.send(&offer)?;
