@@ -8,10 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::tls;
 use crate::wrk::Run;
 
 /// How a connection begins.
@@ -65,16 +65,7 @@ pub fn run(
 }
 
 fn config(cert: &Path, handshake: Handshake) -> io::Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    let cert = CertificateDer::from_pem_file(cert).map_err(io::Error::other)?;
-    roots.add(cert).map_err(io::Error::other)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut config = tls::client(cert, b"http/1.1")?;
     config.resumption = match handshake {
         Handshake::Full => Resumption::disabled(),
         Handshake::Resumed => Resumption::in_memory_sessions(32),

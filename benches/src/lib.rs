@@ -5,6 +5,11 @@
 
 #[cfg(feature = "edge")]
 pub mod cold;
+#[cfg(feature = "edge")]
+pub mod edge;
+pub mod h2load;
+#[cfg(feature = "edge")]
+pub mod held;
 pub mod inspect;
 pub mod machine;
 pub mod mode;
@@ -13,4 +18,8 @@ pub mod process;
 pub mod record;
 pub mod request_file;
 pub mod rule_files;
+#[cfg(feature = "edge")]
+pub mod steady;
+#[cfg(feature = "edge")]
+pub mod tls;
 pub mod wrk;

@@ -31,11 +31,18 @@ pub fn is_installed() -> bool {
 /// # Errors
 /// When nginx cannot be started in `dir`.
 pub fn origin(dir: &Path) -> io::Result<Nginx> {
-    let address = free_address()?;
+    origin_at(dir, "origin", free_address()?)
+}
+
+/// The same at an address, with a name of its own where there are several.
+///
+/// # Errors
+/// When nginx cannot be started in `dir`.
+pub fn origin_at(dir: &Path, name: &str, address: SocketAddr) -> io::Result<Nginx> {
     let server = format!(
         "server {{ listen {address}; location / {{ return 200 '{{\"status\":\"healthy\",\"service\":\"origin\"}}'; }} }}"
     );
-    start(dir, "origin", address, &server)
+    start(dir, name, address, &server)
 }
 
 /// Starts a reverse proxy in front of `origin`, plain and over TLS 1.3, with keep-alive on both sides; returns where it

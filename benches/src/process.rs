@@ -32,6 +32,11 @@ impl Process {
         pids.chain([own]).map(cpu_seconds_of).sum()
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Whether it has ended, and how.
     pub fn has_ended(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(Some(_)))
@@ -41,8 +46,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // SIGTERM first, so that nginx takes its workers along.
-        let pid = self.0.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        let asked = terminate(self.0.id());
         for _ in 0..50 {
             if asked.is_err() || self.has_ended() {
                 break;
@@ -52,6 +56,26 @@ impl Drop for Process {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// Asks a process to end.
+///
+/// # Errors
+/// When there is no such process.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("no process {pid}"))) }
+}
+
+/// The resident memory of a process, in MiB.
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident_mib(pid: u32) -> io::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn cpu_seconds_of(pid: u32) -> f64 {

@@ -8,27 +8,19 @@
 //! Four kinds of load: keep-alive connections without and with TLS 1.3 (by wrk), and cold requests, each a new
 //! connection with a full or a resumed handshake and one small POST (by a client of this crate).
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use portcullis_benches::cold::{self, Handshake};
+use portcullis_benches::edge::{self, HOST, Setup};
 use portcullis_benches::mode::Mode;
-use portcullis_benches::process::{Process, free_address, wait_until_accepting};
+use portcullis_benches::process::Process;
 use portcullis_benches::{machine, nginx, record, wrk};
 
-const HOST: &str = "licenses.example.com";
 const URL_PATH: &str = "/api/v1/licenses/7?page=2&sort=name";
 const BODY: &str = r#"{"license_key":"ABCD-EFGH","machine":"m-1","user":"u-1"}"#;
-
-/// With this variable set the bench's own binary is the edge, and its arguments are `portcullis`'s.
-const AS_EDGE: &str = "PORTCULLIS_BENCH_AS_EDGE";
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The load.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,31 +57,12 @@ struct Figures {
     p99_millis: f64,
 }
 
-fn main() -> ExitCode {
-    if std::env::var_os(AS_EDGE).is_some() {
-        return portcullis::cli::main();
-    }
-    match bench(Mode::from_args()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a bench's output is its result")]
-fn fail(error: &io::Error) -> ExitCode {
-    eprintln!("edge bench: {error}");
-    ExitCode::FAILURE
-}
-
-fn bench(mode: Mode) -> io::Result<()> {
-    if !nginx::is_installed() || !wrk::is_installed() {
-        return absent();
-    }
+pub(crate) fn bench(mode: Mode) -> io::Result<()> {
     let dir = tempfile::tempdir()?;
-    let (cert, key) = certificate(dir.path())?;
+    let (cert, key) = edge::certificate(dir.path())?;
     let origin = nginx::origin(dir.path())?;
     let (peer, peer_tls) = nginx::proxy(dir.path(), origin.address, &cert, &key)?;
-    let policy = policy(dir.path())?;
+    let policy = edge::policy(dir.path())?;
     let mut contenders = vec![
         contender("nginx", peer.address, peer_tls, peer.process),
         edge(dir.path(), "portcullis, bare", origin.address, None)?,
@@ -109,50 +82,6 @@ fn bench(mode: Mode) -> io::Result<()> {
     record::publish(mode, "edge", &tables(&contenders))
 }
 
-fn absent() -> io::Result<()> {
-    let message = "nginx and wrk are needed: bash .ci/packages bench";
-    if std::env::var_os("REQUIRE_ALL").is_some() {
-        return Err(io::Error::other(message));
-    }
-    record::publish(Mode::OnePass, "edge", &format!("skipped: {message}"))
-}
-
-fn certificate(dir: &Path) -> io::Result<(PathBuf, PathBuf)> {
-    let made =
-        rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).map_err(io::Error::other)?;
-    let (cert, key) = (dir.join("tls.crt"), dir.join("tls.key"));
-    fs::write(&cert, made.cert.pem())?;
-    fs::write(&key, made.signing_key.serialize_pem())?;
-    private(&key)?;
-    Ok((cert, key))
-}
-
-fn private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-}
-
-/// Writes the shipped policy with every count raised.
-fn policy(dir: &Path) -> io::Result<PathBuf> {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/policies/license-api.yaml");
-    let text = fs::read_to_string(shipped)?;
-    let raised: Vec<String> = text.lines().map(raise_count).collect();
-    let path = dir.join("license-api.yaml");
-    fs::write(&path, raised.join("\n"))?;
-    Ok(path)
-}
-
-fn raise_count(line: &str) -> String {
-    match line.split_once("count:") {
-        Some((before, after)) => {
-            let end = after.find(|c: char| !c.is_ascii_digit() && c != ' ').unwrap_or(after.len());
-            let (_, rest) = after.split_at(end);
-            format!("{before}count: 1000000{rest}")
-        }
-        None => line.to_owned(),
-    }
-}
-
 const fn contender(
     name: &'static str,
     plain: SocketAddr,
@@ -168,41 +97,9 @@ fn edge(
     origin: SocketAddr,
     policy: Option<&Path>,
 ) -> io::Result<Contender> {
-    let (plain, tls, metrics) = (free_address()?, free_address()?, free_address()?);
     let home = dir.join(if policy.is_some() { "edge-policy" } else { "edge-bare" });
-    fs::create_dir_all(&home)?;
-    let (policies, attach) = match policy {
-        Some(path) => (
-            format!(
-                "rulesets: {{ core: {{ builtin: core }} }}\nlists: {{ known-bad: {{ file: known-bad.txt }} }}\npolicies: {{ license-api: {{ file: {} }} }}\n",
-                path.display()
-            ),
-            ", policy: license-api",
-        ),
-        None => (String::new(), ""),
-    };
-    let text = format!(
-        "version: 1\nenvironment: production\nstate_dir: state\nadmin: {{ socket: admin.sock, metrics: {metrics} }}
-listeners:
-  - {{ address: {plain}, plain: true }}
-  - {{ address: {tls}, tls: {{ versions: [\"1.3\"], certificates: [{{ cert: 'file:../tls.crt', key: 'file:../tls.key' }}] }} }}
-{policies}backends: {{ origin: {{ servers: [{origin}], timeout: 30s{attach} }} }}
-hosts: {{ {HOST}: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}
-limits: {{ connection_rate: 1000000 }}
-log: {{ requests: 'file:requests.jsonl', events: 'file:events.jsonl' }}\nlicense: {{ embedded: false }}\n"
-    );
-    fs::write(home.join("known-bad.txt"), "192.0.2.0/24\n")?;
-    let path = home.join("portcullis.yaml");
-    fs::write(&path, text)?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.env(AS_EDGE, "1").env("TOKIO_WORKER_THREADS", "1");
-    command.args(["run", "--config"]).arg(&path).stdout(Stdio::null());
-    let mut process = Process::start(&mut command)?;
-    if let Err(error) = wait_until_accepting(tls) {
-        let how = if process.has_ended() { "it ended at its start" } else { "it does not accept" };
-        return Err(io::Error::other(format!("{name}: {how}: {error}")));
-    }
-    Ok(contender(name, plain, tls, process))
+    let edge = edge::start(&home, Setup { servers: &[origin], policy, ..Setup::default() })?;
+    Ok(contender(name, edge.plain, edge.tls, edge.process))
 }
 
 fn measure(contender: &Contender, load: Load, cert: &Path, span: Duration) -> io::Result<Figures> {
