@@ -8,7 +8,7 @@ mod response;
 mod rule_set;
 
 pub(crate) use body_shape::{Shape, readings};
-pub use response::{AnswerFinding, AnswerHead, AnswerRules};
+pub use response::{AnswerFinding, AnswerHead, AnswerRefusal, AnswerRules};
 
 use std::fmt::Debug;
 

@@ -6,7 +6,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use portcullis_config::model::OnMatch;
-use portcullis_policy::waf::{AnswerFinding, AnswerHead};
+use portcullis_policy::waf::{AnswerFinding, AnswerHead, AnswerRefusal};
 use portcullis_policy::{Header, RequestHead, Scheme};
 
 use super::Gate;
@@ -72,8 +72,9 @@ pub(super) async fn judge(
     let found = found.map_err(|()| {
         Refusal::because(Reason::AnswerDenied, "the answer is compressed and cannot be looked into")
     })?;
-    let Some(found) = found else { return Ok(()) };
-    let detail = detail(&found);
+    let refusal = found.refusal.as_ref().map(|refusal| detail(&found.matched, refusal));
+    work.answer_rules = found.matched;
+    let Some(detail) = refusal else { return Ok(()) };
     gate.shared.metrics.answers_matched.with_label_values(&[forward.entry.host.as_str()]).inc();
     match inspection.on_match {
         OnMatch::Deny => Err(Refusal::because(Reason::AnswerDenied, detail)),
@@ -84,9 +85,9 @@ pub(super) async fn judge(
     }
 }
 
-fn detail(found: &AnswerFinding) -> String {
-    let matched: Vec<_> = found.matched.iter().map(ToString::to_string).collect();
-    format!("the answer matched rules {}: {}", matched.join(", "), found.message)
+fn detail(matched: &[u32], refusal: &AnswerRefusal) -> String {
+    let matched: Vec<_> = matched.iter().map(ToString::to_string).collect();
+    format!("the answer matched rules {}: {}", matched.join(", "), refusal.message)
 }
 
 fn find(
@@ -94,8 +95,8 @@ fn find(
     forward: &Forward,
     head: &ResponseHeader,
     body: &[u8],
-    judge: impl FnOnce(&RequestHead<'_>, &AnswerHead<'_>, &[u8]) -> Option<AnswerFinding>,
-) -> Option<AnswerFinding> {
+    judge: impl FnOnce(&RequestHead<'_>, &AnswerHead<'_>, &[u8]) -> AnswerFinding,
+) -> AnswerFinding {
     let asked = session.req_header();
     let (request_fields, answer_fields) =
         (fields(&asked.headers, true), fields(&head.headers, false));

@@ -82,6 +82,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
                 .as_ref()
                 .and_then(|one| one.user_ip.as_ref())
                 .map(|given| (given.source.to_string(), given.address)),
+            answer_rules: std::mem::take(&mut work.answer_rules),
             inspected_body_bytes: work
                 .verdict
                 .as_ref()
@@ -139,6 +140,7 @@ pub(super) fn malformed(
             previews: Vec::new(),
             rule_errors: Vec::new(),
             user_ip: None,
+            answer_rules: Vec::new(),
             inspected_body_bytes: 0,
             tls: connection.tls_version,
         },

@@ -65,6 +65,8 @@ pub(crate) struct Work {
     pub(super) refusal: Option<Refusal>,
     /// A word for the log about a request that was let through.
     pub(super) remark: Option<Cow<'static, str>>,
+    /// The rules that matched in the answer.
+    pub(super) answer_rules: Vec<u32>,
     /// How it is forwarded.
     pub(super) forward: Option<Arc<Forward>>,
     /// What is counted of a stream of messages.
@@ -119,6 +121,7 @@ impl Work {
             identity: None,
             refusal: None,
             remark: None,
+            answer_rules: Vec::new(),
             forward: None,
             messages: None,
             passing_max: None,

@@ -149,6 +149,9 @@ fn payload(o: &mut Object<'_>, r: &RequestRecord) {
     if !r.rule_errors.is_empty() {
         o.list("ruleErrors", r.rule_errors.iter(), |out, rule| number(out, (*rule).into()));
     }
+    if !r.answer_rules.is_empty() {
+        o.list("answerRules", r.answer_rules.iter(), |out, rule| number(out, (*rule).into()));
+    }
     o.object("securityPolicyRequestData", |o| request_data(o, r));
 }
 

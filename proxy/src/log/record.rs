@@ -59,6 +59,8 @@ pub struct RequestRecord {
     pub previews: Vec<PolicyRecord>,
     /// Rules whose expression met an error, such as a missing header, and so did not match.
     pub rule_errors: Vec<u32>,
+    /// Rules that matched in the origin's answer.
+    pub answer_rules: Vec<u32>,
     /// The address from the configured headers, and the header that gave it.
     pub user_ip: Option<(String, IpAddr)>,
     /// Body bytes that the policy saw.

@@ -55,6 +55,7 @@ fn record() -> RequestRecord {
         }),
         previews: vec![PolicyRecord { name: "p".to_owned(), ..PolicyRecord::default() }],
         rule_errors: vec![7],
+        answer_rules: vec![951_120],
         user_ip: Some(("x-ip".to_owned(), [192, 0, 2, 9].into())),
         inspected_body_bytes: 0,
         tls: Some("TLSv1.3"),

@@ -28,15 +28,22 @@ pub struct AnswerHead<'a> {
     pub headers: &'a [Header<'a>],
 }
 
+/// What the rules say of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerFinding {
+    /// The rules that matched in the answer, in their order; those with `nolog` are left out.
+    pub matched: Vec<u32>,
+    /// Why it is not to be sent.
+    pub refusal: Option<AnswerRefusal>,
+}
+
 /// Why an answer is not to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerFinding {
+pub struct AnswerRefusal {
     /// The rule that refused; 0 for a limit of the engine's.
     pub rule_id: u32,
     /// What it says, for the log.
     pub message: String,
-    /// The rules that matched in the answer, in their order.
-    pub matched: Vec<u32>,
 }
 
 /// How many matched rules are told.
@@ -59,7 +66,7 @@ impl AnswerRules {
         request: &RequestHead<'_>,
         answer: &AnswerHead<'_>,
         body: &[u8],
-    ) -> Option<AnswerFinding> {
+    ) -> AnswerFinding {
         let mut run = Transaction::new(Arc::clone(&self.program));
         run.set_engine(EngineMode::DetectionOnly);
         run.connection(request.client_ip, 0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -80,16 +87,13 @@ impl AnswerRules {
             || run.response_headers() == Outcome::Interrupted
             || run.response_body(body) == Outcome::Interrupted
             || run.response_body_end() == Outcome::Interrupted;
-        if !refused {
-            return None;
-        }
-        let intervention = run.intervention()?;
         let matched = run.fired().iter().skip(before).map(|fired| id_of(fired.rule));
-        Some(AnswerFinding {
+        let intervention = run.intervention().filter(|_| refused);
+        let refusal = intervention.map(|intervention| AnswerRefusal {
             rule_id: intervention.rule_id,
             message: intervention.message.escape_ascii().to_string(),
-            matched: matched.take(MATCHED_MAX).collect(),
-        })
+        });
+        AnswerFinding { matched: matched.take(MATCHED_MAX).collect(), refusal }
     }
 }
 
@@ -149,11 +153,11 @@ mod tests {
     fn an_answer_is_judged_by_its_status_its_headers_and_its_body_together() {
         let rules = rules();
         for (status, leak, body, expected) in [
-            (200, "none", "hello", None),
-            (500, "none", "hello", None),
-            (200, "none", "a stack trace", None),
-            (500, "none", "a stack trace", Some((5, vec![2, 4, 5]))),
-            (200, "a secret", "hello", Some((3, vec![3]))),
+            (200, "none", "hello", (None, vec![])),
+            (500, "none", "hello", (None, vec![2])),
+            (200, "none", "a stack trace", (None, vec![4])),
+            (500, "none", "a stack trace", (Some(5), vec![2, 4, 5])),
+            (200, "a secret", "hello", (Some(3), vec![3])),
         ] {
             let headers = [
                 Header { name: b"content-type", value: b"text/plain" },
@@ -161,7 +165,7 @@ mod tests {
             ];
             let answer = AnswerHead { status, version: b"HTTP/1.1", headers: &headers };
             let found = rules.judge(&request(), &answer, body.as_bytes());
-            let found = found.map(|found| (found.rule_id, found.matched));
+            let found = (found.refusal.map(|refusal| refusal.rule_id), found.matched);
             assert_eq!(found, expected, "{status} {leak} {body}");
         }
     }

@@ -98,7 +98,7 @@ impl Ftw {
         let answers: Vec<_> = asked.collect::<Result<_, _>>()?;
         let fired = log.map(|log| log.read(&answers)).transpose()?;
         // The stages are asked for in the order in which they were sent.
-        let mut seen = answers.iter().map(|answer| seen::of(answer, fired.as_ref()));
+        let mut seen = answers.iter().map(|answer| seen::of(answer, fired.as_ref(), set));
         Ok(ftw::judge(set, cases, overrides, self.expect, |_| seen.next().unwrap_or_default()))
     }
 }
