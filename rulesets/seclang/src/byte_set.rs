@@ -100,6 +100,12 @@ impl ByteSet {
         (a & e) | (b & f) | (c & g) | (d & h) != 0
     }
 
+    /// How many bytes the two share.
+    pub(crate) const fn shared_with(&self, other: &Self) -> u32 {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a & e).count_ones() + (b & f).count_ones() + (c & g).count_ones() + (d & h).count_ones()
+    }
+
     /// Whether `byte` stands in it.
     pub(crate) const fn contains(&self, byte: u8) -> bool {
         self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0

@@ -4,8 +4,8 @@
 
 use crate::byte_set::ByteSet;
 use crate::captures::Captures;
+use crate::prefilter::Condition;
 use crate::source::Resolve;
-use regex_syntax::hir::Hir;
 
 mod byte_range;
 mod comparison;
@@ -71,19 +71,6 @@ pub(crate) enum Operator {
     Always,
     /// `@noMatch`.
     Never,
-}
-
-/// What a value must hold for an operator to match, for a shared pass to rule operators out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Needs<'a> {
-    /// Whatever this regular expression needs.
-    Regex(&'a Hir),
-    /// One of these phrases, letter case ignored.
-    Phrases(&'a [Vec<u8>]),
-    /// One of these bytes.
-    Bytes(ByteSet),
-    /// Nothing in particular: always evaluate.
-    Nothing,
 }
 
 /// The names of all operators, as the ModSecurity reference spells them.
@@ -273,31 +260,23 @@ impl Operator {
         true
     }
 
-    /// Frees what [`Operator::needs`] reads and nothing else does.
-    pub(crate) fn forget_syntax(&mut self) {
-        if let Self::Regex(regex) | Self::CardNumber(regex) = self {
-            regex.forget_syntax();
-        }
-    }
-
-    /// Returns what a value must hold for this operator to match.
-    pub(crate) fn needs(&self) -> Needs<'_> {
+    /// Gives away what a value must hold for this operator to match, for a shared pass to rule operators out. Only a
+    /// load asks: asked again, it has forgotten.
+    pub(crate) fn take_condition(&mut self) -> Condition {
         match self {
-            Self::Regex(regex) | Self::CardNumber(regex) => {
-                regex.syntax().map_or(Needs::Nothing, Needs::Regex)
-            }
-            Self::Phrases(phrases) => Needs::Phrases(phrases.phrases()),
-            Self::ByteRange(range) => Needs::Bytes(range.outside()),
-            Self::UrlEncoding => Needs::Bytes(ByteSet::of(b"%")),
-            Self::Utf8Encoding => Needs::Bytes(ByteSet::range(0x80, 0xff)),
-            Self::CrossSiteScripting => Needs::Bytes(ByteSet::of(b"<=")),
+            Self::Regex(regex) | Self::CardNumber(regex) => regex.take_condition(),
+            Self::Phrases(phrases) => phrases.take_condition(),
+            Self::ByteRange(range) => Condition::of_byte(range.outside()),
+            Self::UrlEncoding => Condition::of_byte(ByteSet::of(b"%")),
+            Self::Utf8Encoding => Condition::of_byte(ByteSet::range(0x80, 0xff)),
+            Self::CrossSiteScripting => Condition::of_byte(ByteSet::of(b"<=")),
             Self::Compare(..)
             | Self::Address(_)
             | Self::SqlInjection
             | Self::GeoLookup
             | Self::BlockList
             | Self::Always
-            | Self::Never => Needs::Nothing,
+            | Self::Never => Condition::default(),
         }
     }
 }

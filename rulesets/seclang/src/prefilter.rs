@@ -13,7 +13,7 @@ mod rarity;
 mod scan;
 
 pub(crate) use candidates::{Candidates, GATES_MAX};
-pub(crate) use condition::{Condition, ORDINARY};
+pub(crate) use condition::{Condition, Gate, ORDINARY};
 pub(crate) use group::Group;
 
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ pub(crate) struct Prefilter {
     scans: [Option<Scan>; 2],
     /// Per literal, the conditions that it satisfies.
     satisfied: Vec<Candidates>,
-    conditions: Vec<Condition>,
+    gates: Vec<Gate>,
     /// The conditions that no text of ordinary bytes alone meets.
     special: Candidates,
     pub(crate) groups: Vec<Group>,
@@ -89,8 +89,8 @@ impl Prefilter {
             if condition.is_special() {
                 special.insert(gate);
             }
-            for literal in &condition.literals {
-                let at = *places.entry(literal).or_insert_with(|| {
+            for literal in condition.literals.iter() {
+                let at = *places.entry(literal.as_slice()).or_insert_with(|| {
                     literals.push((literal, *reach));
                     satisfied.push(Candidates::NONE);
                     literals.len() - 1
@@ -109,12 +109,14 @@ impl Prefilter {
             Scan::new(kept.map(|(at, text, _)| (at, text)))
         };
         let scans = [within(Reach::Request), within(Reach::All)];
-        Self { scans, satisfied, conditions, special, groups }
+        satisfied.shrink_to_fit();
+        let gates = conditions.into_iter().map(Gate::from).collect();
+        Self { scans, satisfied, gates, special, groups }
     }
 
-    /// The condition of a place.
-    pub(crate) fn condition(&self, gate: u16) -> Option<&Condition> {
-        self.conditions.get(usize::from(gate))
+    /// What is left to ask of the condition of a place.
+    pub(crate) fn gate(&self, gate: u16) -> Option<&Gate> {
+        self.gates.get(usize::from(gate))
     }
 
     /// The conditions that no text of ordinary bytes alone meets.

@@ -84,8 +84,7 @@ impl Compiler<'_> {
             let at = if argument.is_empty() { syntax.name_at.place() } else { argument.place() };
             Diagnostic { help: error.help, ..at.error(error.message) }
         })?;
-        let condition = Condition::of(&operator);
-        operator.forget_syntax();
+        let condition = operator.take_condition();
         Ok(entry.insert((Arc::new(operator), condition)))
     }
 

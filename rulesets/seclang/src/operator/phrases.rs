@@ -4,6 +4,7 @@
 //! line, spaces kept, empty lines and lines that start with `#` left out. One automaton finds them all.
 
 use super::OperatorError;
+use crate::prefilter::Condition;
 use crate::source::Resolve;
 use crate::transformation::hex_pair;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input};
@@ -15,6 +16,7 @@ const DFA_BYTES_MAX: usize = 1024;
 /// A set of phrases with the automaton that finds them.
 #[derive(Debug)]
 pub(crate) struct PhraseSet {
+    /// In lower case, until the load takes what it needs of them.
     phrases: Vec<Vec<u8>>,
     automaton: AhoCorasick,
 }
@@ -67,9 +69,9 @@ impl PhraseSet {
         self.automaton.find(Input::new(value)).map(|found| found.range())
     }
 
-    /// Returns the phrases, in lower case.
-    pub(super) fn phrases(&self) -> &[Vec<u8>] {
-        &self.phrases
+    /// Gives away what a value must hold for a phrase to stand in it.
+    pub(super) fn take_condition(&mut self) -> Condition {
+        Condition::of_phrases(&std::mem::take(&mut self.phrases))
     }
 }
 

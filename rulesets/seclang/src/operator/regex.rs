@@ -2,6 +2,7 @@
 
 use super::{OperatorError, look_around::LookAround, pattern};
 use crate::captures::{Captures, GROUPS_MAX};
+use crate::prefilter::Condition;
 use regex_automata::util::syntax;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::Hir;
@@ -25,10 +26,10 @@ pub(crate) struct Regex {
 
 #[derive(Debug)]
 enum Kind {
-    /// With its syntax, until the load has read off it what a match needs.
+    /// With what a match needs, until the load takes it.
     Automaton {
         regex: meta::Regex,
-        syntax: Option<Box<Hir>>,
+        condition: Condition,
     },
     LookAround(LookAround),
 }
@@ -42,8 +43,11 @@ impl Regex {
         }
         let translated = pattern::translate(pattern)?;
         let syntax = parse(&translated, multi_line)?;
-        let regex = build_from(&syntax, PATTERN_BYTES_MAX)?;
-        Ok(Self { kind: Kind::Automaton { regex, syntax: Some(Box::new(syntax)) } })
+        let condition = Condition::of_regex(&syntax);
+        // A text is searched for the literals of all patterns at once before a pattern runs; one that looked for its
+        // own again would only take longer to build.
+        let regex = build_from(&syntax, PATTERN_BYTES_MAX, !condition.asks_literal())?;
+        Ok(Self { kind: Kind::Automaton { regex, condition } })
     }
 
     /// Says whether the pattern matches somewhere in `value`.
@@ -113,19 +117,11 @@ impl Regex {
         }
     }
 
-    /// Returns the syntax of the pattern; `None` for one that runs without an automaton, and after
-    /// [`Regex::forget_syntax`].
-    pub(super) fn syntax(&self) -> Option<&Hir> {
-        match &self.kind {
-            Kind::Automaton { syntax, .. } => syntax.as_deref(),
-            Kind::LookAround(_) => None,
-        }
-    }
-
-    /// Frees what only a load needs.
-    pub(super) fn forget_syntax(&mut self) {
-        if let Kind::Automaton { syntax, .. } = &mut self.kind {
-            *syntax = None;
+    /// Gives away what a value must hold for the pattern to match.
+    pub(super) fn take_condition(&mut self) -> Condition {
+        match &mut self.kind {
+            Kind::Automaton { condition, .. } => std::mem::take(condition),
+            Kind::LookAround(_) => Condition::default(),
         }
     }
 }
@@ -145,7 +141,7 @@ pub(super) fn build(
     multi_line: bool,
     bytes_max: usize,
 ) -> Result<meta::Regex, OperatorError> {
-    build_from(&parse(translated, multi_line)?, bytes_max)
+    build_from(&parse(translated, multi_line)?, bytes_max, true)
 }
 
 fn parse(translated: &str, multi_line: bool) -> Result<Hir, OperatorError> {
@@ -157,11 +153,16 @@ fn parse(translated: &str, multi_line: bool) -> Result<Hir, OperatorError> {
     syntax::parse_with(translated, &syntax).map_err(|error| explain(&error.to_string()))
 }
 
-fn build_from(syntax: &Hir, bytes_max: usize) -> Result<meta::Regex, OperatorError> {
+fn build_from(
+    syntax: &Hir,
+    bytes_max: usize,
+    looks_for_literals: bool,
+) -> Result<meta::Regex, OperatorError> {
     let limits = meta::Config::new()
         .utf8_empty(false)
         .nfa_size_limit(Some(bytes_max))
         .onepass_size_limit(Some(1 << 20))
+        .auto_prefilter(looks_for_literals)
         .hybrid_cache_capacity(1 << 20);
     let built = meta::Builder::new().configure(limits).build_from_hir(syntax);
     built.map_err(|error| match error.size_limit() {

@@ -319,17 +319,22 @@ fn expanded_arguments_are_compared_at_once() {
 }
 
 #[test]
-fn what_an_operator_needs_is_told() {
-    assert!(matches!(compile("rx", "a{b").unwrap().needs(), Needs::Regex(_)));
-    let mut pattern = compile("rx", "a{b").unwrap();
-    pattern.forget_syntax();
-    assert!(matches!(pattern.needs(), Needs::Nothing));
-    assert!(pattern.is_match(b"xa{b"));
-    assert!(
-        matches!(compile("pm", "B a").unwrap().needs(), Needs::Phrases([a, b]) if a == b"a" && b == b"b")
+fn what_an_operator_needs_is_told_once() {
+    let needs = |name, argument| compile(name, argument).unwrap().take_condition().describe();
+    assert_eq!(needs("rx", "a{b"), "at least 3 bytes, one of 1 literals (shortest 3), 3 byte sets");
+    assert_eq!(
+        needs("pm", "Be ad"),
+        "at least 2 bytes, one of 2 literals (shortest 2), 2 byte sets"
     );
-    assert!(matches!(compile("validateUrlEncoding", "").unwrap().needs(), Needs::Bytes(_)));
-    assert!(matches!(compile("streq", "a").unwrap().needs(), Needs::Nothing));
+    assert_eq!(
+        needs("validateUrlEncoding", ""),
+        "at least 1 bytes, one of 0 literals (shortest 0), 1 byte sets"
+    );
+    assert_eq!(needs("streq", "a"), "none");
+    let mut pattern = compile("rx", "a{b").unwrap();
+    assert!(pattern.take_condition().is_useful());
+    assert!(!pattern.take_condition().is_useful());
+    assert!(pattern.is_match(b"xa{b"));
 }
 
 #[test]

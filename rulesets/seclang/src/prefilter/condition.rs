@@ -1,10 +1,12 @@
 //! What a text must hold for one link's operator to match.
 
+use std::sync::Arc;
+
+use regex_syntax::hir::Hir;
+
 use super::scan::LITERAL_BYTES_MAX;
 use super::{SETS, byte_sets, literals, rarity};
 use crate::byte_set::ByteSet;
-use crate::operator::{Needs, Operator};
-use regex_syntax::hir::Hir;
 
 /// Parts of the phrases of one list that are looked for; a longer list asks for no literal.
 const PARTS_MAX: usize = 4096;
@@ -23,28 +25,26 @@ pub(crate) const ORDINARY: ByteSet = ByteSet::range(b'a', b'z')
 pub(crate) struct Condition {
     pub(super) length: usize,
     /// In lower case; one of them must stand in the text, in any letter case.
-    pub(super) literals: Vec<Vec<u8>>,
+    pub(super) literals: Arc<[Vec<u8>]>,
     /// Of each the text must hold a byte.
     pub(super) sets: Vec<ByteSet>,
 }
 
 impl Condition {
-    /// Derives the condition of an operator.
-    pub(crate) fn of(operator: &Operator) -> Self {
-        match operator.needs() {
-            Needs::Regex(syntax) => Self::of_regex(syntax),
-            Needs::Phrases(phrases) => Self::of_phrases(phrases),
-            Needs::Bytes(set) => Self { length: 1, literals: Vec::new(), sets: vec![set] },
-            Needs::Nothing => Self::default(),
-        }
+    /// The condition of an operator that looks for a byte of a set.
+    pub(crate) fn of_byte(set: ByteSet) -> Self {
+        Self { length: 1, literals: Arc::default(), sets: vec![set] }
     }
 
-    fn of_regex(hir: &Hir) -> Self {
+    /// The condition of a regular expression.
+    pub(crate) fn of_regex(hir: &Hir) -> Self {
         let length = hir.properties().minimum_len().unwrap_or(0);
-        Self { length, literals: literals::required(hir), sets: byte_sets::required(hir) }
+        let literals = literals::required(hir).into();
+        Self { length, literals, sets: byte_sets::required(hir) }
     }
 
-    fn of_phrases(phrases: &[Vec<u8>]) -> Self {
+    /// The condition of a list of phrases in lower case; without phrases, nothing is asked.
+    pub(crate) fn of_phrases(phrases: &[Vec<u8>]) -> Self {
         let length = phrases.iter().map(Vec::len).min().unwrap_or(0);
         let ways = phrases.iter().map(|phrase| {
             let both =
@@ -65,12 +65,7 @@ impl Condition {
         if length < 2 || literals.len() > PARTS_MAX {
             literals.clear();
         }
-        Self { length, literals, sets }
-    }
-
-    /// Whether a text is long enough and holds a byte of each set; its literals are another question.
-    pub(crate) fn fits(&self, length: usize, holds: &ByteSet) -> bool {
-        length >= self.length && self.sets.iter().all(|set| set.meets(holds))
+        Self { length, literals: literals.into(), sets }
     }
 
     /// Whether it asks for a literal.
@@ -101,5 +96,32 @@ impl Condition {
             shortest,
             self.sets.len()
         )
+    }
+}
+
+/// What stays of a condition once its literals stand in the scan: looked at first, because it costs nothing.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    length: usize,
+    sets: Box<[ByteSet]>,
+    asks_literal: bool,
+}
+
+impl Gate {
+    /// Whether a text is long enough and holds a byte of each set; its literals are another question.
+    pub(crate) fn fits(&self, length: usize, holds: &ByteSet) -> bool {
+        length >= self.length && self.sets.iter().all(|set| set.meets(holds))
+    }
+
+    /// Whether it asks for a literal.
+    pub(crate) fn asks_literal(&self) -> bool {
+        self.asks_literal
+    }
+}
+
+impl From<Condition> for Gate {
+    fn from(condition: Condition) -> Self {
+        let asks_literal = condition.asks_literal();
+        Self { length: condition.length, sets: condition.sets.into(), asks_literal }
     }
 }

@@ -1,6 +1,6 @@
 //! Literals that every match of a regular expression must hold one of.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 use super::rarity;
 use super::scan::LITERAL_BYTES_MAX;
@@ -66,44 +66,20 @@ fn known(hir: &Hir) -> Known {
         HirKind::Literal(literal) => exactly(vec![literal.0.to_ascii_lowercase()]),
         HirKind::Class(class) => of_class(class),
         HirKind::Capture(capture) => known(&capture.sub),
-        HirKind::Repetition(repetition) => {
-            let sub = known(&repetition.sub);
-            match (repetition.min, repetition.max) {
-                (0, Some(1)) => {
-                    let exact = sub.exact.and_then(|mut strings| {
-                        strings.push(Vec::new());
-                        (strings.len() <= STRINGS_MAX).then_some(strings)
-                    });
-                    Known { exact, held: None }
-                }
-                (0, _) => Known { exact: None, held: None },
-                (1, Some(1)) => sub,
-                (least, most) => {
-                    let mut run = Run::new();
-                    for _ in 0..least.min(STRING_BYTES_MAX as u32) {
-                        run.step(copy(&sub));
-                    }
-                    if most != Some(least) || least > STRING_BYTES_MAX as u32 {
-                        run.cut();
-                    }
-                    run.end()
-                }
-            }
-        }
+        HirKind::Repetition(repetition) => repeated(known(&repetition.sub), repetition),
         HirKind::Concat(parts) => {
             let mut run = Run::new();
             for part in parts {
-                let open = matches!(part.kind(), HirKind::Repetition(r) if r.min >= 1 && r.max != Some(r.min));
-                let of = known(part);
-                if let (true, HirKind::Repetition(repetition)) = (open, part.kind()) {
-                    // One or more: the first follows what stands before it, the last leads on.
-                    let sub = known(&repetition.sub);
-                    run.step(copy(&sub));
-                    run.hold(of.held);
-                    run.cut();
-                    run.step(sub);
-                } else {
-                    run.step(of);
+                match part.kind() {
+                    HirKind::Repetition(r) if r.min >= 1 && r.max != Some(r.min) => {
+                        // One or more: the first follows what stands before it, the last leads on.
+                        let sub = known(&r.sub);
+                        run.step(copy(&sub));
+                        run.hold(repeated(copy(&sub), r).held);
+                        run.cut();
+                        run.step(sub);
+                    }
+                    _ => run.step(known(part)), // holds as it stands
                 }
             }
             run.end()
@@ -113,6 +89,31 @@ fn known(hir: &Hir) -> Known {
             let exact = union(all.iter().map(|known| known.exact.clone()));
             let held = starts(all.into_iter().map(|known| better(known.exact, known.held)));
             Known { exact, held }
+        }
+    }
+}
+
+/// What is known of a repetition by what is known of one round.
+fn repeated(sub: Known, repetition: &Repetition) -> Known {
+    match (repetition.min, repetition.max) {
+        (0, Some(1)) => {
+            let exact = sub.exact.and_then(|mut strings| {
+                strings.push(Vec::new());
+                (strings.len() <= STRINGS_MAX).then_some(strings)
+            });
+            Known { exact, held: None }
+        }
+        (0, _) => Known { exact: None, held: None },
+        (1, Some(1)) => sub,
+        (least, most) => {
+            let mut run = Run::new();
+            for _ in 0..least.min(STRING_BYTES_MAX as u32) {
+                run.step(copy(&sub));
+            }
+            if most != Some(least) || least > STRING_BYTES_MAX as u32 {
+                run.cut();
+            }
+            run.end()
         }
     }
 }

@@ -41,9 +41,7 @@ fn logical_line(source: &Arc<SourceText>, start: usize) -> (Text, usize) {
         let next = at + length + 1;
         let comment = line.is_empty() && physical.trim_ascii_start().starts_with(b"#");
         let joined = if comment { None } else { physical.strip_suffix(b"\\") };
-        for (index, &byte) in joined.unwrap_or(physical).iter().enumerate() {
-            line.push(byte, at + index);
-        }
+        line.push(joined.unwrap_or(physical), at);
         if joined.is_none() || next >= source.bytes.len() {
             return (line, next);
         }
@@ -76,16 +74,18 @@ fn cut(line: &Text) -> Result<Option<Directive>, Diagnostic> {
 
 fn quoted(line: &Text, start: usize, quote: u8) -> Result<(Text, usize), Diagnostic> {
     let mut word = line.slice(start + 1, start + 1);
-    let mut at = start + 1;
+    let (mut at, mut kept_from) = (start + 1, start + 1);
     while let Some(byte) = line.byte(at) {
         // As Apache reads its files: a backslash before the quote or before another backslash goes.
         let escapes = line.byte(at + 1).is_some_and(|next| next == quote || next == b'\\');
         if byte == b'\\' && escapes {
+            word.append(line, kept_from, at);
             at += 1;
+            kept_from = at;
         } else if byte == quote {
+            word.append(line, kept_from, at);
             return Ok((word, at + 1));
         }
-        word.append(line, at, at + 1);
         at += 1;
     }
     let help = "a quote inside a quoted word is written `\\\"`";

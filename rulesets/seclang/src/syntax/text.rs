@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::{Diagnostic, Severity};
 
 /// One file's text, kept for drawing carets.
@@ -85,20 +87,35 @@ fn printable(line: &[u8]) -> String {
 pub(crate) struct Text {
     source: Arc<SourceText>,
     bytes: Vec<u8>,
-    /// Four bytes each: drafts keep them for all rules until they are lowered.
-    offsets: Vec<u32>,
+    /// Where bytes stand that follow each other in the source, in order: nearly every text is one run, and drafts
+    /// keep the texts of all rules until they are lowered.
+    runs: SmallVec<[Run; 1]>,
     /// Where an empty text stands.
     start: usize,
 }
 
+/// Bytes of a text from `at` on, up to the next run, which stand in the source from `offset` on.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    at: u32,
+    offset: u32,
+}
+
 impl Text {
     pub(crate) fn new(source: &Arc<SourceText>, start: usize) -> Self {
-        Self { source: Arc::clone(source), bytes: Vec::new(), offsets: Vec::new(), start }
+        Self { source: Arc::clone(source), bytes: Vec::new(), runs: SmallVec::new(), start }
     }
 
-    pub(crate) fn push(&mut self, byte: u8, offset: usize) {
-        self.bytes.push(byte);
-        self.offsets.push(u32::try_from(offset).unwrap_or(u32::MAX));
+    /// Appends bytes that stand in the source from `offset` on.
+    pub(crate) fn push(&mut self, bytes: &[u8], offset: usize) {
+        if bytes.is_empty() {
+            return;
+        }
+        let next = self.runs.last().map(|run| run.offset as usize + self.len() - run.at as usize);
+        if next != Some(offset) {
+            self.runs.push(Run { at: narrow(self.len()), offset: narrow(offset) });
+        }
+        self.bytes.extend_from_slice(bytes);
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -122,16 +139,28 @@ impl Text {
         std::str::from_utf8(&self.bytes).map_err(|_| self.place().error("not valid UTF-8"))
     }
 
+    /// Where a byte stands in the source; of an empty text, where that stands.
+    fn offset(&self, index: usize) -> usize {
+        let after = self.runs.partition_point(|run| run.at as usize <= index);
+        let run = after.checked_sub(1).and_then(|run| self.runs.get(run));
+        run.map_or(self.start, |run| run.offset as usize + (index - run.at as usize))
+    }
+
     /// Appends `other[start..end]`.
     pub(crate) fn append(&mut self, other: &Self, start: usize, end: usize) {
-        self.bytes.extend_from_slice(other.bytes.get(start..end).unwrap_or_default());
-        self.offsets.extend_from_slice(other.offsets.get(start..end).unwrap_or_default());
+        let (mut from, end) = (start, end.min(other.len()));
+        while from < end {
+            let next = other.runs.partition_point(|run| run.at as usize <= from);
+            let to = other.runs.get(next).map_or(end, |run| end.min(run.at as usize));
+            self.push(other.bytes.get(from..to).unwrap_or_default(), other.offset(from));
+            from = to;
+        }
     }
 
     /// Where the whole text stands.
     pub(crate) fn place(&self) -> Place {
-        let start = self.offsets.first().map_or(self.start, |at| *at as usize);
-        let end = self.offsets.last().map_or(start + 1, |at| *at as usize + 1);
+        let start = self.offset(0);
+        let end = self.len().checked_sub(1).map_or(start, |last| self.offset(last)) + 1;
         Place { source: Arc::clone(&self.source), start, end }
     }
 
@@ -139,14 +168,11 @@ impl Text {
     pub(crate) fn slice(&self, start: usize, end: usize) -> Self {
         let end = end.min(self.len());
         let start = start.min(end);
-        let after = || self.offsets.last().map_or(self.start, |at| *at as usize + 1);
-        let start_offset = self.offsets.get(start).map_or_else(after, |at| *at as usize);
-        Self {
-            source: Arc::clone(&self.source),
-            bytes: self.bytes.get(start..end).unwrap_or_default().to_vec(),
-            offsets: self.offsets.get(start..end).unwrap_or_default().to_vec(),
-            start: start_offset,
-        }
+        let after = || self.len().checked_sub(1).map_or(self.start, |last| self.offset(last) + 1);
+        let from = if start < self.len() { self.offset(start) } else { after() };
+        let mut part = Self::new(&self.source, from);
+        part.append(self, start, end);
+        part
     }
 
     /// Without white space at either end.
@@ -167,4 +193,9 @@ impl Text {
     pub(crate) fn is(&self, word: &str) -> bool {
         self.bytes.eq_ignore_ascii_case(word.as_bytes())
     }
+}
+
+/// A place in a source, of which none is as long as four gigabytes.
+fn narrow(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }

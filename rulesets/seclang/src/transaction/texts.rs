@@ -278,15 +278,13 @@ impl Texts {
         gate: u16,
         reach: Reach,
     ) -> bool {
-        let (Some(text), Some(condition)) =
-            (self.texts.get(id.0 as usize), prefilter.condition(gate))
+        let (Some(text), Some(asked)) = (self.texts.get(id.0 as usize), prefilter.gate(gate))
         else {
             return true;
         };
         self.steps += 1;
-        condition.fits(text.length, &text.holds)
-            && (!condition.asks_literal()
-                || self.literals(prefilter, values, id, reach).contains(gate))
+        asked.fits(text.length, &text.holds)
+            && (!asked.asks_literal() || self.literals(prefilter, values, id, reach).contains(gate))
     }
 
     fn literals(
