@@ -1,5 +1,7 @@
 //! A set of conditions in a fixed number of words.
 
+use std::ops::Range;
+
 /// Conditions of a program; operators past it always run.
 pub(crate) const GATES_MAX: usize = WORDS * 64;
 
@@ -46,14 +48,22 @@ impl Candidates {
         self
     }
 
-    /// Calls `each` with the conditions in order.
-    pub(crate) fn for_each(&self, mut each: impl FnMut(u16)) {
-        for (base, word) in (0_u16..).step_by(64).zip(self.0) {
-            let mut rest = word;
-            while rest != 0 {
-                each(base + rest.trailing_zeros() as u16);
-                rest &= rest - 1;
-            }
+    /// The words that hold any.
+    pub(crate) fn words(&self) -> Range<usize> {
+        let first = self.0.iter().position(|word| *word != 0).unwrap_or(0);
+        let end = self.0.iter().rposition(|word| *word != 0).map_or(first, |last| last + 1);
+        first..end
+    }
+
+    /// One of its words: bit `n` of word `w` is condition `64 * w + n`.
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        self.0.get(at).copied().unwrap_or(0)
+    }
+
+    /// Puts another word in its place.
+    pub(crate) fn set_word(&mut self, at: usize, word: u64) {
+        if let Some(place) = self.0.get_mut(at) {
+            *place = word;
         }
     }
 }

@@ -101,27 +101,20 @@ impl Condition {
 
 /// What stays of a condition once its literals stand in the scan: looked at first, because it costs nothing.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(super) struct Gate {
     length: usize,
     sets: Box<[ByteSet]>,
-    asks_literal: bool,
 }
 
 impl Gate {
     /// Whether a text is long enough and holds a byte of each set; its literals are another question.
-    pub(crate) fn fits(&self, length: usize, holds: &ByteSet) -> bool {
+    pub(super) fn fits(&self, length: usize, holds: &ByteSet) -> bool {
         length >= self.length && self.sets.iter().all(|set| set.meets(holds))
-    }
-
-    /// Whether it asks for a literal.
-    pub(crate) fn asks_literal(&self) -> bool {
-        self.asks_literal
     }
 }
 
 impl From<Condition> for Gate {
     fn from(condition: Condition) -> Self {
-        let asks_literal = condition.asks_literal();
-        Self { length: condition.length, sets: condition.sets.into(), asks_literal }
+        Self { length: condition.length, sets: condition.sets.into() }
     }
 }

@@ -1,5 +1,7 @@
 //! First links that read the same values through the same chain: one question rules all of them out.
 
+use std::ops::Range;
+
 use super::Candidates;
 use crate::program::{NodeId, Rule, RuleIndex, Select, TargetSource};
 use crate::variable::Home;
@@ -12,23 +14,30 @@ pub(crate) struct Group {
     pub(crate) reads: Vec<(TargetSource, Select)>,
     /// The conditions of its links.
     pub(crate) gates: Candidates,
+    /// The words of `gates` that hold any. Conditions are numbered group by group: nearly always one word.
+    pub(crate) words: Range<usize>,
+    /// The rules whose first links these are.
+    pub(super) rules: Vec<RuleIndex>,
     phase: usize,
 }
 
-/// Puts first links into groups. Left out are links whose values change while a phase runs, and
-/// counts.
-pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group> {
+/// Puts first links that have a condition into groups. Left out are links whose values change while a phase runs,
+/// and counts.
+pub(super) fn lay(
+    rules: &mut [Rule],
+    phases: &[Vec<RuleIndex>; 5],
+    has_condition: impl Fn(RuleIndex) -> bool,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (phase, steps) in phases.iter().enumerate() {
-        for index in steps {
+        for index in steps.iter().filter(|index| has_condition(**index)) {
             let Some(link) = rules.get_mut(index.get()).and_then(|rule| rule.links.first_mut())
             else {
                 continue;
             };
-            let Some(gate) = link.gate.filter(|_| !link.targets.is_empty()) else { continue };
             let steady =
                 link.targets.iter().all(|target| !target.counted && is_steady(target.source));
-            if !steady {
+            if !steady || link.targets.is_empty() {
                 continue;
             }
             let reads: Vec<_> = link.targets.iter().map(|t| (t.source, t.select.clone())).collect();
@@ -37,11 +46,12 @@ pub(super) fn lay(rules: &mut [Rule], phases: &[Vec<RuleIndex>; 5]) -> Vec<Group
                 group.phase == phase && group.nodes == nodes && alike(&group.reads, &reads)
             };
             let at = groups.iter().position(same).unwrap_or_else(|| {
-                groups.push(Group { nodes, reads, gates: Candidates::NONE, phase });
+                let (gates, rules) = (Candidates::NONE, Vec::new());
+                groups.push(Group { nodes, reads, gates, words: 0..0, rules, phase });
                 groups.len() - 1
             });
             if let Some(group) = groups.get_mut(at) {
-                group.gates.insert(gate);
+                group.rules.push(*index);
             }
             link.group = u16::try_from(at).ok();
         }

@@ -70,16 +70,18 @@ fn known(hir: &Hir) -> Known {
         HirKind::Concat(parts) => {
             let mut run = Run::new();
             for part in parts {
-                match part.kind() {
-                    HirKind::Repetition(r) if r.min >= 1 && r.max != Some(r.min) => {
-                        // One or more: the first follows what stands before it, the last leads on.
-                        let sub = known(&r.sub);
-                        run.step(copy(&sub));
-                        run.hold(repeated(copy(&sub), r).held);
-                        run.cut();
-                        run.step(sub);
-                    }
-                    _ => run.step(known(part)), // holds as it stands
+                if let HirKind::Repetition(r) = part.kind()
+                    && r.min >= 1
+                    && r.max != Some(r.min)
+                {
+                    // One or more: the first follows what stands before it, the last leads on.
+                    let sub = known(&r.sub);
+                    run.step(copy(&sub));
+                    run.hold(repeated(copy(&sub), r).held);
+                    run.cut();
+                    run.step(sub);
+                } else {
+                    run.step(known(part));
                 }
             }
             run.end()

@@ -2,7 +2,7 @@
 
 use super::hits::Origin;
 use super::state::{Fired, Intervention, InterventionAction, State};
-use super::texts::TextId;
+use super::texts::{Asker, TextId};
 use super::tx::leading_number;
 use super::values::{ValueId, decimal};
 use crate::operator;
@@ -290,8 +290,9 @@ impl State {
             return (false, text);
         }
         if let Some(gate) = here.link.gate {
-            let (prefilter, reach) = (&here.program.prefilter, Reach::of(self.phase));
-            if !self.texts.satisfies(prefilter, &self.values, text, gate, reach) {
+            let prefilter = &here.program.prefilter;
+            let asker = Asker { prefilter, nodes, reach: Reach::of(self.phase) };
+            if !self.texts.satisfies(asker, &self.values, text, gate) {
                 return (false, text);
             }
         }

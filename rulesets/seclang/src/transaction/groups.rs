@@ -1,10 +1,10 @@
 //! Links that read the same values through the same chain share one question to the prefilter.
 
-use smallvec::SmallVec;
-
 use super::state::State;
+use super::texts::Asker;
+use super::values::ValueId;
 use crate::prefilter::{Candidates, Group, Reach};
-use crate::program::{Jump, Pass, Program, Step, TargetSource};
+use crate::program::{Jump, Pass, Program, Select, Step, TargetSource};
 
 /// What the values of a group were asked.
 #[derive(Clone, Copy, Debug)]
@@ -92,45 +92,55 @@ impl State {
         group: &Group,
         wanted: &Candidates,
     ) -> Candidates {
-        let prefilter = &program.prefilter;
-        let mut open: [SmallVec<[u16; 32]>; 2] = Default::default();
-        let [plain, special] = &mut open;
-        wanted.without(prefilter.special()).for_each(|gate| plain.push(gate));
-        wanted.and(prefilter.special()).for_each(|gate| special.push(gate));
-        let mut found = Candidates::NONE;
-        let reach = Reach::of(self.phase);
-        let Self { values, texts, .. } = self;
-        let mut ask = |id| {
-            for node in &group.nodes {
-                let text = texts.of(&program.nodes, values, id, *node);
-                let kinds = if texts.is_ordinary(text) { 1 } else { 2 };
-                for gates in open.iter_mut().take(kinds) {
-                    gates.retain(|gate| {
-                        let is_met = texts.satisfies(prefilter, values, text, *gate, reach);
-                        if is_met {
-                            found.insert(*gate);
-                        }
-                        !is_met
-                    });
-                }
-            }
+        let mut met = Candidates::NONE;
+        for word in group.words.clone() {
+            let open = self.open_after_values(program, group, word, wanted.word(word));
+            met.set_word(word, wanted.word(word) & !open);
+        }
+        met
+    }
+
+    /// Of conditions of a word, those that no value of the group satisfies.
+    fn open_after_values(
+        &mut self,
+        program: &Program,
+        group: &Group,
+        word: usize,
+        mut open: u64,
+    ) -> u64 {
+        let asker = Asker {
+            prefilter: &program.prefilter,
+            nodes: &program.nodes,
+            reach: Reach::of(self.phase),
         };
-        for (source, select) in &group.reads {
-            match source {
-                TargetSource::Scalar(variable) => ask(values.scalar(*variable)),
-                TargetSource::Lists(lists) => {
-                    for list in *lists {
-                        let ids = values.list(*list).iter();
-                        ids.filter(|id| select.takes(values.name(**id))).for_each(|id| ask(*id));
-                    }
+        let Self { values, texts, .. } = self;
+        for node in &group.nodes {
+            let mut ask = |ids: &[ValueId]| {
+                if open != 0 {
+                    open = texts.unmet(asker, values, ids, *node, word, open);
                 }
-                TargetSource::TxSlot(_)
-                | TargetSource::Tx
-                | TargetSource::Matched(_)
-                | TargetSource::Persistent(_)
-                | TargetSource::Rule => return *wanted,
+            };
+            for (source, select) in &group.reads {
+                match (source, select) {
+                    (TargetSource::Scalar(variable), _) => ask(&[values.scalar(*variable)]),
+                    (TargetSource::Lists(lists), Select::All) => {
+                        lists.iter().for_each(|list| ask(values.list(*list)));
+                    }
+                    (TargetSource::Lists(lists), Select::Name(_) | Select::Pattern(_)) => {
+                        let ids = lists.iter().flat_map(|list| values.list(*list));
+                        ids.filter(|id| select.takes(values.name(**id))).for_each(|id| ask(&[*id]));
+                    }
+                    (
+                        TargetSource::TxSlot(_)
+                        | TargetSource::Tx
+                        | TargetSource::Matched(_)
+                        | TargetSource::Persistent(_)
+                        | TargetSource::Rule,
+                        _,
+                    ) => return 0,
+                }
             }
         }
-        found
+        open
     }
 }

@@ -103,7 +103,7 @@ impl State {
     pub(crate) fn new(program: &Program) -> Self {
         Self {
             values: Values::new(),
-            texts: Texts::new(),
+            texts: Texts::new(&program.prefilter),
             groups: vec![Asked::NOTHING; program.prefilter.groups.len()],
             foreseen: None,
             tx: Tx::new(&program.tx_names),

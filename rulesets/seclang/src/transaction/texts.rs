@@ -22,10 +22,11 @@ struct Text {
     own: Option<Range<usize>>,
     holds: ByteSet,
     length: usize,
-    /// Whether it holds ordinary bytes only.
-    is_ordinary: bool,
-    /// Conditions whose literals it holds, once asked, and how far that reaches.
-    literals: Option<(Candidates, Reach)>,
+    /// The conditions that what is known so far does not rule out: none that is special for a text of ordinary bytes,
+    /// and none that asks for literals which were looked for and not found.
+    possible: Candidates,
+    /// How far literals were looked for.
+    searched: Option<Reach>,
     /// The text of which it is the lower case: literals ignore letter case, so both hold the same.
     folded_from: Option<TextId>,
     /// The last text before this one that came from the same value.
@@ -43,6 +44,15 @@ struct Output {
     before: u32,
 }
 
+/// On whose behalf texts are asked for conditions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) prefilter: &'a Prefilter,
+    pub(crate) nodes: &'a Nodes,
+    /// What the rules of the phase ask for.
+    pub(crate) reach: Reach,
+}
+
 /// The texts of one transaction.
 #[derive(Debug)]
 pub(crate) struct Texts {
@@ -56,12 +66,14 @@ pub(crate) struct Texts {
     last_of: Vec<u32>,
     outputs: Vec<Output>,
     out: Vec<u8>,
+    /// The conditions that a text of ordinary bytes alone may satisfy.
+    ordinary: Candidates,
     /// Steps of work since they were last taken.
     steps: usize,
 }
 
 impl Texts {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(prefilter: &Prefilter) -> Self {
         Self {
             bytes: Vec::new(),
             texts: Vec::new(),
@@ -70,6 +82,7 @@ impl Texts {
             last_of: Vec::new(),
             outputs: Vec::new(),
             out: Vec::new(),
+            ordinary: Candidates::ALL.without(prefilter.special()),
             steps: 0,
         }
     }
@@ -107,6 +120,7 @@ impl Texts {
 
     /// The text of a value through a chain. A chain of which no transformation finds its bytes in the value
     /// leaves it as it is: two loads and four words compared. Others are looked up, and computed once.
+    #[inline]
     pub(crate) fn of(
         &mut self,
         nodes: &Nodes,
@@ -122,6 +136,12 @@ impl Texts {
         if row.triggers.is_some_and(|bytes| !bytes.meets(self.holds(plain))) {
             return plain;
         }
+        self.changed(nodes, values, value, node)
+    }
+
+    /// The text of a value through a chain that may change it.
+    #[inline(never)]
+    fn changed(&mut self, nodes: &Nodes, values: &Values, value: ValueId, node: NodeId) -> TextId {
         let at = value as usize * nodes.len() + usize::from(node.0);
         match self.known.get(at) {
             Some(known) if *known != UNKNOWN => return TextId(*known),
@@ -130,6 +150,7 @@ impl Texts {
                 self.known.resize((values.len() * nodes.len()).max(at + 1), UNKNOWN);
             }
         }
+        let Some(row) = nodes.get(node) else { return TextId(UNKNOWN) };
         let before = self.of(nodes, values, value, row.parent);
         let text = self.transform(values, before, row.transformation);
         if let Some(slot) = self.known.get_mut(at) {
@@ -249,13 +270,14 @@ impl Texts {
         if let Some(last) = self.last_of.get_mut(value as usize) {
             sibling = std::mem::replace(last, id);
         }
+        let is_ordinary = !holds.meets(&ORDINARY.not());
         self.texts.push(Text {
             value,
             own,
             holds,
             length,
-            is_ordinary: !holds.meets(&ORDINARY.not()),
-            literals: None,
+            possible: if is_ordinary { self.ordinary } else { Candidates::ALL },
+            searched: None,
             folded_from: None,
             sibling,
             outputs: UNKNOWN,
@@ -263,55 +285,125 @@ impl Texts {
         TextId(id)
     }
 
-    /// Whether a text holds ordinary bytes only: special conditions are not for it.
-    pub(crate) fn is_ordinary(&self, id: TextId) -> bool {
-        self.texts.get(id.0 as usize).is_some_and(|text| text.is_ordinary)
-    }
-
-    /// Whether a text satisfies a condition that a rule within reach asks for. Length and bytes are looked at
-    /// first; the literals of a text are looked for at most once for each reach.
+    /// Whether a text satisfies a condition that a rule within reach asks for.
     pub(crate) fn satisfies(
         &mut self,
-        prefilter: &Prefilter,
+        asker: Asker<'_>,
         values: &Values,
         id: TextId,
         gate: u16,
-        reach: Reach,
     ) -> bool {
-        let (Some(text), Some(asked)) = (self.texts.get(id.0 as usize), prefilter.gate(gate))
-        else {
-            return true;
-        };
-        self.steps += 1;
-        asked.fits(text.length, &text.holds)
-            && (!asked.asks_literal() || self.literals(prefilter, values, id, reach).contains(gate))
+        let (word, bit) = (usize::from(gate / 64), 1 << (gate % 64));
+        let open = self.texts.get(id.0 as usize).map_or(0, |text| text.possible.word(word) & bit);
+        open != 0 && self.met(asker, values, id, word, open) != 0
     }
 
-    fn literals(
+    /// Of conditions of a word, those that no text of some values through a chain satisfies. Most fall to one look
+    /// at the word.
+    pub(crate) fn unmet(
+        &mut self,
+        asker: Asker<'_>,
+        values: &Values,
+        ids: &[ValueId],
+        node: NodeId,
+        word: usize,
+        mut open: u64,
+    ) -> u64 {
+        // Nothing: any value may change. The empty chain changes none.
+        let triggers = match asker.nodes.get(node) {
+            Some(row) => row.triggers,
+            None => Some(ByteSet::EMPTY),
+        };
+        for id in ids {
+            let plain = self.plain.get(*id as usize).copied().unwrap_or(UNKNOWN);
+            let known = self.texts.get(plain as usize);
+            let unchanged = known.filter(|text| {
+                triggers.as_ref().is_some_and(|triggers| !triggers.meets(&text.holds))
+            });
+            let (text, possible) = match unchanged {
+                Some(text) => (TextId(plain), text.possible.word(word)),
+                None => self.possible(asker, values, *id, node, word),
+            };
+            if open & possible != 0 {
+                open &= !self.met(asker, values, text, word, open & possible);
+            }
+        }
+        open
+    }
+
+    /// The text of a value through a chain, and what is not ruled out for it.
+    #[inline(never)]
+    fn possible(
+        &mut self,
+        asker: Asker<'_>,
+        values: &Values,
+        id: ValueId,
+        node: NodeId,
+        word: usize,
+    ) -> (TextId, u64) {
+        let text = self.of(asker.nodes, values, id, node);
+        (text, self.texts.get(text.0 as usize).map_or(0, |text| text.possible.word(word)))
+    }
+
+    /// Of conditions of a word that are not ruled out yet, those that a text satisfies: length and bytes are looked
+    /// at one by one, and the literals of a text are looked for at most once for each reach.
+    #[inline(never)]
+    fn met(
+        &mut self,
+        asker: Asker<'_>,
+        values: &Values,
+        id: TextId,
+        word: usize,
+        asked: u64,
+    ) -> u64 {
+        let Some(text) = self.texts.get(id.0 as usize) else { return asked };
+        let prefilter = asker.prefilter;
+        self.steps += asked.count_ones() as usize;
+        let fitting = prefilter.fitting(word, asked, text.length, &text.holds);
+        if fitting & prefilter.asking().word(word) == 0 || text.searched >= Some(asker.reach) {
+            return fitting;
+        }
+        fitting & self.search(prefilter, values, id, asker.reach).word(word)
+    }
+
+    /// Looks for the literals of a text, and rules out what asks for others.
+    fn search(
         &mut self,
         prefilter: &Prefilter,
         values: &Values,
         id: TextId,
         reach: Reach,
-    ) -> &Candidates {
+    ) -> Candidates {
         let at = id.0 as usize;
-        let text = self.texts.get(at);
-        let known = text.and_then(|text| text.literals.as_ref());
-        if known.is_none_or(|(_, asked)| *asked < reach) {
-            let found = match text.and_then(|text| text.folded_from) {
-                Some(original) => *self.literals(prefilter, values, original, reach),
-                None => {
-                    let bytes = self.bytes(values, id);
-                    let found = prefilter.with_literals(bytes, reach);
-                    self.steps += bytes.len();
-                    found
-                }
-            };
-            if let Some(text) = self.texts.get_mut(at) {
-                text.literals = Some((found, reach));
+        let original = self.texts.get(at).and_then(|text| text.folded_from);
+        let possible = match original {
+            // Literals ignore letter case, and both are ordinary or neither is.
+            Some(original) => self.searched(prefilter, values, original, reach),
+            None => {
+                let bytes = self.bytes(values, id);
+                let held = prefilter.with_literals(bytes, reach);
+                self.steps += bytes.len();
+                held
             }
+        };
+        let Some(text) = self.texts.get_mut(at) else { return Candidates::ALL };
+        text.searched = Some(reach);
+        text.possible = text.possible.and(&possible);
+        text.possible
+    }
+
+    /// What is possible for a text once its literals have been looked for.
+    fn searched(
+        &mut self,
+        prefilter: &Prefilter,
+        values: &Values,
+        id: TextId,
+        reach: Reach,
+    ) -> Candidates {
+        match self.texts.get(id.0 as usize) {
+            Some(text) if text.searched >= Some(reach) => text.possible,
+            Some(_) => self.search(prefilter, values, id, reach),
+            None => Candidates::ALL,
         }
-        let text = self.texts.get(at).and_then(|text| text.literals.as_ref());
-        text.map_or(&Candidates::ALL, |(found, _)| found)
     }
 }
