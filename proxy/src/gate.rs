@@ -19,6 +19,7 @@ mod decide;
 mod exchange;
 mod failure;
 mod forward;
+mod heads;
 mod heavy;
 mod inflate;
 mod inward;

@@ -54,14 +54,14 @@ const FORWARDING: [&str; 14] = [
 /// Says whether a client may not send the header: it would speak for an identity. In a trailer neither.
 #[must_use]
 pub fn is_reserved(name: &[u8]) -> bool {
-    IDENTITY.iter().any(|reserved| covers(reserved, name))
+    is_one_of(&IDENTITY, name)
 }
 
 /// Says whether the header tells the origin where a request came from. The edge sets those anew and strips every other
 /// spelling.
 #[must_use]
 pub fn is_forwarding(name: &[u8]) -> bool {
-    FORWARDING.iter().any(|reserved| covers(reserved, name))
+    is_one_of(&FORWARDING, name)
 }
 
 /// Returns the names that `Connection` headers nominate for removal by the next hop. A nominated name must not remove
@@ -95,9 +95,16 @@ pub fn nominates_a_deciding_header<'a>(
     })
 }
 
+/// Asked of every header of every request, and most differ in their first letter.
+fn is_one_of(table: &[&str], name: &[u8]) -> bool {
+    let Some(first) = Folded::of(name).next() else { return false };
+    let begins_alike = |reserved: &&&str| reserved.as_bytes().first() == Some(&first);
+    table.iter().filter(begins_alike).any(|reserved| covers(reserved, name))
+}
+
 /// Says whether `name`, folded, is `reserved`, or goes on after it where it ends in `-`.
 fn covers(reserved: &str, name: &[u8]) -> bool {
-    let mut folded = Folded { rest: name, between: false };
+    let mut folded = Folded::of(name);
     for wanted in reserved.bytes() {
         if folded.next() != Some(wanted) {
             return false;
@@ -110,6 +117,12 @@ fn covers(reserved: &str, name: &[u8]) -> bool {
 struct Folded<'a> {
     rest: &'a [u8],
     between: bool,
+}
+
+impl<'a> Folded<'a> {
+    const fn of(name: &'a [u8]) -> Self {
+        Self { rest: name, between: false }
+    }
 }
 
 impl Iterator for Folded<'_> {

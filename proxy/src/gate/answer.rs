@@ -3,18 +3,19 @@
 use bytes::Bytes;
 use http::Method;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::heads::edit_response;
 use super::refusal::Refusal;
 use super::{body, security_headers};
 use crate::reason::error_body;
 
 /// The header that names a request to client, origin and log.
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What stands for the request's id in a policy rule's own body.
 const REQUEST_ID_MARK: &str = "{request_id}";
 /// What a 405 allows; the gate itself refuses CONNECT, TRACE and words that are no method.
@@ -61,7 +62,7 @@ pub(super) fn head_and_body(
         None => error_body(refusal.reason, id, &refusal.details()),
     };
     let status = refusal.status();
-    let mut head = ResponseHeader::build(status, Some(20))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(20))?;
     head.insert_header(CONTENT_TYPE, "application/json")?;
     head.insert_header(CONTENT_LENGTH, body.len())?;
     head.insert_header(CACHE_CONTROL, "no-store")?;
@@ -78,6 +79,9 @@ pub(super) fn head_and_body(
     if status == 405 {
         head.insert_header(ALLOW, METHODS)?;
     }
-    security_headers::apply(&mut head)?;
+    edit_response(&mut head, |parts| {
+        security_headers::apply(&mut parts.headers);
+        Ok(())
+    })?;
     Ok((head, body))
 }

@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     ETAG, EXPECT, HeaderName, LAST_MODIFIED, SEC_WEBSOCKET_EXTENSIONS, TE, TRANSFER_ENCODING,
 };
-use http::{HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use portcullis_config::model::{AnswerPlan, Backend, RouteAction};
 use portcullis_identity::headers::{is_forwarding, is_reserved};
@@ -19,12 +19,18 @@ use super::answer::REQUEST_ID;
 use super::attempts::Attempts;
 use super::body::Held;
 use super::client_address::Client;
+use super::heads::{edit_request, edit_response, name, value};
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::security_headers;
 use super::stream::Stream;
 use crate::reason::{Reason, error_body};
 use crate::router::RouteEntry;
+
+const EDGE_REQUEST_ID: HeaderName = HeaderName::from_static("x-edge-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A judged request on its way to the origin. Shared between a request and its sealed subrequest.
 #[derive(Debug)]
@@ -96,38 +102,48 @@ impl Forward {
 
     /// Rewrites the head that is about to go upstream. Pingora has taken hop-by-hop headers away before.
     pub(super) fn upstream_head(&self, head: &mut RequestHeader) -> pingora::Result<()> {
-        strip(head);
+        edit_request(head, |parts| {
+            // To a server that speaks HTTP/2, Pingora has made it one of HTTP/2.
+            if parts.version != Version::HTTP_2 {
+                parts.version = Version::HTTP_11;
+            }
+            self.upstream_headers(&mut parts.headers)
+        })?;
         if head.raw_path() != self.target.uri {
             head.set_raw_path(&self.target.uri)?;
         }
+        Ok(())
+    }
+
+    fn upstream_headers(&self, headers: &mut HeaderMap) -> pingora::Result<()> {
+        strip(headers);
         if let Some(Held { bytes: body, .. }) = &self.held {
-            head.remove_header(&TRANSFER_ENCODING);
-            if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
-                head.insert_header(CONTENT_LENGTH, body.len())?;
+            headers.remove(TRANSFER_ENCODING);
+            if !body.is_empty() || headers.contains_key(CONTENT_LENGTH) {
+                headers.insert(CONTENT_LENGTH, body.len().into());
             }
-        }
-        // To a server that speaks HTTP/2, Pingora has made it one of HTTP/2.
-        if head.version != Version::HTTP_2 {
-            head.set_version(Version::HTTP_11);
         }
         match self.stream {
             // Frames are counted as they pass, so they must be what they seem: no compression.
-            Some(Stream::WebSocket(_)) => drop(head.remove_header(&SEC_WEBSOCKET_EXTENSIONS)),
+            Some(Stream::WebSocket(_)) => drop(headers.remove(SEC_WEBSOCKET_EXTENSIONS)),
             // Without it some servers take the client for one that reads no trailers.
-            Some(Stream::Grpc(_)) => head.insert_header(TE, "trailers")?,
+            Some(Stream::Grpc(_)) => {
+                headers.insert(TE, HeaderValue::from_static("trailers"));
+            }
             None => {}
         }
         if self.entry.route.inspection().is_some() {
             // What is inspected comes plain, if the origin can.
-            head.remove_header(&ACCEPT_ENCODING);
+            headers.remove(ACCEPT_ENCODING);
         }
-        head.insert_header("X-Request-Id", &self.id)?;
-        head.insert_header("X-Edge-Request-Id", &self.id)?;
-        head.insert_header("X-Forwarded-For", chain(&self.client))?;
-        head.insert_header("X-Forwarded-Proto", self.scheme.as_str())?;
-        head.insert_header("X-Forwarded-Host", self.target.authority.as_ref())?;
+        let id = value(self.id.as_bytes())?;
+        headers.insert(REQUEST_ID, id.clone());
+        headers.insert(EDGE_REQUEST_ID, id);
+        headers.insert(FORWARDED_FOR, value(chain(&self.client).as_bytes())?);
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(self.scheme.as_str()));
+        headers.insert(FORWARDED_HOST, value(&self.target.authority)?);
         for (name, value) in &self.added {
-            head.insert_header(name.clone(), value)?;
+            headers.insert(name.clone(), value.clone());
         }
         Ok(())
     }
@@ -145,17 +161,21 @@ impl Forward {
         if plan.is_some_and(|plan| plan.replace_errors) && head.status.is_server_error() {
             self.replace(head)?;
         }
-        security_headers::apply(head)?;
-        if self.backend().no_store {
-            head.insert_header(CACHE_CONTROL, "no-store")?;
-        }
-        for name in plan.iter().flat_map(|plan| &plan.remove) {
-            head.remove_header(name.as_str());
-        }
-        for (name, value) in plan.iter().flat_map(|plan| &plan.set) {
-            head.insert_header(name.clone(), value.as_str())?;
-        }
-        head.insert_header(REQUEST_ID, &self.id)
+        edit_response(head, |parts| {
+            let headers = &mut parts.headers;
+            security_headers::apply(headers);
+            if self.backend().no_store {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            }
+            for name in plan.iter().flat_map(|plan| &plan.remove) {
+                headers.remove(name.as_str());
+            }
+            for (set, text) in plan.iter().flat_map(|plan| &plan.set) {
+                headers.insert(name(set)?, value(text.as_bytes())?);
+            }
+            headers.insert(REQUEST_ID, value(self.id.as_bytes())?);
+            Ok(())
+        })
     }
 
     fn answer_plan(&self) -> Option<&AnswerPlan> {
@@ -203,16 +223,16 @@ fn chain(client: &Client) -> String {
 }
 
 /// Takes away every header that only the edge may set, in every spelling that some server reads as the same name.
-fn strip(head: &mut RequestHeader) {
-    head.remove_header(&EXPECT);
-    head.remove_header(&TE);
+fn strip(headers: &mut HeaderMap) {
+    headers.remove(EXPECT);
+    headers.remove(TE);
     let is_claim = |name: &&HeaderName| {
         let name = name.as_str().as_bytes();
         is_reserved(name) || is_forwarding(name) || ALSO.contains(&name)
     };
-    let named: Vec<HeaderName> = head.headers.keys().filter(is_claim).cloned().collect();
+    let named: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
     for name in named {
-        head.remove_header(&name);
+        headers.remove(name);
     }
 }
 
@@ -225,7 +245,8 @@ mod tests {
 
     #[test]
     fn claims_are_stripped_in_every_spelling_and_nothing_else_is() {
-        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        let mut headers = HeaderMap::new();
+        let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).unwrap();
         for name in [
             "X-Forwarded-For",
             "x_forwarded_for",
@@ -234,13 +255,13 @@ mod tests {
             "Forwarded",
             "X-Request-Id",
         ] {
-            head.append_header(name, "forged").unwrap();
+            headers.append(named(name), HeaderValue::from_static("forged"));
         }
         for name in ["X-Forwarded-Foreign", "Accept", "X-Real"] {
-            head.append_header(name, "kept").unwrap();
+            headers.append(named(name), HeaderValue::from_static("kept"));
         }
-        strip(&mut head);
-        let mut left: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "x-forwarded-foreign", "x-real"]);
     }

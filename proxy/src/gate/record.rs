@@ -34,7 +34,8 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         subject: identity.subject.clone(),
         tenant: identity.tenant.clone(),
     });
-    let hidden = Hidden { redaction, in_uri: redaction.uri(&work.asked.uri) != work.asked.uri };
+    let uri = redaction.uri(&work.asked.uri);
+    let hidden = Hidden { redaction, in_uri: uri != work.asked.uri };
     let forward = work.forward.as_ref();
     let upstream = forward.and_then(|forward| {
         let backend = forward.attempts.upstream().id.to_string();
@@ -54,7 +55,7 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
             method: work.asked.method.clone(),
             scheme: work.connection.scheme().as_str(),
             host: work.asked.host.clone(),
-            uri: redaction.uri(&work.asked.uri),
+            uri,
             protocol: work.asked.protocol,
             user_agent: work.asked.user_agent.take(),
             referer: work.asked.referer.take().map(|referer| redaction.uri(&referer)),

@@ -118,9 +118,9 @@ fn http_request(o: &mut Object<'_>, r: &RequestRecord) {
     if let Some(referer) = &r.referer {
         o.bytes("referer", referer);
     }
-    o.shown("remoteIp", r.client.peer);
+    o.socket("remoteIp", r.client.peer);
     if let Some(server) = r.server {
-        o.shown("serverIp", server);
+        o.socket("serverIp", server);
     }
     o.shown("latency", format_args!("{}.{:06}s", r.latency.as_secs(), r.latency.subsec_micros()));
     o.text("protocol", r.protocol);
@@ -134,7 +134,7 @@ fn payload(o: &mut Object<'_>, r: &RequestRecord) {
     o.text("@type", ENTRY_TYPE);
     let sent = "response_sent_by_backend";
     o.text("statusDetails", r.refusal.map_or(sent, |reason| reason.row().status_details));
-    o.shown("remoteIp", r.client.address);
+    o.address("remoteIp", r.client.address);
     if let Some(hit) = &r.enforced {
         o.object("enforcedSecurityPolicy", |o| policy(o, hit, r, false));
     }
@@ -158,7 +158,7 @@ fn payload(o: &mut Object<'_>, r: &RequestRecord) {
 fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
     let client = &r.client;
     o.object("remoteIpInfo", |o| {
-        o.shown("ipAddress", client.address);
+        o.address("ipAddress", client.address);
         some_text(o, "regionCode", &client.region_code);
         if client.asn != 0 {
             o.number("asn", client.asn.into());
@@ -167,7 +167,7 @@ fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
     if let Some((source, address)) = &r.user_ip {
         o.object("userIpInfo", |o| {
             o.text("source", source);
-            o.shown("ipAddress", address);
+            o.address("ipAddress", *address);
         });
     }
     some_text(o, "tlsJa3Fingerprint", &client.ja3);
@@ -243,7 +243,7 @@ fn event(line: &mut Object<'_>, e: &EventRecord) {
     line.text("source", "edge");
     some_text(line, "requestId", &e.request_id);
     if let Some(client) = e.client {
-        line.shown("clientIp", client);
+        line.address("clientIp", client);
     }
     some_text(line, "country", &e.region_code);
     if let Some(tenant) = &e.tenant {

@@ -45,12 +45,12 @@ impl Upstream {
         let server = &self.backend.servers.get(index).ok_or_else(none)?.server;
         let tls = self.tls.as_ref();
         let (mut peer, name) = match server {
-            Server::Tcp(address) => tcp(*address, tls, &address.ip().to_string()),
+            Server::Tcp(address) => tcp(*address, tls, || address.ip().to_string()),
             Server::Name { host, .. } => {
                 let unresolved = || PeerError::Unresolved { host: host.clone() };
                 let name = self.members.get(index).and_then(|member| member.resolved.as_ref());
                 let name = name.ok_or_else(unresolved)?;
-                tcp(name.address().await.ok_or_else(unresolved)?, tls, host)
+                tcp(name.address().await.ok_or_else(unresolved)?, tls, || host.clone())
             }
             Server::Unix(path) => unix(path, tls)?,
             Server::EmbeddedLicense => unix(&self.embedded, tls)?,
@@ -92,7 +92,11 @@ impl Upstream {
     }
 }
 
-fn tcp(address: SocketAddr, tls: Option<&Arc<UpstreamTls>>, own: &str) -> (HttpPeer, String) {
+fn tcp(
+    address: SocketAddr,
+    tls: Option<&Arc<UpstreamTls>>,
+    own: impl FnOnce() -> String,
+) -> (HttpPeer, String) {
     let peer = HttpPeer::new(address, tls.is_some(), sni(tls, own));
     (with_tls(peer, tls), address.to_string())
 }
@@ -104,12 +108,12 @@ fn unix(path: &Path, tls: Option<&Arc<UpstreamTls>>) -> Result<(HttpPeer, String
     if tls.is_some_and(|tls| tls.name.is_none()) {
         return Err(bad());
     }
-    let peer = HttpPeer::new_uds(text, tls.is_some(), sni(tls, "")).map_err(|_| bad())?;
+    let peer = HttpPeer::new_uds(text, tls.is_some(), sni(tls, String::new)).map_err(|_| bad())?;
     Ok((with_tls(peer, tls), format!("unix:{text}")))
 }
 
-fn sni(tls: Option<&Arc<UpstreamTls>>, own: &str) -> String {
-    tls.map_or_else(String::new, |tls| tls.name.clone().unwrap_or_else(|| own.to_owned()))
+fn sni(tls: Option<&Arc<UpstreamTls>>, own: impl FnOnce() -> String) -> String {
+    tls.map_or_else(String::new, |tls| tls.name.clone().unwrap_or_else(own))
 }
 
 fn with_tls(mut peer: HttpPeer, tls: Option<&Arc<UpstreamTls>>) -> HttpPeer {
