@@ -4,7 +4,9 @@
 //! quote, as if it stood behind one. Its list has no sequence that starts with an operator, a bareword before a
 //! bareword, a variable, a colon, a question mark or a parenthesis, nor with a string before a bareword, and
 //! these beginnings outlast every folding of what follows. Ordinary text begins so. A comma or an operator
-//! between barewords and numbers folds away, so that reading goes on behind it.
+//! between barewords and numbers folds away, so that reading goes on behind it. Ordinary text may also begin with
+//! a word that is SQL's: no sequence starts with an operator, nor with a keyword before two barewords, and the
+//! names of types are left out at the start.
 //!
 //! One type of token overrides all others wherever it stands: that of a comment within a comment, of MySQL's
 //! executable comment, and of a brace before an empty back-quoted name. What may hold one is not judged here.
@@ -49,14 +51,15 @@ fn as_it_stands(value: &[u8]) -> bool {
     if value.first().is_some_and(u8::is_ascii_alphabetic) && value.iter().all(is_name) {
         return true;
     }
-    // The detector leaves parentheses and signs at the start out.
-    while let [b'(' | b'+' | b'-' | b'~', next, ..] = value
-        && (is_plain(*next) || *next == b'(')
-    {
-        value = trim(value.get(1..).unwrap_or_default());
+    // The detector leaves parentheses, signs and types at the start out.
+    while let Some(rest) = left_out(value) {
+        value = trim(rest);
     }
     if let Some(rest) = word(value) {
         return goes_on_harmlessly(Head::Word, rest);
+    }
+    if begins_with_a_word_of_sql(value) {
+        return true;
     }
     if let Some(rest) = number(value) {
         return goes_on_harmlessly(Head::Number, rest);
@@ -66,6 +69,63 @@ fn as_it_stands(value: &[u8]) -> bool {
         [b'/' | b'*' | b'=' | b'<' | b'>' | b'%' | b'^' | b'&' | b'|', next, ..] => is_plain(*next),
         _ => false, // not a beginning that is known
     }
+}
+
+fn left_out(text: &[u8]) -> Option<&[u8]> {
+    if let [b'(' | b'+' | b'-' | b'~', next, ..] = text {
+        return text.get(1..).filter(|_| is_plain(*next) || *next == b'(');
+    }
+    bare(text).filter(|(first, _)| stands_among(first, &TYPES)).map(|(_, rest)| rest)
+}
+
+/// Says whether an operator before a bareword starts the value, or a keyword before two.
+fn begins_with_a_word_of_sql(value: &[u8]) -> bool {
+    let Some((first, rest)) = bare(value) else { return false };
+    let second = || word(trim(rest));
+    (stands_among(first, &OPERATORS) && second().is_some())
+        || (stands_among(first, &KEYWORDS) && second().is_some_and(|r| word(trim(r)).is_some()))
+}
+
+/// Operators with which text begins. A phrase that one starts goes on with a word that is SQL's too.
+pub(super) const OPERATORS: [&[u8]; 3] = [b"BETWEEN", b"IS", b"LIKE"];
+
+/// Keywords with which text begins, and no phrase.
+pub(super) const KEYWORDS: [&[u8]; 27] = [
+    b"AGAINST",
+    b"AS",
+    b"BEFORE",
+    b"BOTH",
+    b"CHANGE",
+    b"CONTINUE",
+    b"DEFAULT",
+    b"EACH",
+    b"FETCH",
+    b"FROM",
+    b"IGNORE",
+    b"INDEX",
+    b"LEAVE",
+    b"MATCH",
+    b"OPEN",
+    b"OPTION",
+    b"RELEASE",
+    b"RENAME",
+    b"REPEAT",
+    b"REPLACE",
+    b"REQUIRE",
+    b"RETURN",
+    b"THEN",
+    b"TIME",
+    b"TOP",
+    b"WHEN",
+    b"WHERE",
+];
+
+/// Types with which text begins, media types among it.
+pub(super) const TYPES: [&[u8]; 7] =
+    [b"BINARY", b"FLOAT", b"INT", b"MONEY", b"REAL", b"SERIAL", b"TEXT"];
+
+fn stands_among(word: &[u8], list: &[&[u8]]) -> bool {
+    list.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// The value as if a quote stood before it: a string up to the first quote, then the rest.
@@ -113,6 +173,12 @@ fn goes_on_harmlessly(head: Head, mut rest: &[u8]) -> bool {
 
 /// Steps over a bareword that is no keyword, starts no phrase and names no function.
 fn word(text: &[u8]) -> Option<&[u8]> {
+    let (word, rest) = bare(text)?;
+    (!SqlWords::get().hold_any(word)).then_some(rest)
+}
+
+/// Cuts a word off, whatever it is to SQL.
+fn bare(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let in_word =
         |byte: &u8| byte.is_ascii_alphanumeric() || is_beyond(*byte) || b"_.".contains(byte);
     let starts = |byte: &u8| byte.is_ascii_alphabetic() || is_beyond(*byte) || *byte == b'_';
@@ -124,7 +190,7 @@ fn word(text: &[u8]) -> Option<&[u8]> {
         Some(b'\'' | b'"' | b'&') => !opens_string(word),
         Some(byte) => is_space(*byte) || b"[]{}<>:\\?=@!#~+-*/|^%(),;".contains(byte),
     };
-    (ends && !SqlWords::get().hold_any(word)).then_some(rest)
+    ends.then_some((word, rest))
 }
 
 /// Says whether a word before a quote is the prefix of a string: n'…', x'…', nq'…', u&'…'.

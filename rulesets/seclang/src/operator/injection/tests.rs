@@ -4,7 +4,10 @@ use super::{
     cross_site as cross_site_of, cross_site_gate, cross_site_plain, sql as sql_of, sql_gate,
     sql_plain,
 };
+use super::sql_prefix::{KEYWORDS, OPERATORS, TYPES};
+use super::sql_words::SqlWords;
 use crate::byte_set::ByteSet;
+use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +66,11 @@ fn scripts_are_flagged_and_markup_free_text_is_not() {
 
 #[test]
 fn the_gates_skip_ordinary_values() {
-    let values: [&[u8]; 16] = [
+    let values: [&[u8]; 20] = [
+        b"from the shop in the high street",
+        b"is it possible to update the order?",
+        b"When the seats run out, tell the owner",
+        b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
         b"O'Brien",
         b"I'd like 2 seats or 3; it depends on the price",
         b"It's a test -- really",
@@ -228,6 +235,43 @@ fn sql_text() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
 }
 
+/// Text that begins with a word of SQL's, as sentences do.
+fn sentence() -> impl Strategy<Value = Vec<u8>> {
+    let lead = prop::sample::select([OPERATORS.as_slice(), &KEYWORDS, &TYPES].concat());
+    let spare = prop::sample::select(vec!["", "(", "-", "int ", "hello ", "from ", "'", "1 "]);
+    let plain = prop::sample::select(vec![" a b ", " the shop ", " a", " 1 ", "/", "'", " of(", ""]);
+    (spare, lead, plain, sql_text()).prop_map(|(spare, lead, plain, rest)| {
+        [spare.as_bytes(), lead, plain.as_bytes(), &rest].concat()
+    })
+}
+
+#[test]
+fn the_words_that_begin_sentences_are_what_the_gate_takes_them_for() {
+    let words = || SQL_KEYWORDS.iter().filter(|keyword| keyword.token_type != b'F');
+    let of_type = |kind: u8, list: &[&[u8]]| {
+        for word in list {
+            let found = words().find(|keyword| keyword.word.as_bytes() == *word);
+            let kept = found.map(|keyword| keyword.token_type);
+            assert_eq!(kept, Some(kind), "{}", word.escape_ascii());
+        }
+    };
+    of_type(b'o', &OPERATORS);
+    of_type(b'k', &KEYWORDS);
+    of_type(b't', &TYPES);
+    for phrase in words() {
+        let Some((first, rest)) = phrase.word.split_once(' ') else { continue };
+        assert!(!KEYWORDS.contains(&first.as_bytes()), "{}", phrase.word);
+        if OPERATORS.contains(&first.as_bytes()) {
+            let second = rest.split(' ').next().unwrap_or_default();
+            assert!(SqlWords::get().hold_any(second.as_bytes()), "{}", phrase.word);
+        }
+    }
+    for listed in SQL_KEYWORDS.iter().filter(|keyword| keyword.token_type == b'F') {
+        let types = listed.word.get(1..).unwrap_or_default();
+        assert!(!types.starts_with('O') && !types.starts_with("KNN"), "{types}");
+    }
+}
+
 fn html_text() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "<",
@@ -269,6 +313,11 @@ proptest! {
 
     #[test]
     fn the_gate_of_sql_changes_no_answer(value in sql_text()) {
+        prop_assert_eq!(sql(&value), sql_plain(&value), "{}", value.escape_ascii());
+    }
+
+    #[test]
+    fn the_gate_of_sql_changes_no_answer_on_sentences(value in sentence()) {
         prop_assert_eq!(sql(&value), sql_plain(&value), "{}", value.escape_ascii());
     }
 
