@@ -16,13 +16,14 @@ mod look_around;
 mod pattern;
 mod phrases;
 mod regex;
-mod verify_cc;
+mod verify;
 
 use self::byte_range::ByteRange;
 use self::comparison::Comparison;
 use self::ip_match::AddressSet;
 use self::phrases::PhraseSet;
 use self::regex::Regex;
+use self::verify::Scheme;
 
 /// Why an operator cannot be compiled.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -57,8 +58,8 @@ pub(crate) enum Operator {
     UrlEncoding,
     /// `@validateUtf8Encoding`.
     Utf8Encoding,
-    /// `@verifyCC`.
-    CardNumber(Box<Regex>),
+    /// `@verifyCC` and its like.
+    Number(Box<Regex>, Scheme),
     /// `@detectSQLi`.
     SqlInjection,
     /// `@detectXSS`.
@@ -103,6 +104,9 @@ pub(crate) const NAMES: &[&str] = &[
     "validateUrlEncoding",
     "validateUtf8Encoding",
     "verifyCC",
+    "verifyCPF",
+    "verifySSN",
+    "verifySVNR",
     "within",
 ];
 
@@ -131,14 +135,18 @@ impl Operator {
             "validatebyterange" => Self::ByteRange(ByteRange::parse(argument)?),
             "validateurlencoding" => Self::UrlEncoding,
             "validateutf8encoding" => Self::Utf8Encoding,
-            "verifycc" => Self::CardNumber(Box::new(Regex::compile(argument, multi_line)?)),
             "detectsqli" => Self::SqlInjection,
             "detectxss" => Self::CrossSiteScripting,
             "geolookup" => Self::GeoLookup,
             "rbl" => Self::BlockList,
             "unconditionalmatch" => Self::Always,
             "nomatch" => Self::Never,
-            _ => return Err(unknown(name)), // no name of ours
+            other => match Scheme::named(other) {
+                Some(scheme) => {
+                    Self::Number(Box::new(Regex::compile(argument, multi_line)?), scheme)
+                }
+                None => return Err(unknown(name)),
+            },
         })
     }
 
@@ -155,7 +163,7 @@ impl Operator {
             | Self::ByteRange(_)
             | Self::UrlEncoding
             | Self::Utf8Encoding
-            | Self::CardNumber(_)
+            | Self::Number(..)
             | Self::SqlInjection
             | Self::CrossSiteScripting
             | Self::GeoLookup
@@ -177,7 +185,7 @@ impl Operator {
             | Self::ByteRange(_)
             | Self::UrlEncoding
             | Self::Utf8Encoding
-            | Self::CardNumber(_)
+            | Self::Number(..)
             | Self::GeoLookup
             | Self::BlockList
             | Self::Always
@@ -195,7 +203,7 @@ impl Operator {
             Self::ByteRange(range) => range.first_outside(value).is_some(),
             Self::UrlEncoding => encoding::broken_escape(value).is_some(),
             Self::Utf8Encoding => std::str::from_utf8(value).is_err(),
-            Self::CardNumber(regex) => verify_cc::find(regex, value).is_some(),
+            Self::Number(regex, scheme) => verify::find(regex, *scheme, value).is_some(),
             Self::SqlInjection => injection::sql_plain(value).is_some(),
             Self::CrossSiteScripting => injection::cross_site_plain(value),
             Self::Always => true,
@@ -211,7 +219,7 @@ impl Operator {
             Self::Compare(comparison, argument) => comparison.find(argument, value),
             Self::ByteRange(range) => range.first_outside(value).map(|at| at..at + 1),
             Self::UrlEncoding => encoding::broken_escape(value).map(|at| at..value.len()),
-            Self::CardNumber(regex) => verify_cc::find(regex, value),
+            Self::Number(regex, scheme) => verify::find(regex, *scheme, value),
             Self::SqlInjection => {
                 let Some(fingerprint) = injection::sql_plain(value) else { return false };
                 into.set(0, 0..value.len());
@@ -242,7 +250,7 @@ impl Operator {
             | Self::ByteRange(_)
             | Self::UrlEncoding
             | Self::Utf8Encoding
-            | Self::CardNumber(_)
+            | Self::Number(..)
             | Self::SqlInjection
             | Self::CrossSiteScripting
             | Self::GeoLookup
@@ -264,7 +272,7 @@ impl Operator {
     /// load asks: asked again, it has forgotten.
     pub(crate) fn take_condition(&mut self) -> Condition {
         match self {
-            Self::Regex(regex) | Self::CardNumber(regex) => regex.take_condition(),
+            Self::Regex(regex) | Self::Number(regex, _) => regex.take_condition(),
             Self::Phrases(phrases) => phrases.take_condition(),
             Self::ByteRange(range) => Condition::of_byte(range.outside()),
             Self::UrlEncoding => Condition::of_byte(ByteSet::of(b"%")),

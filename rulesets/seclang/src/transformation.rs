@@ -183,6 +183,13 @@ pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }
 
+/// What `base64Decode` makes of a text.
+pub(crate) fn base64_decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    base64_decode::base64_decode(text, &mut out);
+    out
+}
+
 /// Returns the value of a hexadecimal digit.
 pub(crate) const fn hex_digit(byte: u8) -> Option<u8> {
     match byte {

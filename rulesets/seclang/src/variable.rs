@@ -84,6 +84,7 @@ variables! {
     QueryString "QUERY_STRING" Scalar,
     RemoteAddr "REMOTE_ADDR" Scalar,
     RemotePort "REMOTE_PORT" Scalar,
+    RemoteUser "REMOTE_USER" Scalar,
     ReqbodyError "REQBODY_ERROR" Scalar,
     ReqbodyErrorMsg "REQBODY_ERROR_MSG" Scalar,
     ReqbodyProcessor "REQBODY_PROCESSOR" VolatileScalar,

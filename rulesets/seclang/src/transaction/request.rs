@@ -3,6 +3,7 @@
 use super::form::decode;
 use super::state::State;
 use super::values::Values;
+use crate::transformation::base64_decoded;
 use crate::variable::Variable;
 
 impl State {
@@ -48,8 +49,7 @@ impl State {
             let end = memchr::memrchr(b':', value).unwrap_or(value.len());
             self.values.set(Variable::ServerName, value.get(..end).unwrap_or(value));
         } else if name.eq_ignore_ascii_case(b"authorization") {
-            let scheme = value.split(|b| *b == b' ').next().unwrap_or_default();
-            self.values.set(Variable::AuthType, scheme);
+            self.credentials(value);
         }
     }
 
@@ -84,6 +84,18 @@ impl State {
         let sizes = ids.map(|id| self.values.name(*id).len() + self.values.value(*id).len());
         let total = sizes.sum();
         self.values.set_number(Variable::ArgsCombinedSize, total);
+    }
+
+    /// Sets the scheme of `Authorization`, and of `Basic` (RFC 7617, section 2) who claims to be there.
+    fn credentials(&mut self, header: &[u8]) {
+        let end = memchr::memchr(b' ', header).unwrap_or(header.len());
+        let (scheme, rest) = header.split_at_checked(end).unwrap_or((header, b""));
+        self.values.set(Variable::AuthType, scheme);
+        if scheme.eq_ignore_ascii_case(b"basic") {
+            let user_and_password = base64_decoded(rest.trim_ascii());
+            let user = user_and_password.split(|byte| *byte == b':').next().unwrap_or_default();
+            self.values.set(Variable::RemoteUser, user);
+        }
     }
 
     fn cookies(&mut self, header: &[u8]) {

@@ -131,9 +131,9 @@ const OPERATORS: &[(&str, Answer)] = &[
     ("validateUrlEncoding", Works),
     ("validateUtf8Encoding", Works),
     ("verifyCC \\d{13,16}", Works),
-    ("verifyCPF \\d{11}", Refuses),
-    ("verifySSN \\d{9}", Refuses),
-    ("verifySVNR \\d{10}", Refuses),
+    ("verifyCPF \\d{11}", Works),
+    ("verifySSN \\d{9}", Works),
+    ("verifySVNR \\d{10}", Works),
     ("within a b", Works),
 ];
 
@@ -294,7 +294,7 @@ const VARIABLES: &[(&str, Answer)] = &[
     ("REMOTE_ADDR", Works),
     ("REMOTE_HOST", Refuses),
     ("REMOTE_PORT", Works),
-    ("REMOTE_USER", Refuses),
+    ("REMOTE_USER", Works),
     ("REQBODY_ERROR", Works),
     ("REQBODY_ERROR_MSG", Works),
     ("REQBODY_PROCESSOR", Works),

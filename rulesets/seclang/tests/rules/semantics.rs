@@ -271,3 +271,18 @@ fn a_caller_may_say_what_a_body_is_without_a_header_of_its_own() {
     assert_eq!(transaction.request_body_end(), Outcome::Continue);
     assert_eq!(ids(&transaction), [1, 2]);
 }
+
+#[test]
+fn the_user_is_who_basic_credentials_name() {
+    let rules = program(
+        "SecRule REMOTE_USER \"@rx ^.+$\" \"id:1,phase:1,pass,nolog,setvar:tx.user=%{MATCHED_VAR}\"\n\
+         SecRule AUTH_TYPE \"@streq Basic\" \"id:2,phase:1,pass,nolog,setvar:tx.basic=1\"",
+    );
+    let with = |value| request(&rules, "GET", "/", &[("Authorization", value)], b"");
+    let user = |value| tx(&with(value), "user");
+    assert_eq!(user("Basic QWxhZGRpbjpvcGVuOnNlc2FtZQ==").as_deref(), Some("Aladdin"));
+    assert_eq!(user("basic QWxhZGRpbg").as_deref(), Some("Aladdin"));
+    assert_eq!(user("Bearer QWxhZGRpbjpvcGVu"), None);
+    assert_eq!(user("Basic !"), None);
+    assert_eq!(tx(&with("Basic QWxhZGRpbg"), "basic").as_deref(), Some("1"));
+}

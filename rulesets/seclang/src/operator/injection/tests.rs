@@ -1,11 +1,11 @@
 //! The gates against the detectors, and upstream's files as a corpus.
 
+use super::sql_prefix::{KEYWORDS, OPERATORS, TYPES};
+use super::sql_words::SqlWords;
 use super::{
     cross_site as cross_site_of, cross_site_gate, cross_site_plain, sql as sql_of, sql_gate,
     sql_plain,
 };
-use super::sql_prefix::{KEYWORDS, OPERATORS, TYPES};
-use super::sql_words::SqlWords;
 use crate::byte_set::ByteSet;
 use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
 use proptest::prelude::*;
@@ -239,7 +239,8 @@ fn sql_text() -> impl Strategy<Value = Vec<u8>> {
 fn sentence() -> impl Strategy<Value = Vec<u8>> {
     let lead = prop::sample::select([OPERATORS.as_slice(), &KEYWORDS, &TYPES].concat());
     let spare = prop::sample::select(vec!["", "(", "-", "int ", "hello ", "from ", "'", "1 "]);
-    let plain = prop::sample::select(vec![" a b ", " the shop ", " a", " 1 ", "/", "'", " of(", ""]);
+    let plain =
+        prop::sample::select(vec![" a b ", " the shop ", " a", " 1 ", "/", "'", " of(", ""]);
     (spare, lead, plain, sql_text()).prop_map(|(spare, lead, plain, rest)| {
         [spare.as_bytes(), lead, plain.as_bytes(), &rest].concat()
     })
