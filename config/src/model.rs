@@ -28,7 +28,7 @@ pub use backend::{
 };
 pub use host::{
     AnswerInspection, AnswerPlan, BodyPlan, Compressed, Host, IdentityRule, OnMatch, Oversize,
-    RedirectStatus, Route, RouteAction,
+    PathForm, RedirectStatus, Route, RouteAction,
 };
 pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,

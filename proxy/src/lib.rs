@@ -24,6 +24,7 @@ pub mod lockdown;
 pub mod log;
 pub mod metrics;
 pub mod origin;
+mod path_form;
 pub mod reason;
 pub mod recent;
 pub mod reload;

@@ -109,6 +109,14 @@ impl<'s> Trial<'s> {
             return Judged { route: Some(Arc::clone(entry)), ..Judged::of(Answer::RouteRedirects) };
         };
         let route = Route { identity, body: Some(body), snapshot: Some(snapshot) };
+        let read = match ask.in_form(entry.route.path_form) {
+            Ok(read) => read,
+            Err(why) => {
+                let answer = Answer::AmbiguousPath(why);
+                return Judged { route: Some(Arc::clone(entry)), ..Judged::of(answer) };
+            }
+        };
+        let ask = read.as_ref().unwrap_or(ask);
         let policy = entry.policy.as_ref().and_then(|id| snapshot.policies.get(id));
         let judged = match policy {
             Some(policy) => self.walk(policy, ask, &route, now),

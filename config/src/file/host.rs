@@ -9,7 +9,7 @@ use super::fields::Fields;
 use super::{Context, keys, scalar};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BackendId, BodyPlan, Compressed, Host, HostName, IdentityRule, Oversize, ProviderId,
+    BackendId, BodyPlan, Compressed, Host, HostName, IdentityRule, Oversize, PathForm, ProviderId,
     RedirectStatus, Route, RouteAction,
 };
 use crate::yaml::{Entry, Node, Value};
@@ -86,16 +86,22 @@ fn routes(node: &Node, cx: &mut Context<'_>) -> Option<Vec<Route>> {
 fn route(node: &Node, cx: &mut Context<'_>) -> Option<Route> {
     let fields = Fields::open(node, &keys::ROUTE, cx)?;
     let path = fields.of("path", cx, scalar::url_path);
+    let forms = [
+        ("as_sent", PathForm::AsSent),
+        ("plain", PathForm::Plain),
+        ("normalized", PathForm::Normalized),
+    ];
+    let path_form = fields.of("path_form", cx, |node, cx| scalar::choice(node, cx, &forms));
     let action = match fields.one_of(&["backend", "redirect"], cx)? {
         ("backend", node) => forward(node, &fields, path.as_deref(), cx),
         (_, node) => {
             let of_answers = ["response_inspection", "response_headers", "replace_errors"];
-            let keys = [&["policy", "identity", "body"][..], &of_answers[..]].concat();
+            let keys = [&["path_form", "policy", "identity", "body"][..], &of_answers[..]].concat();
             fields.none_of(&keys, "on a route with `redirect`", cx);
             redirect(node, cx)
         }
     };
-    Some(Route { path: path?, action: action? })
+    Some(Route { path: path?, path_form: path_form?, action: action? })
 }
 
 fn forward(

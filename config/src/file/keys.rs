@@ -771,6 +771,12 @@ pub const ROUTE: Section = Section {
             "path of a URL",
             "The prefix, in whole segments: `/health` is for `/health` and `/health/live`, not for `/healthy`.",
         ),
+        or(
+            "path_form",
+            "`as_sent`, `plain` or `normalized`",
+            "as_sent",
+            "How paths are read before they are judged and forwarded, in the same bytes. `plain` refuses with 400 what servers read in different ways: dot segments, empty segments, escaped slashes, percent signs and control characters, backslashes, `;` parameters, broken escapes, and what is no UTF-8. `normalized` resolves dot segments, drops empty ones and decodes escapes of letters, digits and `-._~` (RFC 3986, section 6.2.2), and refuses the rest.",
+        ),
         may("backend", "backend id", "not forwarded", "Where requests go."),
         may(
             "policy",

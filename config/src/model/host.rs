@@ -16,8 +16,22 @@ pub struct Host {
 pub struct Route {
     /// The prefix, in whole segments: `/health` is for `/health` and `/health/live`, not for `/healthy`.
     pub path: String,
+    /// How their paths are read.
+    pub path_form: PathForm,
     /// What is done with them.
     pub action: RouteAction,
+}
+
+/// How the path of a request is read before it is judged and forwarded.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum PathForm {
+    /// As the client sent it.
+    #[default]
+    AsSent,
+    /// Refused where servers disagree about its meaning.
+    Plain,
+    /// The same, and brought into its normal form.
+    Normalized,
 }
 
 impl Route {
@@ -198,7 +212,7 @@ mod tests {
                 to: "/".into(),
                 keeps_target: false,
             };
-            let route = Route { path: prefix.into(), action: to };
+            let route = Route { path: prefix.into(), path_form: PathForm::AsSent, action: to };
             assert_eq!(route.matches(path.as_bytes()), expected, "{prefix} {path}");
         }
     }

@@ -49,6 +49,7 @@ pub(super) async fn judge(
     }
     let entry = routing::find(&snapshot, &work.connection, &target)?;
     work.entry = Some(Arc::clone(&entry));
+    let target = target.with_path_form(entry.route.path_form)?;
     check_open(gate, work, &entry)?;
     let (backend, identity, body) = match &entry.route.action {
         RouteAction::Forward { backend, identity, body, answer: _, policy: _ } => {

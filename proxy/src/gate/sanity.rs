@@ -4,16 +4,19 @@
 //! another way is refused here instead of being repaired. The bytes of HTTP/1 have been read strictly before
 //! ([`crate::edge`]); of HTTP/2, the h2 crate has checked frames, pseudo-headers and connection-specific headers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora::http::RequestHeader;
-use portcullis_config::model::Limits;
+use portcullis_config::model::{Limits, PathForm};
 use portcullis_identity::headers::nominates_a_deciding_header;
 
 use super::refusal::Refusal;
+use crate::path_form;
 use crate::reason::Reason;
 
 /// A request's target, taken apart. Bytes as the client sent them, but the host is in lower case and without its port.
@@ -32,6 +35,17 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The same target with its path in another form, or a refusal of one that is ambiguous.
+    pub(super) fn with_path_form(self, form: PathForm) -> Result<Self, Refusal> {
+        let path = match path_form::apply(form, &self.path).map_err(malformed)? {
+            Cow::Borrowed(_) => return Ok(self),
+            Cow::Owned(path) => path,
+        };
+        let after = self.uri.get(self.path.len()..).unwrap_or_default();
+        let uri = Bytes::from([path.as_slice(), after].concat());
+        Ok(Self { path: uri.slice(..path.len()), uri, ..self })
+    }
+
     /// The same target as an `https` URL on another port; `None` if it is not text.
     pub(super) fn on_https(&self, port: u16) -> Option<String> {
         let (name, _port) = split_authority(&self.authority)?;

@@ -33,6 +33,8 @@ pub enum Answer {
     BodyTooLarge,
     /// The route itself redirects.
     RouteRedirects,
+    /// The route refuses a path that can be read in more than one way.
+    AmbiguousPath(&'static str),
     /// The host has no such route.
     NoRoute,
     /// The host is not served.
@@ -64,6 +66,7 @@ impl Judged {
             | Answer::Unauthenticated
             | Answer::BodyTooLarge
             | Answer::RouteRedirects
+            | Answer::AmbiguousPath(_)
             | Answer::NoRoute
             | Answer::NoHost
             | Answer::Unknown(_) => None,
@@ -81,6 +84,7 @@ impl Answer {
             Self::Unauthenticated => "unauthenticated".to_owned(),
             Self::BodyTooLarge => "body too large".to_owned(),
             Self::RouteRedirects => "redirect by the route".to_owned(),
+            Self::AmbiguousPath(why) => format!("refused by the route: {why}"),
             Self::NoRoute => "no route".to_owned(),
             Self::NoHost => "no host".to_owned(),
             Self::Unknown(Missing::Body) => "unknown: the body is not at hand".to_owned(),
@@ -97,6 +101,7 @@ impl Answer {
             Self::Unauthenticated
             | Self::BodyTooLarge
             | Self::RouteRedirects
+            | Self::AmbiguousPath(_)
             | Self::NoRoute
             | Self::NoHost => Some(false),
             Self::Unknown(_) => None,
@@ -117,6 +122,7 @@ impl Answer {
             Self::Unauthenticated => Some(Reason::MissingAuth.row().status),
             Self::BodyTooLarge => Some(Reason::BodyTooLarge.row().status),
             Self::RouteRedirects => Some(Reason::RedirectedByPolicy.row().status),
+            Self::AmbiguousPath(_) => Some(Reason::MalformedRequest.row().status),
             Self::NoRoute => Some(Reason::UnknownRoute.row().status),
             Self::NoHost => Some(Reason::UnknownHost.row().status),
         }

@@ -1,9 +1,13 @@
 //! A request that is asked about: from a raw text, a log's line, a test's case.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
+use portcullis_config::model::PathForm;
 use portcullis_identity::Identity;
 use portcullis_policy::{RequestHead, Scheme};
+
+use crate::path_form;
 
 /// An address for documentation (RFC 5737), where no other is stated.
 pub(super) const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -126,6 +130,17 @@ impl Ask {
     pub fn query(&self) -> &[u8] {
         let at = self.target.iter().position(|byte| *byte == b'?');
         at.and_then(|at| self.target.get(at + 1..)).unwrap_or_default()
+    }
+
+    /// Returns the request as a route of this form reads it; `None` where that changes nothing. The error says why the
+    /// route refuses the path.
+    pub(super) fn in_form(&self, form: PathForm) -> Result<Option<Self>, &'static str> {
+        let path = match path_form::apply(form, self.path())? {
+            Cow::Borrowed(_) => return Ok(None),
+            Cow::Owned(path) => path,
+        };
+        let after = self.target.get(self.path().len()..).unwrap_or_default();
+        Ok(Some(Self { target: [&path, after].concat(), ..self.clone() }))
     }
 
     /// Returns the head as a policy reads it, without headers and country.

@@ -1,6 +1,6 @@
 //! What is not HTTP as we accept it: each has its own refusal, and the origin sees nothing.
 
-use portcullis_tests::{Edge, Origin, within};
+use portcullis_tests::{Edge, Origin, Seen, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_requests_are_refused_and_the_origin_sees_nothing() {
@@ -151,4 +151,56 @@ async fn what_does_not_parse_is_logged_with_what_is_known_of_it() {
         ("\\x01nonsense".into(), 400.into())
     );
     assert!(log.iter().all(|line| line["reason"] == "malformed_request"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_declares_how_paths_are_read_and_the_origin_gets_what_was_judged() {
+    let origin = Origin::start().await;
+    let policy = r#"
+name: tested
+rules:
+  - priority: 10
+    action: deny(403)
+    match: { expr: { expression: "request.path == '/n/admin'" } }
+  - priority: 2147483647
+    action: allow
+    match: { versionedExpr: SRC_IPS_V1, config: { srcIpRanges: ["*"] } }
+"#;
+    let edge = Edge::builder(&origin)
+        .policy(policy)
+        .routes(&[
+            "{ path: /s, backend: origin, identity: none }",
+            "{ path: /p, backend: origin, identity: none, path_form: plain }",
+            "{ path: /n, backend: origin, identity: none, path_form: normalized }",
+        ])
+        .start()
+        .await;
+    for (target, expected) in [
+        ("/s/a//b/%61?q=%2e", Ok("/s/a//b/%61?q=%2e")),
+        ("/p/a/%61?q=//", Ok("/p/a/%61?q=//")),
+        ("/p/a//b", Err(400)),
+        ("/p/a/%2e%2e/b", Err(400)),
+        ("/n/a//b/./c/../%64?q=//../%2e", Ok("/n/a/b/d?q=//../%2e")),
+        ("/n/x/%2e%2e/%61dmin", Err(403)),
+        ("/n//admin", Err(403)),
+        ("/n/a%2fb", Err(400)),
+        ("/n/a;b", Err(400)),
+        ("/n/%c0%ae", Err(400)),
+    ] {
+        let http2 = edge.h2().await.ask("GET", target, &[], b"").await.status;
+        let answer = edge.get(target).await;
+        assert_eq!(http2, answer.status, "{target}");
+        match expected {
+            Ok(seen) => {
+                assert_eq!(answer.status, 200, "{target}");
+                let lines: Vec<_> = origin.seen().iter().map(Seen::line).collect();
+                assert_eq!(lines, [format!("GET {seen} HTTP/1.1"), format!("GET {seen} HTTP/1.1")]);
+                origin.forget();
+            }
+            Err(status) => {
+                assert_eq!(answer.status, status, "{target}");
+                origin.saw_nothing();
+            }
+        }
+    }
 }

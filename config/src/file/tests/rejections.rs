@@ -1192,6 +1192,14 @@ const CASES: &[Case] = &[
     ),
     (
         "hosts.<name>.routes[]",
+        "path_form",
+        "path_form: plain",
+        "path_form: clean",
+        "unknown-value",
+        "it can be one of `as_sent`, `plain`, `normalized`",
+    ),
+    (
+        "hosts.<name>.routes[]",
         "replace_errors",
         "replace_errors: true",
         "replace_errors: 500",
