@@ -142,8 +142,9 @@ const ATTRIBUTES: [&[u8]; 20] = [
 
 /// A name runs back to white space, `/`, `>` or `=`; it may also start behind a quote that ends a value.
 fn ends_in_listed_attribute(before: &[u8]) -> bool {
-    let before = before.trim_ascii_end();
-    let before = before.strip_suffix(b"\x0b").unwrap_or(before).trim_ascii_end();
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let end = before.iter().rposition(|byte| !is_space(byte)).map_or(0, |at| at + 1);
+    let before = before.get(..end).unwrap_or_default();
     let ends_name = |byte: &u8| *byte <= b' ' || b"/>=".contains(byte);
     let start = before.iter().rposition(ends_name).map_or(0, |at| at + 1);
     if start > 0 && before.get(start - 1) == Some(&0) {

@@ -104,6 +104,7 @@ fn what_fuzzing_found_stays_found() {
         b"inin;inin:binary ",
         b"onload=/",
         b"xmlns\"=>",
+        b"O ONERROR\x00\x0b\x0b\x0b\x0b=v=",
     ] {
         assert_eq!(sql(value), sql_plain(value), "{}", value.escape_ascii());
         assert_eq!(cross_site(value), cross_site_plain(value), "{}", value.escape_ascii());
