@@ -13,21 +13,21 @@ pub use files::DevError;
 pub use issuer::{Issuer, TokenWish};
 pub use lines::{Tour, tour};
 
-use portcullis_config::Config;
 use portcullis_config::model::{ListSource, ListenerKind, Provider, StaticProvider};
+use portcullis_config::{Config, Timestamp};
 
 /// Makes what the embedded default refers to and what is not there yet: certificate, issuer key and key set, lists.
 ///
 /// # Errors
 /// When a file cannot be written, or one that is there cannot be used.
-pub fn prepare(config: &Config) -> Result<(), DevError> {
+pub fn prepare(config: &Config, now: Timestamp) -> Result<(), DevError> {
     files::make_directory(&config.state_dir)?;
     for listener in &config.listeners {
         let ListenerKind::Tls(tls) = &listener.kind else { continue };
         for reference in &tls.certificates {
             let Some(key) = reference.key.path() else { continue };
             if !reference.cert.exists() || !key.exists() {
-                make_certificate(&reference.cert, &key, &certificate::names(config))?;
+                make_certificate(&reference.cert, &key, &certificate::names(config), now)?;
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::origin::Origin;
 pub(super) enum Dev {
     /// Print a token of the development issuer.
     Token(Token),
-    /// Make a certificate that vouches for itself, and its key.
+    /// Make a certificate that vouches for itself for 397 days, and its key.
     Cert(Cert),
 }
 
@@ -84,7 +84,8 @@ fn print_token(token: Token) -> Done {
 
 fn make_cert(cert: &Cert) -> Done {
     let (chain, key) = (cert.dir.join("tls.crt"), cert.dir.join("tls.key"));
-    make_certificate(&chain, &key, &cert.names).map_err(|error| Failed::because(&error, None))?;
+    make_certificate(&chain, &key, &cert.names, System::new().now())
+        .map_err(|error| Failed::because(&error, None))?;
     say(&format!("{}\n{}\n", chain.display(), key.display()))?;
     Ok(ExitCode::SUCCESS)
 }

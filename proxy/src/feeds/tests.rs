@@ -39,7 +39,7 @@ impl Served {
 
     async fn start_in(dir: TempDir, server: &Server, keys: &str) -> Self {
         let embedded = Origin::Embedded { data_dir: dir.path().to_owned() };
-        dev::prepare(&embedded.load().unwrap().config).unwrap();
+        dev::prepare(&embedded.load().unwrap().config, Timestamp::from_secs(1_000)).unwrap();
         let lists = format!(
             "lists: {{ known-bad: {{ url: '{}', {keys} }}, both: {{ include: [known-bad] }} }}\n\
              egress: {{ networks: [127.0.0.0/8], ca: file:ca.pem }}\n",
@@ -216,7 +216,7 @@ async fn a_required_list_that_cannot_be_had_refuses_the_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("portcullis.yaml");
     let embedded = Origin::Embedded { data_dir: dir.path().to_owned() };
-    dev::prepare(&embedded.load().unwrap().config).unwrap();
+    dev::prepare(&embedded.load().unwrap().config, Timestamp::from_secs(1_000)).unwrap();
     let lists =
         format!("lists: {{ known-bad: {{ url: '{}', required: true }} }}\n", server.url().as_str());
     std::fs::write(&config, TEXT.replace(LISTS, &lists)).unwrap();

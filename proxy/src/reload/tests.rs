@@ -27,7 +27,7 @@ impl Served {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let embedded = Origin::Embedded { data_dir: dir.path().to_owned() };
-        dev::prepare(&embedded.load().unwrap().config).unwrap();
+        dev::prepare(&embedded.load().unwrap().config, Timestamp::from_secs(1_000)).unwrap();
         let file = dir.path().join("portcullis.yaml");
         std::fs::write(&file, TEXT).unwrap();
         let origin = Origin::File(file);
@@ -159,7 +159,8 @@ fn read(served: &Served, name: &str) -> String {
 /// A certificate and key that belong together and to nothing else.
 fn pair(dir: &Path) -> (String, String) {
     let (cert, key) = (dir.join("other.crt"), dir.join("other.key"));
-    dev::make_certificate(&cert, &key, &["localhost".to_owned()]).unwrap();
+    dev::make_certificate(&cert, &key, &["localhost".to_owned()], Timestamp::from_secs(1_000))
+        .unwrap();
     (std::fs::read_to_string(cert).unwrap(), std::fs::read_to_string(key).unwrap())
 }
 

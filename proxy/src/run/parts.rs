@@ -325,7 +325,7 @@ async fn configure(
     atomic_file::private_directory(&state_dir)
         .map_err(|source| StartError::Directory { path: state_dir, source })?;
     if matches!(origin, Origin::Embedded { .. }) {
-        dev::prepare(&loaded.config)?;
+        dev::prepare(&loaded.config, System::new().now())?;
     }
     feeds::prime(&loaded.config, System::new().now()).await;
     let (snapshot, warnings) = compile(loaded, generation).map_err(unusable)?;

@@ -9,6 +9,7 @@ use portcullis_config::{Diagnostic, render_all};
 use super::Outcome;
 use crate::atomic_file;
 use crate::cli::{Failed, style};
+use crate::clock::{Clock, System};
 use crate::compile::compile;
 use crate::dev::make_certificate;
 use crate::origin::Origin;
@@ -113,7 +114,8 @@ fn certificate(output: &Path, found: &Import) -> Result<(), Failed> {
     if let Some(parent) = key.parent() {
         atomic_file::private_directory(parent).map_err(|error| unwritable(parent, &error))?;
     }
-    make_certificate(&chain, &key, &names).map_err(|error| Failed::because(&error, None))
+    make_certificate(&chain, &key, &names, System::new().now())
+        .map_err(|error| Failed::because(&error, None))
 }
 
 /// What `check` says of the configuration that was written.
