@@ -56,7 +56,7 @@ pub fn start(home: &Path, setup: Setup<'_>) -> io::Result<Edge> {
     fs::write(home.join("known-bad.txt"), "192.0.2.0/24\n")?;
     fs::write(home.join("portcullis.yaml"), configuration([plain, tls, metrics], setup))?;
     let mut command = command()?;
-    command.env("TOKIO_WORKER_THREADS", "1").stdout(Stdio::null());
+    command.env("TOKIO_WORKER_THREADS", "1").stdout(Stdio::null()).stderr(Stdio::null());
     command.args(["run", "--config"]).arg(home.join("portcullis.yaml"));
     let mut process = Process::start(&mut command)?;
     if let Err(error) = wait_until_accepting(tls) {

@@ -9,10 +9,13 @@ mod policies;
 mod sources;
 mod upstreams;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_config::armor::lint::Strictness;
 use portcullis_config::{Diagnostic, Loaded, Report};
+use portcullis_policy::waf::AnswerRules;
+use portcullis_rulesets::Loaded as Rules;
 
 use crate::router::Router;
 use crate::snapshot::Snapshot;
@@ -26,6 +29,19 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     compile_as(loaded, generation, Strictness::Native)
 }
 
+/// Makes the generation after `served`, with its rule sets where nothing of them has changed: compiling rules is most of
+/// what a compilation costs.
+///
+/// # Errors
+/// Every problem of every file, warnings among them.
+pub fn compile_after(
+    served: &Snapshot,
+    loaded: Loaded,
+) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    let how = How { rulesets: &served.rulesets, ..How::new(Strictness::Native) };
+    compile_with(loaded, served.generation + 1, how)
+}
+
 /// Like [`compile`]; with [`Strictness::Gcp`] the policies must be ones that Google takes.
 ///
 /// # Errors
@@ -35,7 +51,7 @@ pub fn compile_as(
     generation: u64,
     strictness: Strictness,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
-    compile_with(loaded, generation, strictness, Countries::Looked)
+    compile_with(loaded, generation, How::new(strictness))
 }
 
 /// Like [`compile`], for judging requests offline: rules that ask for a country are active without a database, because
@@ -44,7 +60,23 @@ pub fn compile_as(
 /// # Errors
 /// Every problem of every file, warnings among them.
 pub fn compile_for_trial(loaded: Loaded) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
-    compile_with(loaded, 1, Strictness::Native, Countries::Stated)
+    compile_with(loaded, 1, How { countries: Countries::Stated, ..How::new(Strictness::Native) })
+}
+
+/// How a configuration is compiled.
+#[derive(Clone, Copy)]
+struct How<'s> {
+    strictness: Strictness,
+    countries: Countries,
+    /// Rule sets that stand already.
+    rulesets: &'s BTreeMap<String, Arc<Rules>>,
+}
+
+impl How<'_> {
+    const fn new(strictness: Strictness) -> Self {
+        const NONE: &BTreeMap<String, Arc<Rules>> = &BTreeMap::new();
+        Self { strictness, countries: Countries::Looked, rulesets: NONE }
+    }
 }
 
 /// Where countries come from.
@@ -59,8 +91,7 @@ enum Countries {
 fn compile_with(
     loaded: Loaded,
     generation: u64,
-    strictness: Strictness,
-    countries: Countries,
+    how: How<'_>,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
     let mut sources = Sources::new(&loaded);
     let config = loaded.config;
@@ -72,8 +103,10 @@ fn compile_with(
     let geo = geo::country(&config, &mut sources);
     let networks = geo::networks(&config, &mut sources);
     let lists = lists::with_unread(lists::load(&config, &mut sources), &config);
-    let (policies, answer_rules) =
-        policies::load(&config, &lists, countries, strictness, &mut sources);
+    let (policies, rulesets) = policies::load(&config, &lists, how, &mut sources);
+    let answer_rules =
+        rulesets.iter().map(|(name, rules)| (name.clone(), AnswerRules::of(&rules.set)));
+    let answer_rules = answer_rules.collect();
     let router = Router::new(&config);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
@@ -92,6 +125,7 @@ fn compile_with(
         router,
         certificates,
         answer_rules,
+        rulesets,
         upstream_tls,
         policies,
         definitions,

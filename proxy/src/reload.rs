@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::admin::{BanView, Failure, ReloadView};
 use crate::audit::{Actor, Audit};
 use crate::bans::apply;
-use crate::compile::compile;
+use crate::compile::compile_after;
 use crate::log::rfc3339;
 use crate::origin::Origin;
 use crate::shared::Shared;
@@ -154,7 +154,7 @@ impl Reloader {
         }
         let loaded = self.origin.load().map_err(Refused::Problems)?;
         let (candidate, warnings) =
-            compile(loaded, served.generation + 1).map_err(Refused::Problems)?;
+            give_way(|| compile_after(&served, loaded)).map_err(Refused::Problems)?;
         let warnings = warnings.iter().map(ToString::to_string).collect();
         let is_known = candidate.fingerprint == served.fingerprint
             || (*actor == Actor::Watch && past.is_rejected(&candidate.fingerprint));
@@ -326,6 +326,23 @@ impl Reloader {
         files.extend(self.held().refused_files.iter().cloned());
         files
     }
+}
+
+/// How much a compilation gives way to the threads that serve: as far as a thread can.
+const NICENESS: i32 = 19;
+
+/// Does something on a thread of its own that the system runs when no other wants to.
+fn give_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let working = || {
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::debug!(%error, "a compilation runs at full priority");
+        }
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(working).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 /// The watch and the feeds look often; they speak only when something has come of it.

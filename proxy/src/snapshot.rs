@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// The rule sets, by name, with what they were made of: the next generation takes over what has not changed.
+    pub rulesets: BTreeMap<String, Arc<portcullis_rulesets::Loaded>>,
     /// The rules for answers, by the name of their rule set.
     pub answer_rules: BTreeMap<String, AnswerRules>,
     /// TLS to the servers of each backend that has it.

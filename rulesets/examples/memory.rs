@@ -38,7 +38,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(if flat && reloaded_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn load(rules: &Path) -> Result<RuleSet, Box<dyn std::error::Error>> {
+fn load(rules: &Path) -> Result<Arc<RuleSet>, Box<dyn std::error::Error>> {
     let loaded = RuleSet::load("crs", &Source::Crs(rules.to_owned()), 2);
     loaded.map(|loaded| loaded.set).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::Source;
 
-    fn set(text: &str) -> RuleSet {
+    fn set(text: &str) -> std::sync::Arc<RuleSet> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.conf"), text).unwrap();
         RuleSet::load("x", &Source::Directory(folder.path().to_owned()), 1).unwrap().set

@@ -1,5 +1,6 @@
 //! Rule files from declared directories, for the compiler.
 
+use aws_lc_rs::digest;
 use seclang::{Resolve, ResolveError, Source};
 use std::cell::RefCell;
 use std::io::Read;
@@ -16,17 +17,56 @@ const SET_BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct RootedFiles {
     roots: Vec<PathBuf>,
     read: RefCell<Vec<(PathBuf, Vec<u8>)>>,
+    expanded: RefCell<Vec<Expanded>>,
+}
+
+/// A pattern, the file in which it stands, and what it named.
+#[derive(Debug)]
+struct Expanded {
+    pattern: String,
+    from: String,
+    names: Vec<String>,
+}
+
+/// What a load got from its files. Asking again tells whether a load would give the same.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    roots: Vec<PathBuf>,
+    /// SHA-256 of each file.
+    read: Vec<(PathBuf, digest::Digest)>,
+    expanded: Vec<Expanded>,
+}
+
+impl Taken {
+    /// Says whether every file and every pattern still gives what it gave.
+    pub(crate) fn stands(&self) -> bool {
+        let files = RootedFiles::under(self.roots.clone());
+        let same = |(path, digest): &(PathBuf, digest::Digest)| {
+            let source = files.read(&path.display().to_string(), "");
+            source.is_ok_and(|source| sha256(&source.bytes).as_ref() == digest.as_ref())
+        };
+        let names = |one: &Expanded| files.expand(&one.pattern, &one.from);
+        self.read.iter().all(same)
+            && self.expanded.iter().all(|one| names(one).is_ok_and(|names| names == one.names))
+    }
+}
+
+fn sha256(bytes: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, bytes)
 }
 
 impl RootedFiles {
     /// Allows what stands under `roots`.
     pub(crate) fn under(roots: Vec<PathBuf>) -> Self {
-        Self { roots, read: RefCell::new(Vec::new()) }
+        Self { roots, read: RefCell::default(), expanded: RefCell::default() }
     }
 
-    /// Returns what was read, in the order in which it was asked for.
-    pub(crate) fn into_read(self) -> Vec<(PathBuf, Vec<u8>)> {
-        self.read.into_inner()
+    /// Returns what was read, in the order in which it was asked for, and what there is to compare with later.
+    pub(crate) fn into_read(self) -> (Vec<(PathBuf, Vec<u8>)>, Taken) {
+        let read = self.read.into_inner();
+        let digests = read.iter().map(|(path, bytes)| (path.clone(), sha256(bytes))).collect();
+        let expanded = self.expanded.into_inner();
+        (read, Taken { roots: self.roots, read: digests, expanded })
     }
 
     fn locate(&self, path: &str, from: &str) -> Result<PathBuf, ResolveError> {
@@ -68,6 +108,15 @@ impl Resolve for RootedFiles {
     }
 
     fn expand(&self, pattern: &str, from: &str) -> Result<Vec<String>, ResolveError> {
+        let names = self.names(pattern, from)?;
+        let (pattern, from) = (pattern.to_owned(), from.to_owned());
+        self.expanded.borrow_mut().push(Expanded { pattern, from, names: names.clone() });
+        Ok(names)
+    }
+}
+
+impl RootedFiles {
+    fn names(&self, pattern: &str, from: &str) -> Result<Vec<String>, ResolveError> {
         let place = self.locate(pattern, from)?;
         let name = place.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if !name.contains(['*', '?']) {
@@ -165,7 +214,30 @@ mod tests {
         assert_eq!(files.expand("*.conf", &from).unwrap().len(), 1);
         assert_eq!(files.expand("gone.conf", &from).unwrap(), Vec::<String>::new());
         assert!(files.expand("../*.conf", &from).is_err());
-        assert_eq!(files.into_read().len(), 2);
+        assert_eq!(files.into_read().0.len(), 2);
+    }
+
+    #[test]
+    fn what_was_taken_stands_until_a_file_or_a_name_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a.conf", "1");
+        let from = folder.path().join("entry.conf").display().to_string();
+        let files = RootedFiles::under(vec![folder.path().to_owned()]);
+        files.read("a.conf", &from).unwrap();
+        files.expand("*.conf", &from).unwrap();
+        let (_, taken) = files.into_read();
+        assert!(taken.stands());
+        write("a.conf", "2");
+        assert!(!taken.stands());
+        write("a.conf", "1");
+        assert!(taken.stands());
+        write("b.conf", "");
+        assert!(!taken.stands());
+        std::fs::remove_file(folder.path().join("b.conf")).unwrap();
+        std::fs::remove_file(folder.path().join("a.conf")).unwrap();
+        assert!(!taken.stands());
     }
 
     #[test]

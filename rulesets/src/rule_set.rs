@@ -2,7 +2,7 @@
 
 use crate::builtin;
 use crate::category::Category;
-use crate::files::RootedFiles;
+use crate::files::{RootedFiles, Taken};
 use crate::layout::{self, Entry};
 use aws_lc_rs::digest;
 use seclang::{Diagnostic, Program, Resolve, ResolveError, Severity};
@@ -56,11 +56,47 @@ struct Placed {
 #[derive(Debug)]
 pub struct Loaded {
     /// The set.
-    pub set: RuleSet,
+    pub set: Arc<RuleSet>,
     /// What was accepted and has no effect.
     pub warnings: Vec<Diagnostic>,
     /// Every file that was read, to be watched.
     pub files: Vec<PathBuf>,
+    /// What it was made of.
+    made_of: MadeOf,
+}
+
+/// What a set was made of, apart from its level.
+#[derive(Debug)]
+struct MadeOf {
+    source: Option<Source>,
+    text: String,
+    /// Nothing of a built-in set comes from files.
+    taken: Option<Taken>,
+}
+
+impl Loaded {
+    /// Says whether loading `source` at `level` now would give this set again. Costs reading its files, a small part of
+    /// what loading costs.
+    pub fn is_current(&self, source: &Source, level: u8) -> bool {
+        let MadeOf { source: known, text, taken } = &self.made_of;
+        if known.as_ref() != Some(source) || level != self.set.level {
+            return false;
+        }
+        match (taken, entry(source, level)) {
+            (Some(taken), Some(Ok(entry))) => entry.text == *text && taken.stands(),
+            (None, None) => true,
+            (Some(_) | None, _) => false,
+        }
+    }
+}
+
+/// What to compile; `None` for a built-in set.
+fn entry(source: &Source, level: u8) -> Option<Result<Entry, String>> {
+    match source {
+        Source::Crs(folder) => Some(layout::crs(&absolute(folder), &layout::level_action(level))),
+        Source::Directory(folder) => Some(layout::directory(&absolute(folder), level)),
+        Source::Builtin(_) => None,
+    }
 }
 
 impl RuleSet {
@@ -70,13 +106,16 @@ impl RuleSet {
         if !(1..=4).contains(&level) {
             return Err(vec![refusal(name, format!("level {level} is not from 1 to 4"))]);
         }
-        let entry = match source {
-            Source::Crs(folder) => layout::crs(&absolute(folder), &layout::level_action(level)),
-            Source::Directory(folder) => layout::directory(&absolute(folder), level),
-            Source::Builtin(builtin) => return Self::load_builtin(name, builtin, level),
+        let loaded = match (source, entry(source, level)) {
+            (Source::Builtin(builtin), _) => Self::load_builtin(name, builtin, level)?,
+            (_, Some(Ok(entry))) => Self::load_entry(name, entry, level)?,
+            (_, Some(Err(message))) => return Err(vec![refusal(name, message)]),
+            (Source::Crs(_) | Source::Directory(_), None) => {
+                return Err(vec![refusal(name, "there is nothing to load".to_owned())]);
+            }
         };
-        let entry = entry.map_err(|message| vec![refusal(name, message)])?;
-        Self::load_entry(name, entry, level)
+        let made_of = MadeOf { source: Some(source.clone()), ..loaded.made_of };
+        Ok(Loaded { made_of, ..loaded })
     }
 
     /// Reads a CRS directory at level 4 with SecLang of the caller's between the set-up and the rules.
@@ -89,14 +128,15 @@ impl RuleSet {
     fn load_entry(name: &str, entry: Entry, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
         let files = RootedFiles::under(entry.roots);
         let compiled = Program::compile(&entry.name, &entry.text, &files)?;
-        let mut read = files.into_read();
+        let (mut read, taken) = files.into_read();
         let mut bytes: Vec<&[u8]> = read.iter().map(|(_, bytes)| bytes.as_slice()).collect();
         bytes.insert(0, entry.text.as_bytes());
         let set = Self::new(name, level, compiled.program, &bytes);
         read.sort_by(|a, b| a.0.cmp(&b.0));
         read.dedup_by(|a, b| a.0 == b.0);
         let files = read.into_iter().map(|(path, _)| path).collect();
-        Ok(Loaded { set, warnings: compiled.notes, files })
+        let made_of = MadeOf { source: None, text: entry.text, taken: Some(taken) };
+        Ok(Loaded { set: Arc::new(set), warnings: compiled.notes, files, made_of })
     }
 
     fn load_builtin(name: &str, builtin: &str, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
@@ -113,7 +153,9 @@ impl RuleSet {
         let mut bytes: Vec<&[u8]> = files.iter().map(|(_, text)| text.as_bytes()).collect();
         bytes.insert(0, text.as_bytes());
         let set = Self::new(name, level, compiled.program, &bytes);
-        Ok(Loaded { set, warnings: compiled.notes, files: Vec::new() })
+        let made_of = MadeOf { source: None, text, taken: None };
+        let set = Arc::new(set);
+        Ok(Loaded { set, warnings: compiled.notes, files: Vec::new(), made_of })
     }
 
     fn new(name: &str, level: u8, program: Program, bytes: &[&[u8]]) -> Self {

@@ -8,6 +8,8 @@ mod over_http;
 mod seen;
 mod show;
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 use portcullis_rulesets::{Loaded, RuleSet, Source};
 
@@ -46,17 +48,17 @@ pub(super) fn run(rules: &Rules) -> Done {
 }
 
 impl Set {
-    fn load(&self) -> Result<RuleSet, Failed> {
+    fn load(&self) -> Result<Arc<RuleSet>, Failed> {
         load(&self.name, self.level)
     }
 }
 
 /// Loads a set, or says everything that is wrong with it.
-fn load(name: &str, level: u8) -> Result<RuleSet, Failed> {
+fn load(name: &str, level: u8) -> Result<Arc<RuleSet>, Failed> {
     whole(name, RuleSet::load(name, &Source::find(name), level))
 }
 
-fn whole<P: ToString>(name: &str, loaded: Result<Loaded, Vec<P>>) -> Result<RuleSet, Failed> {
+fn whole<P: ToString>(name: &str, loaded: Result<Loaded, Vec<P>>) -> Result<Arc<RuleSet>, Failed> {
     loaded.map(|loaded| loaded.set).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let count = super::check::count(problems.len(), "error");

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_config::armor::lint::{Strictness, lint_policy};
+use portcullis_config::armor::lint::lint_policy;
 use portcullis_config::armor::{self, Action, Condition, Rule, SecurityPolicy};
 use portcullis_config::expr::Kind;
 use portcullis_config::model::{PolicyId, PolicySource, RuleSetSource};
 use portcullis_config::{Config, Diagnostic, SourceFile};
 use portcullis_policy::compile::demand;
-use portcullis_policy::waf::{AnswerRules, WafRules};
+use portcullis_policy::waf::WafRules;
 use portcullis_policy::{GeoState, IpSet, Materials, Policy};
-use portcullis_rulesets::{Problem, RuleSet, Severity, Source};
+use portcullis_rulesets::{Loaded, Problem, RuleSet, Severity, Source};
 
 use super::sources::Sources;
-use super::{Countries, geo};
+use super::{Countries, How, geo};
 
 /// A compiled policy, with what a probe may expect of it.
 pub(super) struct Compiled {
@@ -29,10 +29,9 @@ pub(super) struct Compiled {
 pub(super) fn load(
     config: &Config,
     lists: &BTreeMap<String, Arc<IpSet>>,
-    countries: Countries,
-    strictness: Strictness,
+    how: How<'_>,
     sources: &mut Sources,
-) -> (BTreeMap<PolicyId, Compiled>, BTreeMap<String, AnswerRules>) {
+) -> (BTreeMap<PolicyId, Compiled>, BTreeMap<String, Arc<Loaded>>) {
     let definitions: Vec<(PolicyId, SecurityPolicy)> = config
         .policies
         .iter()
@@ -40,15 +39,20 @@ pub(super) fn load(
         .collect();
     refuse_shared_names(&definitions, sources);
     for (_, definition) in &definitions {
-        sources.problems.extend(lint_policy(definition, strictness));
+        sources.problems.extend(lint_policy(definition, how.strictness));
     }
     let level = definitions.iter().flat_map(|(_, one)| demand(one)).map(|(_, level)| level).max();
-    let Some((rulesets, answer_rules)) = rulesets(config, level.unwrap_or(1), sources) else {
+    let Some(loaded) = rulesets(config, level.unwrap_or(1), how.rulesets, sources) else {
         // A policy without its rule set would only repeat that the set is not there.
         return (BTreeMap::new(), BTreeMap::new());
     };
+    let as_waf = |(name, loaded): (&String, &Arc<Loaded>)| {
+        let rules: Arc<dyn WafRules> = Arc::<RuleSet>::clone(&loaded.set);
+        (name.clone(), rules)
+    };
+    let rulesets = loaded.iter().map(as_waf).collect();
     let databases = &config.geo;
-    let state = |is_named| match countries {
+    let state = |is_named| match how.countries {
         Countries::Looked => geo::state(is_named, databases.required),
         Countries::Stated => GeoState::Loaded,
     };
@@ -66,7 +70,7 @@ pub(super) fn load(
             Err(problems) => sources.problems.extend(problems),
         }
     }
-    (policies, answer_rules)
+    (policies, loaded)
 }
 
 /// Returns for each policy the rule that refuses any SQL injection that no earlier rule decides: the first enforced
@@ -127,29 +131,25 @@ fn refuse_shared_names(definitions: &[(PolicyId, SecurityPolicy)], sources: &mut
 fn rulesets(
     config: &Config,
     level: u8,
+    standing: &BTreeMap<String, Arc<Loaded>>,
     sources: &mut Sources,
-) -> Option<(BTreeMap<String, Arc<dyn WafRules>>, BTreeMap<String, AnswerRules>)> {
-    let mut loaded: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
-    let mut answer_rules = BTreeMap::new();
-    let mut whole = true;
+) -> Option<BTreeMap<String, Arc<Loaded>>> {
+    let mut loaded = BTreeMap::new();
     for (name, source) in &config.rulesets {
-        match load_ruleset(name, source, level, sources) {
-            Some(set) => {
-                answer_rules.insert(name.clone(), AnswerRules::of(&set));
-                loaded.insert(name.clone(), Arc::new(set));
-            }
-            None => whole = false,
+        if let Some(set) = load_ruleset(name, source, level, standing.get(name), sources) {
+            loaded.insert(name.clone(), set);
         }
     }
-    whole.then_some((loaded, answer_rules))
+    (loaded.len() == config.rulesets.len()).then_some(loaded)
 }
 
 fn load_ruleset(
     name: &str,
     source: &RuleSetSource,
     level: u8,
+    standing: Option<&Arc<Loaded>>,
     sources: &mut Sources,
-) -> Option<RuleSet> {
+) -> Option<Arc<Loaded>> {
     let source = match source {
         RuleSetSource::Crs(path) => {
             sources.watch(path);
@@ -157,12 +157,17 @@ fn load_ruleset(
         }
         RuleSetSource::Builtin(builtin) => Source::Builtin(builtin.clone()),
     };
-    match RuleSet::load(name, &source, level) {
+    let standing = standing.filter(|standing| standing.is_current(&source, level));
+    let loaded = match standing {
+        Some(standing) => Ok(Arc::clone(standing)),
+        None => RuleSet::load(name, &source, level).map(Arc::new),
+    };
+    match loaded {
         Ok(loaded) => {
             sources.problems.extend(loaded.warnings.iter().map(ours));
             loaded.files.iter().for_each(|file| sources.watch(file));
             sources.hash(name.as_bytes(), loaded.set.fingerprint().as_bytes());
-            Some(loaded.set)
+            Some(loaded)
         }
         Err(problems) => {
             sources.problems.extend(problems.iter().map(ours));

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Manual;
+use crate::compile::compile;
 use crate::dev;
 use crate::log::{EventLog, RequestLog, Target};
 use crate::metrics::Metrics;
@@ -85,6 +86,34 @@ fn a_changed_list_is_published_and_what_has_not_changed_is_not() {
     assert_eq!(served.audit().lines().count(), 2);
     assert!(served.audit().contains("uid:7"));
 }
+
+#[test]
+fn a_rule_set_of_which_nothing_has_changed_is_taken_over() {
+    let served = Served::new();
+    let core = || Arc::clone(&served.shared.snapshot.load().rulesets["core"].set);
+    let first = core();
+    served.write("dev/known-bad.txt", "192.0.2.99\n");
+    assert!(served.reload().unwrap().changed);
+    assert!(Arc::ptr_eq(&core(), &first));
+    // Another level compiles it anew.
+    served.write("policy.yaml", AT_LEVEL_2);
+    let text =
+        TEXT.replace("license-api: { builtin: license-api }", "license-api: { file: policy.yaml }");
+    served.write("portcullis.yaml", &text);
+    assert!(served.reload().unwrap().changed);
+    assert!(!Arc::ptr_eq(&core(), &first));
+}
+
+const AT_LEVEL_2: &str = r#"
+name: license-api
+rules:
+  - priority: 10
+    action: deny(403)
+    match: { expr: { expression: "evaluatePreconfiguredWaf('sqli-v33-stable', {'sensitivity': 2})" } }
+  - priority: 2147483647
+    action: allow
+    match: { versionedExpr: SRC_IPS_V1, config: { srcIpRanges: ["*"] } }
+"#;
 
 #[test]
 fn a_bad_file_keeps_the_last_good_snapshot_and_says_why() {

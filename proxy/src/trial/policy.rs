@@ -72,6 +72,6 @@ fn core(
         };
         problems.iter().map(one).collect::<Vec<_>>()
     })?;
-    let set: Arc<dyn WafRules> = Arc::new(loaded.set);
+    let set: Arc<dyn WafRules> = loaded.set;
     Ok([("core".to_owned(), set)].into())
 }

@@ -45,7 +45,7 @@ const RULES: &str = "SecRule ARGS \"@contains bad\" \
     \"id:1,phase:2,pass,log,msg:'found %{MATCHED_VAR}',tag:'paranoia-level/2'\"\n\
     SecRule RESPONSE_BODY \"@contains leak\" \"id:2,phase:4,pass,log\"\n";
 
-fn small() -> (tempfile::TempDir, RuleSet, Vec<Case>) {
+fn small() -> (tempfile::TempDir, std::sync::Arc<RuleSet>, Vec<Case>) {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules");
     let tree = folder.path().join("tests/sub");

@@ -46,9 +46,14 @@ fn a_fingerprint_follows_the_text_and_the_level() {
     assert_eq!(first.len(), 64);
     assert_eq!(first, load(1));
     assert_ne!(first, load(2));
+    let loaded = RuleSet::load("own", &source, 1).unwrap();
+    assert!(loaded.is_current(&source, 1) && !loaded.is_current(&source, 2));
+    let core = Source::Builtin("core".to_owned());
+    assert!(!loaded.is_current(&core, 1));
+    assert!(RuleSet::load("core", &core, 1).unwrap().is_current(&core, 1));
     write("SecAction \"id:2,phase:1,pass,nolog\"\n");
     assert_ne!(first, load(1));
-    let loaded = RuleSet::load("own", &source, 1).unwrap();
+    assert!(!loaded.is_current(&source, 1));
     assert_eq!(loaded.files, [folder.path().join("a.conf")]);
 }
 

@@ -20,7 +20,7 @@ const DEAREST: usize = 5;
 
 /// One rule set's part.
 pub(super) struct Part {
-    set: RuleSet,
+    set: Arc<RuleSet>,
     trace: Trace,
 }
 

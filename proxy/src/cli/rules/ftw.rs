@@ -53,7 +53,10 @@ pub(super) fn run(ftw: &Ftw) -> Done {
             ftw::run(&set, &cases, &overrides, ftw.expect)
         }
         // The edge's own rules decide; here they only say which level a case belongs to.
-        Some(url) => ftw.over_http(url, &load(&name, 4)?, &cases, &overrides)?,
+        Some(url) => {
+            let set = load(&name, 4)?;
+            ftw.over_http(url, &set, &cases, &overrides)?
+        }
     };
     if ftw.json {
         say_json(&report.to_json())?;
