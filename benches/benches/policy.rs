@@ -218,7 +218,7 @@ fn policy(text: &str) -> Arc<Policy> {
     let core = RuleSet::load("core", &Source::Builtin("core".into()), 1)
         .expect("the built-in rules compile");
     let mut rulesets: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
-    rulesets.insert("core".into(), Arc::new(core.set));
+    rulesets.insert("core".into(), core.set);
     let lists = BTreeMap::from([("known-bad".to_owned(), Arc::new(IpSet::default()))]);
     let (geo, asn) = (GeoState::Loaded, GeoState::Loaded);
     let materials = Materials { rulesets: &rulesets, lists: &lists, geo, asn };

@@ -22,7 +22,7 @@ fn loaded(level: u8) -> Option<BTreeMap<String, Arc<dyn WafRules>>> {
     }
     let set = RuleSet::load("crs", &Source::Crs(DEBIAN.into()), level).expect("it compiles").set;
     let mut rulesets: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
-    rulesets.insert("crs".into(), Arc::new(set));
+    rulesets.insert("crs".into(), set);
     Some(rulesets)
 }
 
@@ -97,7 +97,7 @@ fn every_set_of_cloud_armor_for_crs_3_resolves() {
 fn checkout(variable: &str) -> BTreeMap<String, Arc<dyn WafRules>> {
     let folder = std::env::var_os(variable).expect("the variable names a checkout");
     let set = RuleSet::load("crs", &Source::Crs(folder.into()), 4).expect("it compiles").set;
-    BTreeMap::from([("crs".to_owned(), Arc::new(set) as Arc<dyn WafRules>)])
+    BTreeMap::from([("crs".to_owned(), set as Arc<dyn WafRules>)])
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn fixed(name: &str) -> Option<Arc<Policy>> {
         .expect("the built-in rules compile")
         .set;
     let mut rulesets: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
-    rulesets.insert("core".into(), Arc::new(core));
+    rulesets.insert("core".into(), core);
     let lists = fixed.lists.into_iter().map(|list| (list, Arc::new(IpSet::default()))).collect();
     let materials = Materials {
         rulesets: &rulesets,

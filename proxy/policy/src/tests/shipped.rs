@@ -29,7 +29,7 @@ fn load(geo: GeoState) -> (Arc<Policy>, Vec<&'static str>) {
         .expect("the built-in rules compile")
         .set;
     let mut rulesets: BTreeMap<String, Arc<dyn WafRules>> = BTreeMap::new();
-    rulesets.insert("core".into(), Arc::new(core));
+    rulesets.insert("core".into(), core);
     let mut lists = BTreeMap::new();
     lists
         .insert("known-bad".to_owned(), Arc::new(IpSet::new(["198.51.100.0/24".parse().unwrap()])));
