@@ -23,7 +23,7 @@ pub mod yaml;
 pub use diagnostic::{Diagnostic, Location, Severity, SourceFile, Style, did_you_mean, render_all};
 pub use load::{Loaded, Report, embedded_default, load, load_str};
 pub use model::Config;
-pub use secret::{Secret, SecretRef};
+pub use secret::{Secret, SecretError, SecretRef};
 pub use time::Timestamp;
 
 // The security policy schema and its expression language (`armor`, `expr`) stand below this line.

@@ -35,7 +35,7 @@ pub use identity::{
 };
 pub use limits::Limits;
 pub use listener::{CertificateRef, Listener, ListenerKind, Tls, TlsVersions};
-pub use log::{Log, LogTarget};
+pub use log::{Capture, CaptureKey, Log, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;
 pub use sources::{Bans, Egress, Feed, Geo, ListSource, PolicySource, RuleSetSource, Stale};

@@ -5,6 +5,7 @@
 mod allow;
 mod backend;
 mod ban;
+mod capture;
 mod check;
 mod dev;
 mod eval;
@@ -72,6 +73,9 @@ enum Command {
     Test(test::Test),
     /// Ask a configuration, or two, about the requests of a log: what would change.
     Replay(replay::Replay),
+    /// Make the key that captured requests are encrypted to.
+    #[command(subcommand)]
+    Capture(capture::Capture),
     /// Rank the exclusions that would clear a log's false positives, and say what they would let through.
     Tune(tune::Tune),
     /// Take over policies and the resources around them from elsewhere.
@@ -107,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Why(why) => why::run(&why),
         Command::Test(test) => test::run(&test),
         Command::Replay(replay) => replay::run(&replay),
+        Command::Capture(capture) => capture::run(&capture),
         Command::Tune(tune) => tune::run(&tune),
         Command::Import(import) => import::run(&import),
         Command::Export(export) => import::export(&export),

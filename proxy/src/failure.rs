@@ -65,6 +65,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_list_stale"),
     },
     Dependency {
+        name: "The disk of captured requests",
+        at_start: "The directory cannot be made: refused.",
+        later: "Requests go on; what should have been captured is lost and counted.",
+        otherwise: None,
+        metric: Some("edge_captures_total"),
+    },
+    Dependency {
         name: "The file of bans",
         at_start: "Damaged: set aside under another name, and bans begin anew. Written by a newer program, or held by another process: refused.",
         later: "Bans hold in memory; storing them is tried again, and an operator's change is answered with an error.",

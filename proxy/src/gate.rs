@@ -14,6 +14,7 @@ mod banned;
 mod body;
 mod budget;
 mod caller;
+mod capture;
 mod client_address;
 mod decide;
 mod exchange;

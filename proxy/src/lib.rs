@@ -8,6 +8,7 @@ pub mod admin;
 mod atomic_file;
 pub mod audit;
 pub mod bans;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod compile;

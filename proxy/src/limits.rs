@@ -6,7 +6,7 @@ mod available;
 use portcullis_config::file::limits::LIMITS;
 use portcullis_config::model::Limits;
 
-use crate::{edge, gate, log};
+use crate::{capture, edge, gate, log};
 
 pub use available::{Available, available};
 
@@ -97,6 +97,20 @@ pub const FIXED: &[Fixed] = &[
         beyond: "a further one is dropped",
         metric: "edge_log_dropped_total",
     },
+    Fixed {
+        name: "requests that wait for the capture's writer (`log.capture`)",
+        value: capture::QUEUE_RECORDS_MAX as u64,
+        unit: "requests",
+        beyond: "a further one is not captured",
+        metric: "edge_captures_total{outcome=\"dropped\"}",
+    },
+    Fixed {
+        name: "heads and bodies that wait for the capture's writer",
+        value: capture::QUEUE_BYTES_MAX,
+        unit: "bytes",
+        beyond: "the same",
+        metric: "edge_captures_total{outcome=\"dropped\"}",
+    },
 ];
 
 /// Bytes of the process that no limit moves: code, rule sets and their automata, the runtime.
@@ -116,9 +130,9 @@ pub struct Item {
     pub bytes: u64,
 }
 
-/// Adds up what the limits let the process hold: each line, and the sum.
+/// Adds up what the limits let the process hold, while requests are captured or not: each line, and the sum.
 #[must_use]
-pub fn capacity(limits: &Limits) -> (Vec<Item>, u64) {
+pub fn capacity(limits: &Limits, captures: bool) -> (Vec<Item>, u64) {
     let fixed = [
         Item { name: "the process", how: "code, rule sets, runtime".to_owned(), bytes: BASE_BYTES },
         Item {
@@ -127,12 +141,18 @@ pub fn capacity(limits: &Limits) -> (Vec<Item>, u64) {
             bytes: LOGS * RECORD_BYTES * log::QUEUE_RECORDS_MAX as u64,
         },
     ];
+    let queue = captures.then(|| Item {
+        name: "the capture",
+        how: "its queue".to_owned(),
+        bytes: capture::QUEUE_BYTES_MAX + RECORD_BYTES * capture::QUEUE_RECORDS_MAX as u64,
+    });
     let set = LIMITS.iter().map(|limit| Item {
         name: limit.key.name,
         how: limit.memory.words(),
         bytes: limit.memory.bytes(limits),
     });
-    let items: Vec<Item> = fixed.into_iter().chain(set.filter(|item| item.bytes > 0)).collect();
+    let items: Vec<Item> =
+        fixed.into_iter().chain(queue).chain(set.filter(|item| item.bytes > 0)).collect();
     let sum = items.iter().fold(0_u64, |sum, item| sum.saturating_add(item.bytes));
     (items, sum)
 }

@@ -22,4 +22,4 @@ pub(crate) use writer::QUEUE_RECORDS_MAX;
 pub use writer::{EventLog, Log, LogError, RequestLog, Target};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

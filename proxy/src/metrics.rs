@@ -84,6 +84,10 @@ pub struct Metrics {
     pub log_dropped: IntCounterVec,
     /// Log lines written, by log.
     pub log_lines: IntCounterVec,
+    /// Requests that were to be captured, by what became of them.
+    pub captures: IntCounterVec,
+    /// Captured requests without their body, because it was larger than `body_max`.
+    pub capture_bodies_left_out: IntCounter,
     /// 1 if a country database is loaded.
     pub geo_loaded: IntGauge,
     /// When each geo database was built, in seconds since the Unix epoch; 0 where it does not tell.
@@ -298,6 +302,17 @@ impl Metrics {
                 &["log"],
             ),
             log_lines: counters(r, "edge_log_lines_total", "Log lines written.", &["log"]),
+            captures: counters(
+                r,
+                "edge_captures_total",
+                "Requests to be captured: written, dropped because the writer fell behind, or lost by the disk.",
+                &["outcome"],
+            ),
+            capture_bodies_left_out: counter(
+                r,
+                "edge_capture_bodies_left_out_total",
+                "Captured requests without their body, because it was larger than `body_max`.",
+            ),
             geo_loaded: gauge(r, "edge_geo_loaded", "1 if a country database is loaded."),
             geo_build_time: gauges(
                 r,
@@ -406,6 +421,9 @@ impl Metrics {
         }
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);
+        }
+        for outcome in ["written", "dropped", "lost"] {
+            self.captures.with_label_values(&[outcome]);
         }
         for log in ["requests", "events"] {
             self.log_dropped.with_label_values(&[log]);

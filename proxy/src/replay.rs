@@ -9,6 +9,6 @@ mod report;
 mod run;
 mod time;
 
-pub use entry::{Entry, Kind, Recorded, RecordedMatch, Source, SourceError, open};
+pub use entry::{Entry, Kind, Recorded, RecordedMatch, Source, SourceError, open, open_capture};
 pub use report::{Change, Parity, Report, RuleShift, Sample, Tally};
 pub use run::{Progress, replay};

@@ -7,6 +7,7 @@ use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::State;
 
 use crate::bans::Allowances;
+use crate::capture::Capture;
 use crate::clock::Clock;
 use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
@@ -37,4 +38,6 @@ pub struct Shared {
     pub requests: RequestLog,
     /// One line per security event.
     pub events: EventLog,
+    /// What keeps requests whole, where the configuration asks for it.
+    pub capture: Option<Capture>,
 }

@@ -163,6 +163,7 @@ impl Builder {
                 .expect("memory opens"),
             events: EventLog::open(Target::Memory(Arc::clone(&events)), &metrics)
                 .expect("memory opens"),
+            capture: None,
             metrics,
         });
         let config = Arc::clone(&shared.snapshot.load().config);

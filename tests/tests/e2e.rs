@@ -16,6 +16,8 @@ mod attacks;
 mod bans;
 #[path = "e2e/bodies.rs"]
 mod bodies;
+#[path = "e2e/captures.rs"]
+mod captures;
 #[path = "e2e/connections.rs"]
 mod connections;
 #[path = "e2e/extensions.rs"]

@@ -1,9 +1,13 @@
 //! The file as a whole.
 
+use std::num::NonZeroU32;
+
 use super::fields::Fields;
 use super::{Context, backend, host, identity, keys, limits, lint, listener, scalar, source};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Admin, Config, Environment, Geo, HeaderProfile, License, Log, LogTarget};
+use crate::model::{
+    Admin, Capture, CaptureKey, Config, Environment, Geo, HeaderProfile, License, Log, LogTarget,
+};
 use crate::yaml::Node;
 
 /// How long a seat is held without a heartbeat, unless the file says otherwise.
@@ -68,6 +72,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
             requests: LogTarget::Stdout,
             events: LogTarget::Stdout,
             redact: Log::usual_redaction(),
+            capture: None,
         }),
         license: license?,
         limits: limits?,
@@ -142,8 +147,39 @@ fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
     let name =
         |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_ascii_lowercase);
     let redact = fields.may("redact", cx, |node, cx| scalar::items(node, cx, name));
+    let capture = fields.may("capture", cx, capture);
     let redact = redact?.unwrap_or_else(Log::usual_redaction);
-    Some(Log { requests: requests?, events: events?, redact })
+    Some(Log { requests: requests?, events: events?, redact, capture: capture? })
+}
+
+fn capture(node: &Node, cx: &mut Context<'_>) -> Option<Capture> {
+    let fields = Fields::open(node, &keys::CAPTURE, cx)?;
+    let key = fields.of("key", cx, capture_key);
+    let directory = fields.of("directory", cx, scalar::path);
+    let sample_one_in = fields.may("sample_one_in", cx, scalar::number(1..=1_000_000));
+    let body_max = fields.of("body_max", cx, scalar::size("1KiB", "8MiB"));
+    let file_max = fields.of("file_max", cx, scalar::size("32MiB", "4GiB"));
+    let files_max = fields.of("files_max", cx, scalar::number(1..=1000));
+    Some(Capture {
+        key: key?,
+        directory: directory?,
+        sample_one_in: sample_one_in?.and_then(NonZeroU32::new),
+        body_max: body_max?,
+        file_max: file_max?,
+        files_max: files_max?,
+    })
+}
+
+fn capture_key(node: &Node, cx: &mut Context<'_>) -> Option<CaptureKey> {
+    let written = scalar::text(node, cx)?;
+    let key = CaptureKey::parse(written);
+    if key.is_none() {
+        let wrong = Diagnostic::error("wrong-value", "this is no public key of a capture");
+        let help =
+            "write the line that `portcullis capture key FILE` prints: 44 characters of base64";
+        cx.report(wrong.help(help), node.value_place());
+    }
+    key
 }
 
 fn no_license(cx: &Context<'_>) -> License {

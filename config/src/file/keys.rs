@@ -105,6 +105,7 @@ pub const SECTIONS: &[&Section] = &[
     &REDIRECT,
     &HEADERS,
     &LOG,
+    &CAPTURE,
     &LICENSE,
     &LIMITS,
 ];
@@ -952,6 +953,50 @@ pub const LOG: Section = Section {
             "list of names",
             "the usual names of credentials, `token` and `password` among them",
             "Parameters, headers and cookies whose values no log gives: in URLs, matched fields and rate keys.",
+        ),
+        may(
+            "capture",
+            "mapping",
+            "nothing is captured",
+            "Refused and sampled requests kept whole, for `portcullis replay --capture`.",
+        ),
+    ],
+};
+
+/// `log.capture`
+pub const CAPTURE: Section = Section {
+    path: "log.capture",
+    doc: "Requests that the edge refuses, and a sample of the others, kept whole: head, inspected body, what was decided. They hold credentials, `redact` does not reach them, and so each is encrypted to the operator's public key (HPKE, RFC 9180: X25519, HKDF-SHA256, AES-256-GCM).",
+    keys: &[
+        must(
+            "key",
+            "public key",
+            "What `portcullis capture key FILE` prints. The private half in `FILE` is for `replay`, and has no business on the edge.",
+        ),
+        must("directory", "path", "Where the files go, each with mode 0600; made with mode 0700."),
+        may(
+            "sample_one_in",
+            "number, 1 to 1000000",
+            "refused requests only",
+            "One request in so many is captured, besides every refused one.",
+        ),
+        or(
+            "body_max",
+            "size, 1KiB to 8MiB",
+            "256KiB",
+            "A larger body is left out; the rest of its request is kept.",
+        ),
+        or(
+            "file_max",
+            "size, 32MiB to 4GiB",
+            "64MiB",
+            "A file of this size is followed by a new one.",
+        ),
+        or(
+            "files_max",
+            "number, 1 to 1000",
+            "8",
+            "How many files are kept; the oldest is removed.",
         ),
     ],
 };

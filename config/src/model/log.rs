@@ -1,6 +1,11 @@
 //! Where the logs go.
 
+use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Where the logs go. Each line is one JSON object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,6 +16,43 @@ pub struct Log {
     pub events: LogTarget,
     /// Parameters, headers and cookies whose values no log gives, in lower case.
     pub redact: Vec<String>,
+    /// Requests that are kept whole and encrypted, where they are.
+    pub capture: Option<Capture>,
+}
+
+/// Which requests are kept whole, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Capture {
+    /// The operator's public key (X25519, RFC 7748): the process itself cannot read what it has captured.
+    pub key: CaptureKey,
+    /// The directory of the files.
+    pub directory: PathBuf,
+    /// One request in so many, besides every refused one; `None` keeps refused ones only.
+    pub sample_one_in: Option<NonZeroU32>,
+    /// Bytes of a body that is kept; a larger one is left out, and the rest of its request kept.
+    pub body_max: u64,
+    /// Bytes of a file, after which a new one begins.
+    pub file_max: u64,
+    /// Files that are kept; the oldest is removed.
+    pub files_max: u32,
+}
+
+/// A public key of X25519, written in base64.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CaptureKey(pub [u8; 32]);
+
+impl CaptureKey {
+    /// Reads the 44 characters of base64; `None` where they are none, or not of 32 bytes.
+    #[must_use]
+    pub fn parse(written: &str) -> Option<Self> {
+        STANDARD.decode(written).ok()?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for CaptureKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&STANDARD.encode(self.0))
+    }
 }
 
 impl Log {

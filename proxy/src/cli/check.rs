@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use portcullis_config::armor::lint::{self, Strictness, lint_policy};
+use portcullis_config::model::Capture;
 use portcullis_config::{Diagnostic, SourceFile, Style, Timestamp, armor, render_all};
 use portcullis_policy::{Policy, Served};
 use serde_json::{Value, json};
@@ -56,6 +57,8 @@ struct Checked<'f> {
     problems: Vec<Diagnostic>,
     /// Of a configuration that compiles: by policy, which loaded rule set answers for each preconfigured set.
     served: Vec<(String, Vec<Served>)>,
+    /// Of a configuration that compiles: what of its requests is kept whole, in words.
+    captures: Option<String>,
 }
 
 impl Checked<'_> {
@@ -76,7 +79,12 @@ fn checked(file: &Path, strictness: Strictness) -> Checked<'_> {
     match fs::read_to_string(file) {
         Ok(text) if is_policy(&text) => {
             let source = SourceFile::new(file.display().to_string(), text);
-            Checked { file, problems: of_policy(&source, strictness, now), served: Vec::new() }
+            Checked {
+                file,
+                problems: of_policy(&source, strictness, now),
+                served: Vec::new(),
+                captures: None,
+            }
         }
         // What cannot be read is said by the loader.
         Ok(_) | Err(_) => of_configuration(file, strictness, now),
@@ -91,10 +99,31 @@ fn of_configuration(file: &Path, strictness: Strictness, now: Timestamp) -> Chec
             let of = |policy: &Arc<Policy>| {
                 (policy.name().to_owned(), policy.served().into_iter().cloned().collect())
             };
-            Checked { file, problems, served: snapshot.policies.values().map(of).collect() }
+            Checked {
+                file,
+                problems,
+                served: snapshot.policies.values().map(of).collect(),
+                captures: snapshot.config.log.capture.as_ref().map(captured),
+            }
         }
-        Err(report) => Checked { file, problems: report.problems, served: Vec::new() },
+        Err(report) => {
+            Checked { file, problems: report.problems, served: Vec::new(), captures: None }
+        }
     }
+}
+
+/// What is kept of requests, and to whom it is encrypted.
+fn captured(capture: &Capture) -> String {
+    let sample = match capture.sample_one_in {
+        Some(one_in) => format!("refused requests and one in {one_in} of all"),
+        None => "refused requests".to_owned(),
+    };
+    let most = capture.file_max.saturating_mul(u64::from(capture.files_max)) >> 20;
+    format!(
+        "captures {sample}, whole, credentials included, into `{}` (at most {most} MiB), encrypted to {}",
+        capture.directory.display(),
+        capture.key
+    )
 }
 
 /// A rule whose time is over still loads, and does nothing.
@@ -130,6 +159,7 @@ fn drawn(checked: &[Checked<'_>]) -> String {
     for one in checked {
         text.push_str(&render_all(&one.problems, style));
         one.served.iter().for_each(|(policy, served)| text.push_str(&table_of(policy, served)));
+        one.captures.iter().for_each(|words| text.push_str(&format!("{words}\n")));
         let errors = one.problems.iter().filter(|problem| problem.is_error()).count();
         let warnings = one.problems.len() - errors;
         let verdict = if errors == 0 { "good" } else { "refused" };
@@ -198,6 +228,7 @@ fn view(checked: &Checked<'_>) -> Value {
         "file": checked.file.display().to_string(),
         "good": checked.is_good(),
         "problems": checked.problems.iter().map(one).collect::<Vec<_>>(),
+        "captures": checked.captures,
         "sets": checked.served.iter().flat_map(sets).collect::<Vec<_>>(),
     })
 }

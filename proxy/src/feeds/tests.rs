@@ -65,6 +65,7 @@ impl Served {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
             events: EventLog::open(Target::Off, &metrics).unwrap(),
+            capture: None,
             metrics,
         });
         let audit = Arc::new(Audit::open(&dir.path().join("audit.jsonl")).unwrap());

@@ -61,19 +61,15 @@ pub(super) async fn decide(
         body: None,
         added: Vec::new(),
     };
-    if let Some(policy) = demands.policy {
-        let verdict = walk.finish_policy(session, work, policy, now).await?;
-        let refused = refusal(&verdict);
-        let added = verdict.request_headers_to_add.clone();
-        work.verdict = Some(verdict);
-        if let Some(refusal) = refused {
-            return Err(refusal);
+    match walk.finish(session, work, now).await {
+        Ok(identity) => Ok(Admitted { identity, held: walk.body.flatten(), added: walk.added }),
+        Err(refusal) => {
+            if gate.shared.capture.is_some() {
+                work.refused_body = walk.body.flatten();
+            }
+            Err(refusal)
         }
-        walk.added = added;
     }
-    let identity = walk.required_caller(work, now)?;
-    walk.read_body(session, work).await?;
-    Ok(Admitted { identity, held: walk.body.flatten(), added: walk.added })
 }
 
 struct Walk<'a> {
@@ -88,6 +84,27 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    /// Policy, caller and body, in this order where nothing asks earlier; returns who calls.
+    async fn finish(
+        &mut self,
+        session: &mut Session,
+        work: &mut Work,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Identity>>, Refusal> {
+        if let Some(policy) = self.demands.policy {
+            let verdict = self.finish_policy(session, work, policy, now).await?;
+            let refused = refusal(&verdict);
+            self.added.clone_from(&verdict.request_headers_to_add);
+            work.verdict = Some(verdict);
+            if let Some(refusal) = refused {
+                return Err(refusal);
+            }
+        }
+        let identity = self.required_caller(work, now)?;
+        self.read_body(session, work).await?;
+        Ok(identity)
+    }
+
     /// Goes through the policy, fetching what it asks for.
     async fn finish_policy(
         &mut self,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use pingora::proxy::Session;
 use portcullis_config::Timestamp;
 
+use super::capture;
 use super::refusal::Refusal;
 use super::verdict::{self, Hidden};
 use super::work::Work;
@@ -16,7 +17,7 @@ use crate::recent::Decision;
 use crate::shared::Shared;
 
 /// Logs and counts a finished request.
-pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
+pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     let snapshot = std::sync::Arc::clone(&work.snapshot);
     let redaction = Redaction(&snapshot.config.log.redact);
     let status = session.response_written().map_or(0, |head| head.status.as_u16());
@@ -41,56 +42,57 @@ pub(super) fn finish(shared: &Shared, session: &Session, work: &mut Work) {
         let backend = forward.attempts.upstream().id.to_string();
         Some(UpstreamRecord { backend, server: forward.attempts.server()? })
     });
-    keep(
-        shared,
-        RequestRecord {
-            time: work.begun,
-            request_id: work.id.clone(),
-            generation: work.snapshot.generation,
-            server: Some(work.connection.server),
-            client: ClientRecord {
-                asn: work.snapshot.asn(work.client.address),
-                ..client(work.client.address, work.connection.peer, verdict::region(work))
-            },
-            method: work.asked.method.clone(),
-            scheme: work.connection.scheme().as_str(),
-            host: work.asked.host.clone(),
-            uri,
-            protocol: work.asked.protocol,
-            user_agent: work.asked.user_agent.take(),
-            referer: work.asked.referer.take().map(|referer| redaction.uri(&referer)),
-            request_bytes: session.body_bytes_read() as u64,
-            status,
-            response_bytes: session.body_bytes_sent() as u64,
-            latency,
-            refusal: refusal.as_ref().map(|refusal| refusal.reason),
-            detail: refusal
-                .and_then(|refusal| refusal.detail)
-                .or_else(|| work.remark.take())
-                .map(Into::into),
-            route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
-            upstream,
-            identity,
-            enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
-            previews: work
-                .verdict
-                .as_deref()
-                .map(|one| verdict::previews(one, hidden))
-                .unwrap_or_default(),
-            rule_errors: work.verdict.as_ref().map(|one| one.errors.clone()).unwrap_or_default(),
-            user_ip: work
-                .verdict
-                .as_ref()
-                .and_then(|one| one.user_ip.as_ref())
-                .map(|given| (given.source.to_string(), given.address)),
-            answer_rules: std::mem::take(&mut work.answer_rules),
-            inspected_body_bytes: work
-                .verdict
-                .as_ref()
-                .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
-            tls: work.connection.tls_version,
+    let record = RequestRecord {
+        time: work.begun,
+        request_id: work.id.clone(),
+        generation: work.snapshot.generation,
+        server: Some(work.connection.server),
+        client: ClientRecord {
+            asn: work.snapshot.asn(work.client.address),
+            ..client(work.client.address, work.connection.peer, verdict::region(work))
         },
-    );
+        method: work.asked.method.clone(),
+        scheme: work.connection.scheme().as_str(),
+        host: work.asked.host.clone(),
+        uri,
+        protocol: work.asked.protocol,
+        user_agent: work.asked.user_agent.take(),
+        referer: work.asked.referer.take().map(|referer| redaction.uri(&referer)),
+        request_bytes: session.body_bytes_read() as u64,
+        status,
+        response_bytes: session.body_bytes_sent() as u64,
+        latency,
+        refusal: refusal.as_ref().map(|refusal| refusal.reason),
+        detail: refusal
+            .and_then(|refusal| refusal.detail)
+            .or_else(|| work.remark.take())
+            .map(Into::into),
+        route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
+        upstream,
+        identity,
+        enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
+        previews: work
+            .verdict
+            .as_deref()
+            .map(|one| verdict::previews(one, hidden))
+            .unwrap_or_default(),
+        rule_errors: work.verdict.as_ref().map(|one| one.errors.clone()).unwrap_or_default(),
+        user_ip: work
+            .verdict
+            .as_ref()
+            .and_then(|one| one.user_ip.as_ref())
+            .map(|given| (given.source.to_string(), given.address)),
+        answer_rules: std::mem::take(&mut work.answer_rules),
+        inspected_body_bytes: work
+            .verdict
+            .as_ref()
+            .map_or(0, |verdict| verdict.inspected_body_bytes as u64),
+        tls: work.connection.tls_version,
+    };
+    if let Some(capture) = &shared.capture {
+        capture::offer(capture, session, work, &record);
+    }
+    keep(shared, record);
 }
 
 /// What is known of what never became a request.

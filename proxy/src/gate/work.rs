@@ -16,6 +16,7 @@ use portcullis_identity::Identity;
 use portcullis_policy::Verdict;
 
 use super::answer;
+use super::body::Held;
 use super::client_address::{Client, client};
 use super::forward::Forward;
 use super::messages::Messages;
@@ -67,6 +68,8 @@ pub(crate) struct Work {
     pub(super) remark: Option<Cow<'static, str>>,
     /// The rules that matched in the answer.
     pub(super) answer_rules: Vec<u32>,
+    /// The body of a request that was refused after it had been read, while requests are captured.
+    pub(super) refused_body: Option<Held>,
     /// How it is forwarded.
     pub(super) forward: Option<Arc<Forward>>,
     /// What is counted of a stream of messages.
@@ -122,6 +125,7 @@ impl Work {
             refusal: None,
             remark: None,
             answer_rules: Vec::new(),
+            refused_body: None,
             forward: None,
             messages: None,
             passing_max: None,

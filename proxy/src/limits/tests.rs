@@ -101,11 +101,13 @@ fn capacity_adds_up_what_the_limits_allow() {
         bans: 0,
         recent_decisions: 0,
     };
-    let (items, sum) = capacity(&limits);
+    let (items, sum) = capacity(&limits, true);
     let bytes = |name| items.iter().find(|item| item.name == name).map(|item| item.bytes);
     assert_eq!(bytes("target"), Some(1000));
     assert_eq!(bytes("header_bytes"), Some(10_000));
     assert_eq!(bytes("body_buffer"), Some(10_000));
     assert_eq!(bytes("rate_keys"), None);
+    assert_eq!(bytes("the capture"), Some(17 << 20));
+    assert_eq!(capacity(&limits, false).1, sum - (17 << 20));
     assert_eq!(sum, items.iter().map(|item| item.bytes).sum::<u64>());
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 
-fn record() -> RequestRecord {
+pub(crate) fn record() -> RequestRecord {
     RequestRecord {
         time: Timestamp::from_millis(1_767_225_600_250),
         request_id: "r-1".to_owned(),

@@ -45,6 +45,7 @@ impl Served {
             recent: crate::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
             events: EventLog::open(Target::Off, &metrics).unwrap(),
+            capture: None,
             metrics,
         });
         let audit = Arc::new(Audit::open(&dir.path().join("audit.jsonl")).unwrap());

@@ -1,4 +1,4 @@
-//! Entries of a log: our own request log, Cloud Logging's export of a load balancer's, or a HAR file.
+//! Entries of a log: our own request log, Cloud Logging's export of a load balancer's, a HAR file, or a capture.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,6 +10,7 @@ use portcullis_policy::Scheme;
 use serde_json::Value;
 
 use super::{har, time};
+use crate::capture::{self, OpenError, Opener, PrivateKey, Unsealed};
 use crate::trial::{Ask, Body, Caller, stated};
 
 /// The longest line of a log that is read; a longer one is counted as unreadable.
@@ -71,6 +72,8 @@ pub enum Kind {
     Google,
     /// A HAR file.
     Har,
+    /// What our edge captured, whole.
+    Capture,
 }
 
 impl Kind {
@@ -81,6 +84,7 @@ impl Kind {
             Self::Ours => "a request log of portcullis",
             Self::Google => "a Cloud Logging export",
             Self::Har => "a HAR file",
+            Self::Capture => "a capture of portcullis",
         }
     }
 }
@@ -106,6 +110,15 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// It is no capture, or one for another key.
+    #[error("`{}` cannot be opened: {source}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// Which of the two.
+        #[source]
+        source: OpenError,
+    },
     /// It is nothing that is known.
     #[error("`{}` is no request log, no Cloud Logging export and no HAR file: {why}", path.display())]
     Unknown {
@@ -123,7 +136,7 @@ pub struct Source {
     /// How large the file is, for a progress bar.
     pub bytes: u64,
     entries: Entries,
-    /// Lines that hold no request.
+    /// Lines that hold no request, and damaged records of a capture.
     pub unreadable: u64,
     read: u64,
 }
@@ -131,6 +144,24 @@ pub struct Source {
 enum Entries {
     Lines { lines: Box<dyn BufRead + Send>, first: Option<Vec<u8>>, number: u64 },
     All(std::vec::IntoIter<Entry>),
+    Sealed { lines: BufReader<File>, opener: Opener, number: u64 },
+}
+
+/// Opens a capture with the key that it is encrypted to.
+///
+/// # Errors
+/// When it cannot be read, is none, or is encrypted to another key.
+pub fn open_capture(path: &Path, key: PrivateKey) -> Result<Source, SourceError> {
+    let failed = |source| SourceError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    let mut lines = BufReader::new(file);
+    let mut first = Vec::new();
+    let read = read_line(&mut lines, &mut first, LINE_BYTES_MAX).map_err(failed)? as u64;
+    let opener = Opener::new(&first, key);
+    let opener = opener.map_err(|source| SourceError::Capture { path: path.to_owned(), source })?;
+    let entries = Entries::Sealed { lines, opener, number: 0 };
+    Ok(Source { kind: Kind::Capture, bytes, entries, unreadable: 0, read })
 }
 
 /// Opens a log and finds out what it is.
@@ -146,7 +177,7 @@ pub fn open(path: &Path) -> Result<Source, SourceError> {
     let mut first = Vec::new();
     while first.iter().all(u8::is_ascii_whitespace) {
         first.clear();
-        if read_line(&mut lines, &mut first).map_err(failed)? == 0 {
+        if read_line(&mut lines, &mut first, LINE_BYTES_MAX).map_err(failed)? == 0 {
             return Err(unknown("it is empty".to_owned()));
         }
     }
@@ -210,7 +241,7 @@ impl Source {
                 return Ok(None);
             };
             let mut line = first.take().unwrap_or_default();
-            if line.is_empty() && read_line(lines, &mut line)? == 0 {
+            if line.is_empty() && read_line(lines, &mut line, LINE_BYTES_MAX)? == 0 {
                 return Ok(None);
             }
             *number += 1;
@@ -228,22 +259,46 @@ impl Source {
     }
 }
 
+impl Source {
+    fn next_sealed(&mut self) -> io::Result<Option<Entry>> {
+        let Entries::Sealed { lines, opener, number } = &mut self.entries else { return Ok(None) };
+        let mut line = Vec::new();
+        while read_line(lines, &mut line, capture::LINE_BYTES_MAX)? > 0 {
+            *number += 1;
+            self.read += line.len() as u64;
+            match opener.open(&line).and_then(|plain| of_capture(&plain, *number)) {
+                Some(entry) => return Ok(Some(entry)),
+                None => self.unreadable += 1,
+            }
+            line.clear();
+        }
+        Ok(None)
+    }
+}
+
 impl Iterator for Source {
     type Item = io::Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Entries::All(entries) = &mut self.entries {
-            self.read = self.bytes;
-            return entries.next().map(Ok);
+        match &mut self.entries {
+            Entries::All(entries) => {
+                self.read = self.bytes;
+                entries.next().map(Ok)
+            }
+            Entries::Lines { .. } => self.next_line().transpose(),
+            Entries::Sealed { .. } => self.next_sealed().transpose(),
         }
-        self.next_line().transpose()
     }
 }
 
 /// Reads a line; of one that is too long the rest is skipped, so that it is counted once.
-fn read_line(lines: &mut (impl BufRead + ?Sized), line: &mut Vec<u8>) -> io::Result<usize> {
-    let read = lines.take(LINE_BYTES_MAX).read_until(b'\n', line)?;
-    if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+fn read_line(
+    lines: &mut (impl BufRead + ?Sized),
+    line: &mut Vec<u8>,
+    most: u64,
+) -> io::Result<usize> {
+    let read = lines.take(most).read_until(b'\n', line)?;
+    if read as u64 == most && !line.ends_with(b"\n") {
         line.truncate(1);
         loop {
             let buffer = lines.fill_buf()?;
@@ -261,6 +316,22 @@ fn read_line(lines: &mut (impl BufRead + ?Sized), line: &mut Vec<u8>) -> io::Res
     Ok(read)
 }
 
+/// What our log says of a captured request, and the request itself in place of what the log keeps of it. Its own token
+/// says who calls, if it was valid then.
+fn of_capture(plain: &[u8], number: u64) -> Option<Entry> {
+    let Unsealed { line, ask } = capture::unsealed(plain)?;
+    let entry = entry(Kind::Ours, &line, number)?;
+    let known = entry.ask;
+    let ask = Ask {
+        client: known.client,
+        region: known.region,
+        asn: known.asn,
+        scheme: known.scheme,
+        ..ask
+    };
+    Some(Entry { ask, ..entry })
+}
+
 /// Reads one entry; both logs have the same fields.
 fn entry(kind: Kind, line: &Value, number: u64) -> Option<Entry> {
     let request = line.get("httpRequest")?;
@@ -268,7 +339,7 @@ fn entry(kind: Kind, line: &Value, number: u64) -> Option<Entry> {
     let (scheme, host, target) = url(text("requestUrl")?)?;
     let bytes = |text: &str| match kind {
         Kind::Ours => unescaped(text),
-        Kind::Google | Kind::Har => text.as_bytes().to_vec(),
+        Kind::Google | Kind::Har | Kind::Capture => text.as_bytes().to_vec(),
     };
     let (host, target) = (bytes(host), bytes(&target));
     let method = text("requestMethod")?;
@@ -292,7 +363,7 @@ fn entry(kind: Kind, line: &Value, number: u64) -> Option<Entry> {
     let decision = recorded(line, payload);
     let (google, ours) = match kind {
         Kind::Google => (decision, None),
-        Kind::Ours | Kind::Har => (None, decision),
+        Kind::Ours | Kind::Har | Kind::Capture => (None, decision),
     };
     let id = line.get("requestId").or_else(|| line.get("insertId")).and_then(Value::as_str);
     Some(Entry {
@@ -310,7 +381,7 @@ fn body(kind: Kind, method: &str, request: &Value) -> Body {
         request.get("requestSize").and_then(Value::as_str).and_then(|size| size.parse().ok());
     let has_body = match (kind, size) {
         (Kind::Ours, Some(size)) => size > 0,
-        (Kind::Ours | Kind::Google | Kind::Har, _) => {
+        (Kind::Ours | Kind::Google | Kind::Har | Kind::Capture, _) => {
             !matches!(method, "GET" | "HEAD" | "OPTIONS" | "DELETE" | "TRACE")
         }
     };

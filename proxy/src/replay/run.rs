@@ -8,10 +8,12 @@ use std::thread;
 use super::entry::{Entry, Source};
 use super::report::{Change, Parity, Report, Sample};
 use crate::snapshot::Snapshot;
-use crate::trial::{Answer, Missing, Trial};
+use crate::trial::{Answer, Body, Missing, Trial};
 
 /// Requests that are handed over at once.
 const BATCH: usize = 256;
+/// Bytes of bodies after which a batch ends: a capture holds large ones.
+const BATCH_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Batches in work at one time.
 const BATCHES: usize = 8;
 
@@ -95,7 +97,16 @@ fn send(to: &SyncSender<Batch>, batch: &Batch) {
 }
 
 fn batch(source: &mut Source) -> io::Result<Vec<Entry>> {
-    source.take(BATCH).collect()
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut body_bytes = 0;
+    while batch.len() < BATCH && body_bytes < BATCH_BODY_BYTES {
+        let Some(entry) = source.next().transpose()? else { break };
+        if let Body::Whole(bytes) = &entry.ask.body {
+            body_bytes += bytes.len();
+        }
+        batch.push(entry);
+    }
+    Ok(batch)
 }
 
 fn take(report: &mut Report, batch: &[Entry], first: &[Answer], second: Option<&[Answer]>) {

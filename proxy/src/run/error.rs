@@ -9,6 +9,7 @@ use portcullis_config::{Report, Style};
 use super::assertion::AssertionError;
 use crate::admin::AdminError;
 use crate::bans::StoreError;
+use crate::capture::CaptureError;
 use crate::dev::{DemoError, DevError};
 use crate::log::LogError;
 use crate::upgrade::UpgradeError;
@@ -54,6 +55,9 @@ pub enum StartError {
     /// A log does not open.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Requests cannot be captured.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The admin socket cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -128,6 +132,13 @@ impl StartError {
                     .to_owned(),
             ),
             Self::Log(_) => Some("create the directory, or change `log` in the configuration".to_owned()),
+            Self::Capture(CaptureError::Key(_)) => Some(
+                "make a key with `portcullis capture key FILE`, and write the line that it prints".to_owned(),
+            ),
+            Self::Capture(CaptureError::Directory { .. }) => Some(
+                "let the user that runs portcullis write there, or choose another `log.capture.directory`"
+                    .to_owned(),
+            ),
             Self::Bans(StoreError::Newer { .. }) => Some(
                 "start the newer program, or move the file away: its bans are lost then".to_owned(),
             ),
@@ -143,6 +154,7 @@ impl StartError {
             | Self::Assertion(_)
             | Self::Tls(_)
             | Self::Admin(_)
+            | Self::Capture(CaptureError::Thread(_))
             | Self::Signals(_)
             | Self::Upgrade(_)
             | Self::Thread(_) => None,

@@ -24,6 +24,7 @@ use crate::admin::{AdminServer, Operator};
 use crate::atomic_file;
 use crate::audit::Audit;
 use crate::bans::{Allowances, BanKeeper, BanStore};
+use crate::capture::Capture;
 use crate::clock::{Clock, System};
 use crate::compile::compile;
 use crate::dev::{self, Demo};
@@ -279,6 +280,7 @@ impl Parts {
             bans.stop();
             shared.requests.flush();
             shared.events.flush();
+            shared.capture.iter().for_each(Capture::flush);
         });
         if let Err(error) = written.await {
             tracing::error!(%error, "bans and logs may lack their last lines");
@@ -362,6 +364,10 @@ fn share(
         recent: Recent::new(usize::try_from(config.limits.recent_decisions).unwrap_or(usize::MAX)),
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
         events: EventLog::open((&config.log.events).into(), &metrics)?,
+        capture: match &config.log.capture {
+            Some(settings) => Some(Capture::start(settings, &metrics)?),
+            None => None,
+        },
         metrics,
     })
 }

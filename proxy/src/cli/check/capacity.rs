@@ -14,7 +14,7 @@ pub(super) fn run(files: &[PathBuf], as_json: bool) -> Done {
     let mut shown = Vec::new();
     for file in files {
         let loaded = load(file).map_err(|report| Failed::Said(report.render(Style::Plain)))?;
-        let (items, sum) = capacity(&loaded.config.limits);
+        let (items, sum) = capacity(&loaded.config.limits, loaded.config.log.capture.is_some());
         let exceeded = available.as_ref().is_some_and(|there| sum > there.bytes);
         if as_json {
             shown.push(view(file, &items, sum, available.as_ref(), exceeded));
