@@ -124,7 +124,6 @@ impl Policy {
         };
         let rules: Vec<Option<Rule>> =
             definition.rules.iter().map(|rule| compiler.rule(rule)).collect();
-        compiler.json_note(definition);
         if compiler.problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(compiler.problems);
         }
@@ -290,19 +289,6 @@ impl Compiler<'_> {
         };
         self.problems.push(problem.at(rule.at.clone()));
         false
-    }
-
-    fn json_note(&mut self, definition: &SecurityPolicy) {
-        if self.questions.is_empty()
-            || definition.advanced.json_parsing != armor::JsonParsing::Disabled
-        {
-            return;
-        }
-        let message = "`jsonParsing` is not on: Google would scan JSON bodies as one raw text; here they are always parsed";
-        let problem = Diagnostic::warning("json-always-parsed", message)
-            .help("write advancedOptionsConfig: { jsonParsing: STANDARD }")
-            .at(definition.at.clone());
-        self.problems.push(problem);
     }
 }
 
