@@ -12,6 +12,7 @@
 
 mod accept;
 mod connection;
+mod fingerprint;
 mod flood;
 mod frames;
 mod framing;
@@ -32,6 +33,7 @@ use portcullis_config::model::Limits;
 
 pub use accept::{BindError, Bound, bind, serve};
 pub(crate) use connection::{Connection, InFlight, Manner};
+pub(crate) use fingerprint::Fingerprints;
 pub(crate) use flood::ADDRESSES_MAX as FLOOD_ADDRESSES_MAX;
 pub(crate) use framing::Malformed;
 pub(crate) use h2_watch::{OVERHEAD_FRAMES_AT_ONCE, OVERHEAD_FRAMES_PER_SECOND};

@@ -22,6 +22,8 @@ mod captures;
 mod connections;
 #[path = "e2e/extensions.rs"]
 mod extensions;
+#[path = "e2e/fingerprints.rs"]
+mod fingerprints;
 #[path = "e2e/forwarding.rs"]
 mod forwarding;
 #[path = "e2e/framing.rs"]

@@ -10,6 +10,8 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 use portcullis_policy::Scheme;
 
+use super::fingerprint::Fingerprints;
+
 /// One client connection, once it may carry requests.
 ///
 /// It travels in the digest that Pingora keeps of a CONNECT proxy in front of a connection: the one slot of a stream
@@ -25,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) sni: Option<String>,
     /// `TLSv1.3` or `TLSv1.2`; none on a plain listener.
     pub(crate) tls_version: Option<&'static str>,
+    /// What the ClientHello says of the client's TLS library.
+    pub(crate) fingerprints: Fingerprints,
     /// What the listener does with requests.
     pub(crate) manner: Manner,
     active: AtomicUsize,
@@ -48,6 +52,7 @@ impl Connection {
             server: SocketAddr::new(server.ip().to_canonical(), server.port()),
             sni: None,
             tls_version: None,
+            fingerprints: Fingerprints::NONE,
             manner,
             active: AtomicUsize::new(0),
             begun: AtomicU64::new(0),

@@ -1,7 +1,8 @@
 //! The first bytes of a connection: is this a TLS ClientHello, and is it whole?
 //!
 //! Pure over bytes; [`super::connection`] does the reading. Knowing that the hello is whole before the handshake starts
-//! gives the slow first flight a deadline of its own, and it is where fingerprints will be taken from.
+//! gives the slow first flight a deadline of its own, and [`super::fingerprint`]
+//! reads the same bytes.
 
 /// The largest ClientHello that is read, record headers included. Today's largest (with a post-quantum key share) are
 /// near 2 KiB.
@@ -51,6 +52,20 @@ pub(super) fn classify(bytes: &[u8]) -> Hello {
         rest = next;
     }
     partial(bytes)
+}
+
+/// The handshake message that the records of a whole ClientHello carry, its header of four bytes included. No longer than
+/// `records`.
+pub(super) fn message(records: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(records.len());
+    let mut rest = records;
+    while let Some((header, after)) = rest.split_first_chunk::<RECORD_HEADER>() {
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]])).min(after.len());
+        let (fragment, next) = after.split_at(length);
+        message.extend_from_slice(fragment);
+        rest = next;
+    }
+    message
 }
 
 struct NotAHello;

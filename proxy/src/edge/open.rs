@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::accept::{Edge, Entrance};
 use super::connection::{Connection, Manner};
+use super::fingerprint::Fingerprints;
 use super::framing::{HeadLimits, Malformed};
 use super::guard::{Cut, Guard, Reports};
 use super::h2_watch::error_name;
@@ -88,12 +89,14 @@ async fn encrypted(
     peer: SocketAddr,
     server: SocketAddr,
 ) -> Result<(Stream, Connection), Cause> {
-    let l4 = within(edge.deadlines.client_hello, Cause::HelloTimeout, read_hello(tcp)).await?;
+    let hello = within(edge.deadlines.client_hello, Cause::HelloTimeout, read_hello(tcp));
+    let (l4, fingerprints) = hello.await?;
     let shaken = async { handshake(acceptor, l4).await.map_err(|_| Cause::HandshakeFailed) };
     let tls = within(edge.deadlines.handshake, Cause::HandshakeTimeout, shaken).await?;
     let made = tls.get_ssl().ok_or(Cause::HandshakeFailed)?;
     let mut connection = Connection::new(peer, server, Manner::Serve);
     connection.sni = made.server_name().map(str::to_ascii_lowercase);
+    connection.fingerprints = fingerprints;
     connection.tls_version = Some(made.version().unwrap_or("unknown"));
     Ok((Box::new(tls), connection))
 }
@@ -140,8 +143,8 @@ async fn within<T>(
     timeout(limit, step).await.map_err(|_| cause)?
 }
 
-/// Reads a whole ClientHello and puts it back for the handshake.
-async fn read_hello(mut tcp: TcpStream) -> Result<L4Stream, Cause> {
+/// Reads a whole ClientHello, takes its fingerprints and puts it back for the handshake.
+async fn read_hello(mut tcp: TcpStream) -> Result<(L4Stream, Fingerprints), Cause> {
     let mut bytes = Vec::with_capacity(2048);
     loop {
         let room = HELLO_BYTES_MAX.saturating_sub(bytes.len());
@@ -156,5 +159,5 @@ async fn read_hello(mut tcp: TcpStream) -> Result<L4Stream, Cause> {
     }
     let mut stream = L4Stream::from(tcp);
     stream.rewind(&bytes);
-    Ok(stream)
+    Ok((stream, Fingerprints::of(&bytes)))
 }

@@ -51,7 +51,7 @@ pub(super) async fn decide(
 ) -> Result<Admitted, Refusal> {
     let headers = session.req_header().headers.clone();
     let now = work.begun;
-    banned::address(&gate.shared.state, work.client.address, now)?;
+    banned::stranger(&gate.shared.state, work, now)?;
     let mut walk = Walk {
         gate,
         target,
@@ -118,15 +118,15 @@ impl<'a> Walk<'a> {
         let fields = fields(self.headers);
         let snapshot = Arc::clone(&work.snapshot);
         let client_ip = work.client.address;
-        let sni = work.connection.sni.clone();
+        let connection = Arc::clone(&work.connection);
         let head = RequestHead {
             client_ip,
             region_code: snapshot.region_code(client_ip),
             asn: snapshot.asn(client_ip),
-            sni: sni.as_deref().map(str::as_bytes),
-            ja3: "",
-            ja4: "",
-            scheme: work.connection.scheme(),
+            sni: connection.sni.as_deref().map(str::as_bytes),
+            ja3: &connection.fingerprints.ja3,
+            ja4: &connection.fingerprints.ja4,
+            scheme: connection.scheme(),
             host: &target.host,
             method: &work.asked.method.clone(),
             path: &target.path,
@@ -172,7 +172,7 @@ impl<'a> Walk<'a> {
             self.caller.required(&work.snapshot, self.demands.identity, self.asking(), now)?;
         work.identity.clone_from(&identity);
         if let Some(known) = &identity {
-            banned::identity(&self.gate.shared.state, work.client.address, known, now)?;
+            banned::identity(&self.gate.shared.state, work, known, now)?;
         }
         Ok(identity)
     }

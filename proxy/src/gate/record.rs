@@ -1,6 +1,6 @@
 //! One line and one count per request, when it is over.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use super::capture;
 use super::refusal::Refusal;
 use super::verdict::{self, Hidden};
 use super::work::Work;
-use crate::edge::Connection;
+use crate::edge::{Connection, Fingerprints};
 use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord, UpstreamRecord};
 use crate::recent::Decision;
 use crate::shared::Shared;
@@ -49,7 +49,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
         server: Some(work.connection.server),
         client: ClientRecord {
             asn: work.snapshot.asn(work.client.address),
-            ..client(work.client.address, work.connection.peer, verdict::region(work))
+            ..client(work.client.address, &work.connection, verdict::region(work))
         },
         method: work.asked.method.clone(),
         scheme: work.connection.scheme().as_str(),
@@ -122,7 +122,7 @@ pub(super) fn malformed(
             request_id: id.to_owned(),
             generation: shared.snapshot.load().generation,
             server: Some(connection.server),
-            client: client(connection.peer.ip(), connection.peer, String::new()),
+            client: client(connection.peer.ip(), connection, String::new()),
             method: words.next().unwrap_or_default(),
             scheme: connection.scheme().as_str(),
             host: Bytes::new(),
@@ -158,6 +158,7 @@ fn keep(shared: &Shared, record: RequestRecord) {
     shared.requests.record(record);
 }
 
-fn client(address: std::net::IpAddr, peer: SocketAddr, region_code: String) -> ClientRecord {
-    ClientRecord { address, peer, region_code, asn: 0, ja3: String::new(), ja4: String::new() }
+fn client(address: IpAddr, connection: &Connection, region_code: String) -> ClientRecord {
+    let Fingerprints { ja3, ja4 } = connection.fingerprints.clone();
+    ClientRecord { address, peer: connection.peer, region_code, asn: 0, ja3, ja4 }
 }
