@@ -57,7 +57,9 @@ struct Offer<'a> {
 impl<'a> Offer<'a> {
     /// RFC 8446 §4.1.2, from the handshake header on.
     fn read(message: &'a [u8]) -> Option<Self> {
-        let (_header, mut body) = message.split_at_checked(4)?;
+        let ([_kind, high, length @ ..], mut rest) = message.split_first_chunk::<4>()?;
+        let length = usize::from(*high) << 16 | usize::from(u16::from_be_bytes(*length));
+        let mut body = take(&mut rest, length)?;
         let legacy_version = number(&mut body)?;
         let _random = take(&mut body, 32)?;
         let _session_id = short(&mut body)?;
