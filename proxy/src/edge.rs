@@ -7,7 +7,8 @@
 //! anything is served.
 //!
 //! The way of a connection: permit → ClientHello within its deadline (`hello`) → handshake within its deadline
-//! (`tls`) → `guard` → `HttpProxy` with the gate. A plain listener goes without the middle two; the one that only
+//! (`tls`) → `guard` → `HttpProxy` with the gate. Before the ClientHello, and within its deadline, stands the header of the
+//! PROXY protocol (`proxy_header`) on connections of listed balancers. A plain listener goes without the middle two; the one that only
 //! redirects is answered by the gate as well, so that its requests are judged, counted and logged like any other.
 
 mod accept;
@@ -22,6 +23,7 @@ mod hello;
 mod open;
 mod outgoing;
 mod permits;
+mod proxy_header;
 mod running;
 mod stall;
 mod tls;
@@ -38,16 +40,19 @@ pub(crate) use flood::ADDRESSES_MAX as FLOOD_ADDRESSES_MAX;
 pub(crate) use framing::Malformed;
 pub(crate) use h2_watch::{OVERHEAD_FRAMES_AT_ONCE, OVERHEAD_FRAMES_PER_SECOND};
 pub(crate) use hello::HELLO_BYTES_MAX;
+pub(crate) use proxy_header::PROXY_HEADER_BYTES_MAX;
 pub use running::Running;
 pub(crate) use stall::time_for;
 pub use tls::install_provider;
 
 /// Why a connection is closed before it may carry requests: the labels of `edge_connections_refused_total`.
-pub(crate) const REFUSED_CAUSES: [&str; 9] = [
+pub(crate) const REFUSED_CAUSES: [&str; 11] = [
     "connections",
     "connections_per_address",
     "connections_per_network",
     "flood",
+    "no_proxy_header",
+    "proxy_header_timeout",
     "not_tls",
     "client_hello_timeout",
     "handshake_timeout",

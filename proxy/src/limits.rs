@@ -28,6 +28,13 @@ pub struct Fixed {
 /// Every cap that no setting moves, with the constants that hold it.
 pub const FIXED: &[Fixed] = &[
     Fixed {
+        name: "header of the PROXY protocol, version 2; version 1 has 107 bytes",
+        value: edge::PROXY_HEADER_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "the connection is closed",
+        metric: "edge_connections_refused_total{cause=\"no_proxy_header\"}",
+    },
+    Fixed {
         name: "ClientHello",
         value: edge::HELLO_BYTES_MAX as u64,
         unit: "bytes",

@@ -29,7 +29,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     cx.body_bytes = limits.as_ref().map_or(0, |limits| limits.body_bytes);
     let admin = fields.of("admin", cx, admin);
     let listeners = fields.of("listeners", cx, listener::listeners);
-    let trusted_hops = fields.may("trusted_hops", cx, trusted_hops);
+    let trusted_hops = fields.may("trusted_hops", cx, scalar::trusted_networks);
     let geo = fields.may("geo", cx, source::geo);
     let lists = fields.may("lists", cx, |node, cx| scalar::named(node, cx, source::address_list));
     let bans = fields.may("bans", cx, source::bans);
@@ -115,24 +115,6 @@ fn admin(node: &Node, cx: &mut Context<'_>) -> Option<Admin> {
         cx.warn("metrics-open", said, "keep it on loopback, or behind a network policy", place);
     }
     Some(admin)
-}
-
-fn trusted_hops(node: &Node, cx: &mut Context<'_>) -> Option<Vec<ipnet::IpNet>> {
-    scalar::items(node, cx, |node, cx| {
-        let network = scalar::network(node, cx)?;
-        if network.prefix_len() == 0 {
-            let refused = Diagnostic::error(
-                "trusts-everyone",
-                format!("`{network}` would let every client choose its address"),
-            );
-            cx.report(
-                refused.help("name the networks of your own load balancers"),
-                node.value_place(),
-            );
-            return None;
-        }
-        Some(network)
-    })
 }
 
 fn headers(node: &Node, cx: &mut Context<'_>) -> Option<HeaderProfile> {

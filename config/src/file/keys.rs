@@ -132,7 +132,7 @@ pub const ROOT: Section = Section {
             "trusted_hops",
             "list of networks",
             "none: the peer is the client",
-            "Networks whose `X-Forwarded-For` is believed, read from the right.",
+            "Networks whose word about a client's address is believed, read from the right.",
         ),
         may("geo", "mapping", "no database", "The geo databases."),
         may(
@@ -212,6 +212,12 @@ pub const LISTENER: Section = Section {
             "`true` or `false`",
             "false",
             "Whether other processes of the same user may listen on the same address (`SO_REUSEPORT`).",
+        ),
+        may(
+            "proxy_protocol",
+            "list of networks",
+            "nobody's connection begins with a header",
+            "Networks of balancers whose connections begin with a header of the PROXY protocol (v1 or v2), which names the client. From there a connection without one is closed; from elsewhere one with it is.",
         ),
         or(
             "tcp_keepalive",

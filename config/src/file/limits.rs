@@ -141,7 +141,7 @@ pub const LIMITS: &[Limit] = &[
         "How long connections of an address are dropped before TLS that exceeded `connection_rate` or flooded HTTP/2 with control frames.",
         "edge_connections_refused_total{cause=\"flood\"}", Memory::None),
     limit!("client_hello_timeout", duration "100ms" to "1m", "3s",
-        "From accept to a whole ClientHello; then the connection is closed.",
+        "From accept to a whole ClientHello, and to the header of the PROXY protocol where there is one; then the connection is closed.",
         "edge_connections_refused_total{cause=\"client_hello_timeout\"}", Memory::None),
     limit!("handshake_timeout", duration "100ms" to "1m", "5s",
         "From the ClientHello to the end of the handshake; then the connection is closed.",

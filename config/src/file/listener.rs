@@ -38,12 +38,14 @@ fn listener(node: &Node, cx: &mut Context<'_>) -> Option<Listener> {
     let backlog = fields.of("backlog", cx, scalar::number(1..=65535));
     let reuse_port = fields.of("reuse_port", cx, scalar::switch);
     let tcp_keepalive = fields.of("tcp_keepalive", cx, scalar::duration("1s", "1h"));
+    let proxy_protocol = fields.may("proxy_protocol", cx, scalar::trusted_networks);
     Some(Listener {
         address: address?,
         kind: kind?,
         backlog: backlog?,
         reuse_port: reuse_port?,
         tcp_keepalive: tcp_keepalive?,
+        proxy_protocol: proxy_protocol?.unwrap_or_default(),
     })
 }
 

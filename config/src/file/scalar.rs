@@ -203,6 +203,25 @@ pub(super) fn network(node: &Node, cx: &mut Context<'_>) -> Option<IpNet> {
     Some(network)
 }
 
+/// Reads the networks whose word about a client's address is believed: some, never all.
+pub(super) fn trusted_networks(node: &Node, cx: &mut Context<'_>) -> Option<Vec<IpNet>> {
+    items(node, cx, |node, cx| {
+        let network = network(node, cx)?;
+        if network.prefix_len() == 0 {
+            let refused = Diagnostic::error(
+                "trusts-everyone",
+                format!("`{network}` would let every client choose its address"),
+            );
+            cx.report(
+                refused.help("name the networks of your own load balancers"),
+                node.value_place(),
+            );
+            return None;
+        }
+        Some(network)
+    })
+}
+
 /// Reads a path, relative to the file's directory; `file:` may stand before it.
 pub(super) fn path(node: &Node, cx: &mut Context<'_>) -> Option<PathBuf> {
     let written = text(node, cx)?;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::secret::SecretRef;
 
 /// One listening address.
@@ -19,6 +21,8 @@ pub struct Listener {
     pub reuse_port: bool,
     /// After how much silence the system asks whether the other end is still there.
     pub tcp_keepalive: Duration,
+    /// Networks whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 /// What a listener speaks.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use pingora::listeners::tls::Acceptor;
 use pingora::proxy::HttpProxy;
 use portcullis_config::model::{Config, Listener, ListenerKind};
@@ -15,7 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::flood::{Arrival, Floods};
-use super::permits::{Caps, Permits};
+use super::permits::{Caps, Permit, Permits};
+use super::open::{Arrived, Cause};
 use super::{Deadlines, Manner, Running, open, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
@@ -31,6 +33,7 @@ pub struct Bound {
     address: SocketAddr,
     kind: ListenerKind,
     tcp_keepalive: Duration,
+    proxies: Vec<IpNet>,
     /// The place in the configuration's `listeners`.
     index: usize,
 }
@@ -89,8 +92,15 @@ fn bind_one(
     let address = socket.local_addr()?;
     let handle = socket.as_fd().try_clone_to_owned()?;
     let passed_on = (SocketName::Listener(listener.address), handle);
-    let (kind, tcp_keepalive) = (listener.kind.clone(), listener.tcp_keepalive);
-    Ok(Bound { listener: socket, passed_on, address, kind, tcp_keepalive, index })
+    Ok(Bound {
+        listener: socket,
+        passed_on,
+        address,
+        kind: listener.kind.clone(),
+        tcp_keepalive: listener.tcp_keepalive,
+        proxies: listener.proxy_protocol.clone(),
+        index,
+    })
 }
 
 fn listen(listener: &Listener) -> io::Result<TcpListener> {
@@ -116,18 +126,24 @@ pub(super) struct Door {
     pub(super) entrance: Entrance,
     /// After how much silence the system asks whether a client is still there.
     keepalive: TcpKeepalive,
+    /// Networks whose connections begin with a header of the PROXY protocol.
+    proxies: Vec<IpNet>,
 }
 
 /// Questions without an answer after which a connection is gone.
 const KEEPALIVE_QUESTIONS: u32 = 3;
 
 impl Door {
-    fn new(entrance: Entrance, after: Duration) -> Self {
+    fn new(entrance: Entrance, after: Duration, proxies: Vec<IpNet>) -> Self {
         let keepalive = TcpKeepalive::new()
             .with_time(after)
             .with_interval(after.min(Duration::from_secs(15)))
             .with_retries(KEEPALIVE_QUESTIONS);
-        Self { entrance, keepalive }
+        Self { entrance, keepalive, proxies }
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -190,7 +206,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
             }
         };
         handed.push(one.passed_on);
-        let door = Arc::new(Door::new(entrance, one.tcp_keepalive));
+        let door = Arc::new(Door::new(entrance, one.tcp_keepalive, one.proxies));
         let signals = (stopping.clone(), paused.clone());
         listeners.spawn(accept(Arc::clone(&edge), one.listener, door, signals));
     }
@@ -198,8 +214,21 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
 }
 
 impl Edge {
+    /// Lets a connection of `address` in, unless the address is under a flood ban or holds too many.
+    fn permit(&self, address: IpAddr) -> Result<Permit, Cause> {
+        if self.is_flooded_by(address) {
+            return Err(Cause::Flood);
+        }
+        self.permits.enter(address).map_err(Cause::Full)
+    }
+
+    /// Counts a connection that ends before a request.
+    pub(super) fn refuse(&self, cause: Cause) {
+        self.shared.metrics.connections_refused.with_label_values(&[cause.label()]).inc();
+    }
+
     /// Counts a new connection and says whether its address is under a flood ban. Trusted hops open connections for many.
-    fn is_flooded_by(&self, address: IpAddr) -> bool {
+    pub(super) fn is_flooded_by(&self, address: IpAddr) -> bool {
         let hops = &self.shared.snapshot.load().config.trusted_hops;
         if hops.iter().any(|net| net.contains(&address)) {
             return false;
@@ -260,20 +289,22 @@ fn admit(
     stopping: &watch::Receiver<bool>,
 ) {
     let address = peer.ip().to_canonical();
-    let refused = |cause| edge.shared.metrics.connections_refused.with_label_values(&[cause]).inc();
-    if edge.is_flooded_by(address) {
-        return refused("flood");
-    }
-    let permit = match edge.permits.enter(address) {
+    let is_announced = door.is_proxy(address);
+    // A proxy's connections count for the clients that they are of, which its header tells.
+    let permit = if is_announced {
+        edge.permits.enter_unnamed().map_err(Cause::Full)
+    } else {
+        edge.permit(address)
+    };
+    let permit = match permit {
         Ok(permit) => permit,
-        Err(full) => return refused(full.label()),
+        Err(cause) => return edge.refuse(cause),
     };
     if let Err(error) = SockRef::from(&tcp).set_tcp_keepalive(&door.keepalive) {
         tracing::debug!(%error, "no keepalive");
     }
     let (edge, door, stopping) = (Arc::clone(edge), Arc::clone(door), stopping.clone());
-    connections.spawn(async move {
-        let _permit = permit;
-        open::serve(&edge, &door.entrance, tcp, peer, &stopping).await;
-    });
+    let arrived = Arrived { tcp, peer, permit, is_announced };
+    connections
+        .spawn(async move { open::serve(&edge, &door.entrance, arrived, &stopping).await });
 }

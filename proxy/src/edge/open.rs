@@ -1,8 +1,7 @@
-//! From an accepted socket to Pingora: the ClientHello, the handshake, the guard.
+//! From an accepted socket to Pingora: the PROXY header, the ClientHello, the handshake, the guard.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
@@ -12,7 +11,7 @@ use pingora::protocols::{Ssl, Stream};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::accept::{Edge, Entrance};
 use super::connection::{Connection, Manner};
@@ -20,12 +19,18 @@ use super::fingerprint::Fingerprints;
 use super::framing::{HeadLimits, Malformed};
 use super::guard::{Cut, Guard, Reports};
 use super::h2_watch::error_name;
-use super::hello::{HELLO_BYTES_MAX, Hello, classify};
+use super::hello::{self, HELLO_BYTES_MAX, Hello};
+use super::permits::{Full, Permit};
+use super::proxy_header::{self, Ends, PROXY_HEADER_BYTES_MAX, ProxyHeader};
 use crate::gate;
 
 /// Why a connection ends before a request; the `cause` label of `edge_connections_refused_total`.
 #[derive(Clone, Copy, Debug)]
-enum Cause {
+pub(super) enum Cause {
+    Flood,
+    Full(Full),
+    NoProxyHeader,
+    ProxyHeaderTimeout,
     NotTls,
     HelloTimeout,
     HandshakeTimeout,
@@ -34,8 +39,12 @@ enum Cause {
 }
 
 impl Cause {
-    const fn label(self) -> &'static str {
+    pub(super) const fn label(self) -> &'static str {
         match self {
+            Self::Flood => "flood",
+            Self::Full(full) => full.label(),
+            Self::NoProxyHeader => "no_proxy_header",
+            Self::ProxyHeaderTimeout => "proxy_header_timeout",
             Self::NotTls => "not_tls",
             Self::HelloTimeout => "client_hello_timeout",
             Self::HandshakeTimeout => "handshake_timeout",
@@ -45,60 +54,147 @@ impl Cause {
     }
 }
 
+/// An accepted connection.
+pub(super) struct Arrived {
+    pub(super) tcp: TcpStream,
+    /// The other end as the kernel names it.
+    pub(super) peer: SocketAddr,
+    /// Of the peer, or of nobody yet if the connection is announced.
+    pub(super) permit: Permit,
+    /// Whether it begins with a header of the PROXY protocol.
+    pub(super) is_announced: bool,
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
     entrance: &Entrance,
-    tcp: TcpStream,
-    peer: SocketAddr,
+    arrived: Arrived,
     stopping: &watch::Receiver<bool>,
 ) {
-    match established(edge, entrance, tcp, peer).await {
+    let Arrived { tcp, peer, mut permit, is_announced } = arrived;
+    let opened = async {
+        let mut opening = Opening::new(edge, tcp, peer)?;
+        if is_announced {
+            opening.announced(edge, &mut permit).await?;
+        }
+        opening.established(edge, entrance).await
+    };
+    match opened.await {
         Ok(guard) => drop(edge.proxy.process_new(Box::new(guard), stopping).await),
         Err(cause) => {
             tracing::debug!(%peer, cause = cause.label(), "the connection ended before a request");
-            edge.shared.metrics.connections_refused.with_label_values(&[cause.label()]).inc();
+            edge.refuse(cause);
         }
     }
 }
 
-async fn established(
-    edge: &Arc<Edge>,
-    entrance: &Entrance,
+/// A connection on its way to the first request.
+struct Opening {
     tcp: TcpStream,
-    peer: SocketAddr,
-) -> Result<Guard, Cause> {
-    let server = tcp.local_addr().map_err(|_| Cause::Gone)?;
-    tcp.set_nodelay(true).map_err(|_| Cause::Gone)?;
-    match entrance {
-        Entrance::Plain(manner) => {
-            let connection = Connection::new(peer, server, *manner);
-            guarded(edge, Box::new(L4Stream::from(tcp)), connection)
-        }
-        Entrance::Tls(acceptor) => {
-            let (stream, connection) = encrypted(edge, acceptor, tcp, peer, server).await?;
-            guarded(edge, stream, connection)
-        }
-    }
+    /// What was read of it and is the client's.
+    read: Vec<u8>,
+    ends: Ends,
+    /// When the ClientHello has to be there, and what stands before it.
+    hello_by: Instant,
 }
 
-async fn encrypted(
-    edge: &Edge,
-    acceptor: &Acceptor,
-    tcp: TcpStream,
-    peer: SocketAddr,
-    server: SocketAddr,
-) -> Result<(Stream, Connection), Cause> {
-    let hello = within(edge.deadlines.client_hello, Cause::HelloTimeout, read_hello(tcp));
-    let (l4, fingerprints) = hello.await?;
-    let shaken = async { handshake(acceptor, l4).await.map_err(|_| Cause::HandshakeFailed) };
-    let tls = within(edge.deadlines.handshake, Cause::HandshakeTimeout, shaken).await?;
-    let made = tls.get_ssl().ok_or(Cause::HandshakeFailed)?;
-    let mut connection = Connection::new(peer, server, Manner::Serve);
-    connection.sni = made.server_name().map(str::to_ascii_lowercase);
-    connection.fingerprints = fingerprints;
-    connection.tls_version = Some(made.version().unwrap_or("unknown"));
-    Ok((Box::new(tls), connection))
+impl Opening {
+    fn new(edge: &Edge, tcp: TcpStream, peer: SocketAddr) -> Result<Self, Cause> {
+        let server = tcp.local_addr().map_err(|_| Cause::Gone)?;
+        tcp.set_nodelay(true).map_err(|_| Cause::Gone)?;
+        let hello_by = Instant::now() + edge.deadlines.client_hello;
+        Ok(Self { tcp, read: Vec::new(), ends: Ends { client: peer, server }, hello_by })
+    }
+
+    /// Reads the header of the PROXY protocol; from then on the connection is that of the client in it.
+    async fn announced(&mut self, edge: &Edge, permit: &mut Permit) -> Result<(), Cause> {
+        let header = timeout_at(self.hello_by, self.read_proxy_header());
+        let told = header.await.map_err(|_| Cause::ProxyHeaderTimeout)??;
+        self.ends = told.unwrap_or(self.ends);
+        let address = self.ends.client.ip().to_canonical();
+        if edge.is_flooded_by(address) {
+            return Err(Cause::Flood);
+        }
+        permit.name(address).map_err(Cause::Full)
+    }
+
+    async fn read_proxy_header(&mut self) -> Result<Option<Ends>, Cause> {
+        loop {
+            let count = self.read_up_to(PROXY_HEADER_BYTES_MAX).await?;
+            match proxy_header::classify(&self.read) {
+                ProxyHeader::Whole { bytes, ends } => {
+                    self.read.drain(..bytes);
+                    return Ok(ends);
+                }
+                ProxyHeader::Partial if count == 0 => return Err(Cause::Gone),
+                ProxyHeader::Partial => {}
+                ProxyHeader::Other => return Err(Cause::NoProxyHeader),
+            }
+        }
+    }
+
+    async fn established(self, edge: &Arc<Edge>, entrance: &Entrance) -> Result<Guard, Cause> {
+        match entrance {
+            Entrance::Plain(manner) => {
+                let connection = Connection::new(self.ends.client, self.ends.server, *manner);
+                guarded(edge, Box::new(self.into_stream()), connection)
+            }
+            Entrance::Tls(acceptor) => {
+                let (stream, connection) = self.encrypted(edge, acceptor).await?;
+                guarded(edge, stream, connection)
+            }
+        }
+    }
+
+    async fn encrypted(
+        mut self,
+        edge: &Edge,
+        acceptor: &Acceptor,
+    ) -> Result<(Stream, Connection), Cause> {
+        let hello = timeout_at(self.hello_by, self.read_hello());
+        hello.await.map_err(|_| Cause::HelloTimeout)??;
+        let Ends { client, server } = self.ends;
+        let fingerprints = Fingerprints::of(&self.read);
+        let shaken = timeout(edge.deadlines.handshake, handshake(acceptor, self.into_stream()));
+        let tls = shaken.await.map_err(|_| Cause::HandshakeTimeout)?;
+        let tls = tls.map_err(|_| Cause::HandshakeFailed)?;
+        let made = tls.get_ssl().ok_or(Cause::HandshakeFailed)?;
+        let mut connection = Connection::new(client, server, Manner::Serve);
+        connection.sni = made.server_name().map(str::to_ascii_lowercase);
+        connection.fingerprints = fingerprints;
+        connection.tls_version = Some(made.version().unwrap_or("unknown"));
+        Ok((Box::new(tls), connection))
+    }
+
+    /// Reads a whole ClientHello.
+    async fn read_hello(&mut self) -> Result<(), Cause> {
+        self.read.reserve(2048);
+        loop {
+            match hello::classify(&self.read) {
+                Hello::Whole => return Ok(()),
+                Hello::Partial => {}
+                Hello::Other => return Err(Cause::NotTls),
+            }
+            if self.read_up_to(HELLO_BYTES_MAX).await? == 0 {
+                return Err(Cause::Gone);
+            }
+        }
+    }
+
+    /// Reads what comes next, but no more than `most` bytes in all; 0 at the end.
+    async fn read_up_to(&mut self, most: usize) -> Result<usize, Cause> {
+        let room = most.saturating_sub(self.read.len());
+        let mut limited = (&mut self.tcp).take(room as u64);
+        limited.read_buf(&mut self.read).await.map_err(|_| Cause::Gone)
+    }
+
+    /// The connection, with what was read of it put back.
+    fn into_stream(self) -> L4Stream {
+        let mut stream = L4Stream::from(self.tcp);
+        stream.rewind(&self.read);
+        stream
+    }
 }
 
 fn guarded(edge: &Arc<Edge>, stream: Stream, connection: Connection) -> Result<Guard, Cause> {
@@ -133,31 +229,4 @@ impl Reports for Reporter {
             tracing::warn!(%address, "a flood of HTTP/2 control frames: a flood ban begins");
         }
     }
-}
-
-async fn within<T>(
-    limit: Duration,
-    cause: Cause,
-    step: impl Future<Output = Result<T, Cause>>,
-) -> Result<T, Cause> {
-    timeout(limit, step).await.map_err(|_| cause)?
-}
-
-/// Reads a whole ClientHello, takes its fingerprints and puts it back for the handshake.
-async fn read_hello(mut tcp: TcpStream) -> Result<(L4Stream, Fingerprints), Cause> {
-    let mut bytes = Vec::with_capacity(2048);
-    loop {
-        let room = HELLO_BYTES_MAX.saturating_sub(bytes.len());
-        let read =
-            (&mut tcp).take(room as u64).read_buf(&mut bytes).await.map_err(|_| Cause::Gone)?;
-        match classify(&bytes) {
-            Hello::Whole => break,
-            Hello::Partial if read == 0 => return Err(Cause::Gone),
-            Hello::Partial => {}
-            Hello::Other => return Err(Cause::NotTls),
-        }
-    }
-    let mut stream = L4Stream::from(tcp);
-    stream.rewind(&bytes);
-    Ok((stream, Fingerprints::of(&bytes)))
 }

@@ -73,10 +73,24 @@ impl Permits {
 
     /// Lets one connection of `address` in; it is out again when the value goes.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Full> {
+        let mut permit = self.enter_unnamed()?;
+        permit.name(address)?;
+        Ok(permit)
+    }
+
+    /// Lets one connection in whose address will be told; until then it counts in all only.
+    pub(super) fn enter_unnamed(self: &Arc<Self>) -> Result<Permit, Full> {
         let mut open = self.open();
         if open.all >= self.caps.all {
             return Err(Full::All);
         }
+        open.all += 1;
+        self.gauge.set(i64::from(open.all));
+        Ok(Permit { permits: Arc::clone(self), address: None })
+    }
+
+    fn count_in(&self, address: IpAddr) -> Result<(), Full> {
+        let mut open = self.open();
         if count(&open.by_address, &address) >= self.caps.address {
             return Err(Full::Address);
         }
@@ -84,13 +98,11 @@ impl Permits {
         if network.is_some_and(|net| count(&open.by_network, &net) >= self.caps.network) {
             return Err(Full::Network);
         }
-        open.all += 1;
-        self.gauge.set(i64::from(open.all));
         *open.by_address.entry(address).or_default() += 1;
         if let Some(network) = network {
             *open.by_network.entry(network).or_default() += 1;
         }
-        Ok(Permit { permits: Arc::clone(self), address })
+        Ok(())
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -114,7 +126,17 @@ fn leave<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) {
 #[derive(Debug)]
 pub(super) struct Permit {
     permits: Arc<Permits>,
-    address: IpAddr,
+    /// Whose it is, once that is known.
+    address: Option<IpAddr>,
+}
+
+impl Permit {
+    /// Counts the connection, which has no address yet, as one of `address`.
+    pub(super) fn name(&mut self, address: IpAddr) -> Result<(), Full> {
+        self.permits.count_in(address)?;
+        self.address = Some(address);
+        Ok(())
+    }
 }
 
 impl Drop for Permit {
@@ -122,8 +144,9 @@ impl Drop for Permit {
         let mut open = self.permits.open();
         open.all = open.all.saturating_sub(1);
         self.permits.gauge.set(i64::from(open.all));
-        leave(&mut open.by_address, &self.address);
-        if let Some(network) = network(self.address) {
+        let Some(address) = self.address else { return };
+        leave(&mut open.by_address, &address);
+        if let Some(network) = network(address) {
             leave(&mut open.by_network, &network);
         }
     }
@@ -168,6 +191,21 @@ mod tests {
             let left = permits.open();
             assert!(left.all == 0 && left.by_address.is_empty() && left.by_network.is_empty());
         }
+    }
+
+    #[test]
+    fn a_connection_without_an_address_counts_in_all_and_then_as_one_of_its_address() {
+        let permits = permits(2, 1, 1);
+        let mut unnamed = permits.enter_unnamed().unwrap();
+        let named = permits.enter(v4(1)).unwrap();
+        assert_eq!(permits.enter_unnamed().unwrap_err(), Full::All);
+        assert_eq!(unnamed.name(v4(1)).unwrap_err(), Full::Address);
+        unnamed.name(v4(2)).unwrap();
+        drop(named);
+        assert_eq!(permits.enter(v4(2)).unwrap_err(), Full::Address);
+        drop(unnamed);
+        let left = permits.open();
+        assert!(left.all == 0 && left.by_address.is_empty());
     }
 
     #[test]

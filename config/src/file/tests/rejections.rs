@@ -107,6 +107,15 @@ const CASES: &[Case] = &[
     ),
     ("", "trusted_hops", "10.0.0.0/8, ", "10.0.0.0/33, ", "wrong-value", "is not a network"),
     (
+        "listeners[]",
+        "proxy_protocol",
+        "[10.1.0.0/24]",
+        "[\"::/0\"]",
+        "trusts-everyone",
+        "would let every client choose its address",
+    ),
+    ("listeners[]", "proxy_protocol", "[10.1.0.0/24]", "10.1.0.0/24", "wrong-kind", "a list is expected here"),
+    (
         "",
         "trusted_hops",
         "[10.0.0.0/8, \"2001:db8::/32\"]",
