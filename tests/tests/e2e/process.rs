@@ -45,25 +45,27 @@ pub(super) fn serve(directory: &Path) -> Portcullis {
 
 /// Asks with curl, and returns the status.
 pub(super) fn curl(directory: &Path, edge: &Portcullis, path: &str) -> String {
+    ask(directory, edge, path, &[]).0
+}
+
+/// Asks with curl and more of its options; returns the status and the answer's body.
+pub(super) fn ask(
+    directory: &Path,
+    edge: &Portcullis,
+    path: &str,
+    more: &[&str],
+) -> (String, String) {
     let port = edge.address.rsplit(':').next().expect("a port");
     let output = Command::new("curl")
         .current_dir(directory)
-        .args([
-            "-s",
-            "--max-time",
-            "20",
-            "--cacert",
-            "tls.crt",
-            "-o",
-            "answer",
-            "-w",
-            "%{http_code}",
-        ])
+        .args(["-s", "--max-time", "20", "--cacert", "tls.crt"])
+        .args(["-o", "answer", "-w", "%{http_code}"])
         .args(["--resolve", &format!("edge.test:{port}:127.0.0.1")])
+        .args(more)
         .arg(format!("https://edge.test:{port}{path}"))
         .output()
         .expect("curl is installed");
-    text(&output.stdout)
+    (text(&output.stdout), std::fs::read_to_string(directory.join("answer")).unwrap_or_default())
 }
 
 pub(super) fn configuration(origin: &Origin) -> String {

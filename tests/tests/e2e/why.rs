@@ -1,71 +1,9 @@
 //! A customer is locked out: from the request's id to the narrowest fix, tested and live, in four commands.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-
-use portcullis_tests::{Origin, binary};
+use portcullis_tests::Origin;
 use serde_json::Value;
 
-/// The process; killed if the test ends before it.
-struct Portcullis {
-    process: Child,
-    port: String,
-}
-
-impl Drop for Portcullis {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn run(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary("portcullis"));
-    command.current_dir(directory).args(arguments).output().expect("the binary starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("the output is text")
-}
-
-fn serve(directory: &Path) -> Portcullis {
-    let mut command = Command::new(binary("portcullis"));
-    command.current_dir(directory).args(["run", "--config", "portcullis.yaml"]);
-    let mut process =
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
-    let output = BufReader::new(process.stdout.take().expect("a pipe"));
-    let mut lines = output.lines().map_while(Result::ok);
-    let address =
-        lines.find_map(|line| line.trim().strip_prefix("listening on ").map(str::to_owned));
-    // The rest has to be read, or the process would stop at a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    let address = address.expect("the process says where it listens");
-    Portcullis { process, port: address.rsplit(':').next().expect("a port").to_owned() }
-}
-
-/// Asks with curl; returns the status and the answer's body.
-fn ask(directory: &Path, edge: &Portcullis, path: &str, more: &[&str]) -> (String, String) {
-    let output = Command::new("curl")
-        .current_dir(directory)
-        .args([
-            "-s",
-            "--max-time",
-            "20",
-            "--cacert",
-            "tls.crt",
-            "-o",
-            "answer",
-            "-w",
-            "%{http_code}",
-        ])
-        .args(["--resolve", &format!("edge.test:{}:127.0.0.1", edge.port)])
-        .args(more)
-        .arg(format!("https://edge.test:{}{path}", edge.port))
-        .output()
-        .expect("curl is installed");
-    (text(&output.stdout), std::fs::read_to_string(directory.join("answer")).unwrap_or_default())
-}
+use super::process::{ask, run, serve, text};
 
 const POLICY: &str = r#"# The customers' policy.
 name: tested
