@@ -48,6 +48,8 @@ mod office;
 mod offline;
 #[path = "e2e/process.rs"]
 mod process;
+#[path = "e2e/proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "e2e/reloads.rs"]
 mod reloads;
 #[path = "e2e/streams.rs"]
