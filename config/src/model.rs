@@ -4,6 +4,7 @@
 //! in [`Config::policies`], paths are absolute or relative to where the process runs, never to the file.
 
 mod backend;
+mod client_address;
 mod host;
 mod identity;
 mod limits;
@@ -26,6 +27,7 @@ pub use backend::{
     Affinity, Backend, Balance, Capacity, Grpc, Health, Member, Messages, Outliers, Protocol,
     Retries, Server, UpstreamTls, WebSocket,
 };
+pub use client_address::ClientAddressHeader;
 pub use host::{
     AnswerInspection, AnswerPlan, BodyPlan, Compressed, Host, IdentityRule, OnMatch, Oversize,
     PathForm, RedirectStatus, Route, RouteAction,
@@ -54,6 +56,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Networks whose word about a client's address is believed.
     pub trusted_hops: Vec<IpNet>,
+    /// The header that they are believed by.
+    pub client_address_header: ClientAddressHeader,
     /// The geo databases.
     pub geo: Geo,
     /// Lists of addresses, by the name that policies use.

@@ -84,7 +84,7 @@ pub const FIXED: &[Fixed] = &[
         metric: "–",
     },
     Fixed {
-        name: "entries of `X-Forwarded-For` that are followed",
+        name: "entries of `client_address_header` that are followed",
         value: gate::HOPS_MAX as u64,
         unit: "entries",
         beyond: "the last one followed is the client",

@@ -6,7 +6,8 @@ use super::fields::Fields;
 use super::{Context, backend, host, identity, keys, limits, lint, listener, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Admin, Capture, CaptureKey, Config, Environment, Geo, HeaderProfile, License, Log, LogTarget,
+    Admin, Capture, CaptureKey, ClientAddressHeader, Config, Environment, Geo, HeaderProfile,
+    License, Log, LogTarget,
 };
 use crate::yaml::Node;
 
@@ -30,6 +31,10 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     let admin = fields.of("admin", cx, admin);
     let listeners = fields.of("listeners", cx, listener::listeners);
     let trusted_hops = fields.may("trusted_hops", cx, scalar::trusted_networks);
+    let client_address_header = fields.of("client_address_header", cx, client_address_header);
+    if fields.get("trusted_hops").is_none() {
+        fields.none_of(&["client_address_header"], "without `trusted_hops`", cx);
+    }
     let geo = fields.may("geo", cx, source::geo);
     let lists = fields.may("lists", cx, |node, cx| scalar::named(node, cx, source::address_list));
     let bans = fields.may("bans", cx, source::bans);
@@ -58,6 +63,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         admin: admin?,
         listeners: listeners?,
         trusted_hops: trusted_hops?.unwrap_or_default(),
+        client_address_header: client_address_header?,
         geo: geo?.unwrap_or_else(Geo::default),
         lists: lists?.unwrap_or_default(),
         bans: bans?.unwrap_or_default(),
@@ -115,6 +121,20 @@ fn admin(node: &Node, cx: &mut Context<'_>) -> Option<Admin> {
         cx.warn("metrics-open", said, "keep it on loopback, or behind a network policy", place);
     }
     Some(admin)
+}
+
+fn client_address_header(node: &Node, cx: &mut Context<'_>) -> Option<ClientAddressHeader> {
+    let written = scalar::text(node, cx)?;
+    if scalar::is_header_name(written) {
+        return Some(ClientAddressHeader::named(written));
+    }
+    let wrong =
+        Diagnostic::error("wrong-value", format!("`{written}` is not the name of a header"));
+    cx.report(
+        wrong.help("write `X-Forwarded-For`, `Forwarded` or what your balancer sends"),
+        node.value_place(),
+    );
+    None
 }
 
 fn headers(node: &Node, cx: &mut Context<'_>) -> Option<HeaderProfile> {

@@ -134,6 +134,12 @@ pub const ROOT: Section = Section {
             "none: the peer is the client",
             "Networks whose word about a client's address is believed, read from the right.",
         ),
+        or(
+            "client_address_header",
+            "header name",
+            "X-Forwarded-For",
+            "The header that trusted hops are believed by: `X-Forwarded-For`, `Forwarded` (RFC 7239), or another that lists addresses as `X-Forwarded-For` does. No other is read, and origins get `X-Forwarded-For` anew.",
+        ),
         may("geo", "mapping", "no database", "The geo databases."),
         may(
             "lists",

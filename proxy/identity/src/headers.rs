@@ -64,6 +64,12 @@ pub fn is_forwarding(name: &[u8]) -> bool {
     is_one_of(&FORWARDING, name)
 }
 
+/// Says whether some server reads `name` as `known`.
+#[must_use]
+pub fn is_spelling_of(known: &str, name: &[u8]) -> bool {
+    Folded::of(known.as_bytes()).eq(Folded::of(name))
+}
+
 /// Returns the names that `Connection` headers nominate for removal by the next hop. A nominated name must not remove
 /// what the edge sets: the edge strips `Connection` and what it names first, and sets its own headers after.
 pub fn connection_nominated<'a>(

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::flood::{Arrival, Floods};
-use super::permits::{Caps, Permit, Permits};
 use super::open::{Arrived, Cause};
+use super::permits::{Caps, Permit, Permits};
 use super::{Deadlines, Manner, Running, open, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
@@ -305,6 +305,5 @@ fn admit(
     }
     let (edge, door, stopping) = (Arc::clone(edge), Arc::clone(door), stopping.clone());
     let arrived = Arrived { tcp, peer, permit, is_announced };
-    connections
-        .spawn(async move { open::serve(&edge, &door.entrance, arrived, &stopping).await });
+    connections.spawn(async move { open::serve(&edge, &door.entrance, arrived, &stopping).await });
 }

@@ -84,14 +84,14 @@ fn ends_of_line(fields: &str) -> Option<Option<Ends>> {
     };
     let (client, server) = (address()?, address()?);
     let (from, to) = (port(fields.next()?)?, port(fields.next()?)?);
-    let ends =
-        Ends { client: SocketAddr::new(client, from), server: SocketAddr::new(server, to) };
+    let ends = Ends { client: SocketAddr::new(client, from), server: SocketAddr::new(server, to) };
     fields.next().is_none().then_some(Some(ends))
 }
 
 /// A port in digits, without leading zeros or a sign.
 fn port(text: &str) -> Option<u16> {
-    let is_plain = text == "0" || text.bytes().next().is_some_and(|first| matches!(first, b'1'..=b'9'));
+    let is_plain =
+        text == "0" || text.bytes().next().is_some_and(|first| matches!(first, b'1'..=b'9'));
     is_plain.then(|| text.parse().ok())?
 }
 

@@ -11,8 +11,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use portcullis_config::model::{AnswerPlan, Backend, RouteAction};
-use portcullis_identity::headers::{is_forwarding, is_reserved};
+use portcullis_config::model::{AnswerPlan, Backend, ClientAddressHeader, RouteAction};
+use portcullis_identity::headers::{is_forwarding, is_reserved, is_spelling_of};
 use portcullis_policy::Scheme;
 
 use super::answer::REQUEST_ID;
@@ -116,7 +116,7 @@ impl Forward {
     }
 
     fn upstream_headers(&self, headers: &mut HeaderMap) -> pingora::Result<()> {
-        strip(headers);
+        strip(headers, &self.client.told_by);
         if let Some(Held { bytes: body, .. }) = &self.held {
             headers.remove(TRANSFER_ENCODING);
             if !body.is_empty() || headers.contains_key(CONTENT_LENGTH) {
@@ -223,16 +223,24 @@ fn chain(client: &Client) -> String {
 }
 
 /// Takes away every header that only the edge may set, in every spelling that some server reads as the same name.
-fn strip(headers: &mut HeaderMap) {
+fn strip(headers: &mut HeaderMap, told_by: &ClientAddressHeader) {
     headers.remove(EXPECT);
     headers.remove(TE);
     let is_claim = |name: &&HeaderName| {
         let name = name.as_str().as_bytes();
-        is_reserved(name) || is_forwarding(name) || ALSO.contains(&name)
+        is_reserved(name) || is_forwarding(name) || ALSO.contains(&name) || tells(told_by, name)
     };
     let named: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
     for name in named {
         headers.remove(name);
+    }
+}
+
+/// Whether it is the header that trusted hops name the client by, in some spelling.
+fn tells(told_by: &ClientAddressHeader, name: &[u8]) -> bool {
+    match told_by {
+        ClientAddressHeader::Forwarded => false,
+        ClientAddressHeader::List(told_by) => is_spelling_of(told_by, name),
     }
 }
 
@@ -257,12 +265,15 @@ mod tests {
         ] {
             headers.append(named(name), HeaderValue::from_static("forged"));
         }
-        for name in ["X-Forwarded-Foreign", "Accept", "X-Real"] {
+        for name in ["CF-Connecting-IP", "Cf_Connecting_Ip"] {
+            headers.append(named(name), HeaderValue::from_static("forged"));
+        }
+        for name in ["X-Forwarded-Foreign", "Accept", "X-Real", "CF-Connecting-IPv6"] {
             headers.append(named(name), HeaderValue::from_static("kept"));
         }
-        strip(&mut headers);
+        strip(&mut headers, &ClientAddressHeader::named("CF-Connecting-IP"));
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["accept", "x-forwarded-foreign", "x-real"]);
+        assert_eq!(left, ["accept", "cf-connecting-ipv6", "x-forwarded-foreign", "x-real"]);
     }
 }

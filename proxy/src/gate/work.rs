@@ -17,7 +17,7 @@ use portcullis_policy::Verdict;
 
 use super::answer;
 use super::body::Held;
-use super::client_address::{Client, client};
+use super::client_address::{Client, Trusted, client};
 use super::forward::Forward;
 use super::messages::Messages;
 use super::refusal::Refusal;
@@ -103,6 +103,11 @@ pub(super) struct Asked {
     pub(super) referer: Option<Bytes>,
 }
 
+fn trusted(snapshot: &Snapshot) -> Trusted<'_> {
+    let config = &snapshot.config;
+    Trusted { hops: &config.trusted_hops, header: &config.client_address_header }
+}
+
 impl Work {
     /// Starts the work on a request: pins the snapshot, names it, finds out who asks.
     pub(super) fn begin(
@@ -115,7 +120,7 @@ impl Work {
         let in_flight = connection.begin();
         Self {
             id: request_id(begun),
-            client: client(connection.peer.ip(), &head.headers, &snapshot.config.trusted_hops),
+            client: client(connection.peer.ip(), &head.headers, trusted(&snapshot)),
             begun,
             begun_monotonic: shared.clock.monotonic(),
             asked: Asked::of(head),

@@ -159,6 +159,33 @@ async fn the_client_is_whom_trusted_hops_name_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trusted_hops_are_believed_by_the_one_header_that_is_set() {
+    let origin = Origin::start().await;
+    for header in ["Forwarded", "CF-Connecting-IP"] {
+        let top = format!("trusted_hops: [127.0.0.9/32]\nclient_address_header: {header}");
+        let edge = Edge::builder(&origin).top(&top).start().await;
+        let (believed, other) = match header {
+            "Forwarded" => ("for=203.0.113.7", "8.8.8.8"),
+            _ => ("203.0.113.7", "for=8.8.8.8"),
+        };
+        let other_header = if header == "Forwarded" { "CF-Connecting-IP" } else { "Forwarded" };
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: edge.test\r\nX-Forwarded-For: 8.8.8.8\r\n{header}: {believed}\r\n{other_header}: {other}\r\n\r\n"
+        );
+        for (from, expected) in
+            [("127.0.0.1", "127.0.0.1"), ("127.0.0.9", "203.0.113.7, 127.0.0.9")]
+        {
+            let manner = Manner { from: from.parse().unwrap(), ..Manner::default() };
+            assert_eq!(edge.client_as(&manner).await.ask(&request).await.status, 200);
+            let seen = origin.only();
+            assert_eq!(seen.headers("X-Forwarded-For"), [expected], "{header}");
+            assert!(seen.headers(header).is_empty(), "it is told anew, never passed on");
+            origin.forget();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_a_backend_with_no_store_are_not_to_be_kept() {
     let origin = Origin::start().await;
     let edge = Edge::builder(&origin).backend("no_store: true").start().await;

@@ -114,7 +114,14 @@ const CASES: &[Case] = &[
         "trusts-everyone",
         "would let every client choose its address",
     ),
-    ("listeners[]", "proxy_protocol", "[10.1.0.0/24]", "10.1.0.0/24", "wrong-kind", "a list is expected here"),
+    (
+        "listeners[]",
+        "proxy_protocol",
+        "[10.1.0.0/24]",
+        "10.1.0.0/24",
+        "wrong-kind",
+        "a list is expected here",
+    ),
     (
         "",
         "trusted_hops",
@@ -122,6 +129,22 @@ const CASES: &[Case] = &[
         "10.0.0.0/8",
         "wrong-kind",
         "a list is expected here",
+    ),
+    (
+        "",
+        "client_address_header",
+        "client_address_header: X-Forwarded-For",
+        "client_address_header: \"X Forwarded For\"",
+        "wrong-value",
+        "is not the name of a header",
+    ),
+    (
+        "",
+        "client_address_header",
+        "trusted_hops: [10.0.0.0/8, \"2001:db8::/32\"]\n",
+        "",
+        "conflicting-keys",
+        "has no meaning without `trusted_hops`",
     ),
     (
         "",

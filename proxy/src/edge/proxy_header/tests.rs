@@ -136,8 +136,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         rest(),
         rest().prop_map(|rest| [LINE_START, &rest].concat()),
-        ("[TCP46UNKOW]{4,7}( [0-9a-f:.]{0,12}){0,5}\r\n")
-            .prop_map(|rest| [LINE_START, rest.as_bytes()].concat()),
+        ("[TCP46UNKOW]{4,7}( [0-9a-f:.]{0,12}){0,5}\r\n").prop_map(|rest| [
+            LINE_START,
+            rest.as_bytes()
+        ]
+        .concat()),
         (0x1f_u8..0x23, any::<u8>(), rest())
             .prop_map(|(command, family, block)| binary(command, family, &block)),
     ]
