@@ -188,8 +188,7 @@ fn short_hash(text: &str) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
+        write!(text, "{byte:02x}").expect("a string takes all text");
         text
     })
 }
@@ -338,7 +337,11 @@ mod tests {
             let names = if protocol.is_empty() { Vec::new() } else { behind_one(protocol) };
             let bytes = client_hello(0x0303, &[0x1301], &[(ALPN, behind_two(&names))]);
             let ja4 = Fingerprints::of(&bytes).ja4;
-            assert_eq!(&ja4[..10], format!("t12i0101{expected}"), "{}", protocol.escape_ascii());
+            assert!(
+                ja4.starts_with(&format!("t12i0101{expected}_")),
+                "{ja4}: {}",
+                protocol.escape_ascii()
+            );
         }
     }
 

@@ -86,8 +86,9 @@ fn begins_with_a_word_of_sql(value: &[u8]) -> bool {
         || (stands_among(first, &KEYWORDS) && second().is_some_and(|r| word(trim(r)).is_some()))
 }
 
-/// Operators with which text begins. A phrase that one starts goes on with a word that is SQL's too.
-pub(super) const OPERATORS: [&[u8]; 3] = [b"BETWEEN", b"IS", b"LIKE"];
+/// Operators with which text begins. A phrase that one starts goes on with a word that is SQL's too. `LIKE` is none of
+/// them: what stands behind it may fold away, and before a parenthesis it is a function.
+pub(super) const OPERATORS: [&[u8]; 2] = [b"BETWEEN", b"IS"];
 
 /// Keywords with which text begins, and no phrase.
 pub(super) const KEYWORDS: [&[u8]; 27] = [
