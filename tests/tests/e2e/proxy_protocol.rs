@@ -57,8 +57,9 @@ async fn said(to: SocketAddr, from: &str, parts: &[&[u8]]) -> String {
     }
     let mut answer = Vec::new();
     // A close with bytes unread is a reset.
-    drop(within("the close", stream.read_to_end(&mut answer)).await);
-    String::from_utf8_lossy(&answer).into_owned()
+    let reading = async { while matches!(stream.read_buf(&mut answer).await, Ok(1..)) {} };
+    within("the close", reading).await;
+    String::from_utf8(answer).expect("an answer is text")
 }
 
 /// Whom the origin was told of since it was asked last.
