@@ -145,12 +145,12 @@ fn ends_in_listed_attribute(before: &[u8]) -> bool {
     let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
     let end = before.iter().rposition(|byte| !is_space(byte)).map_or(0, |at| at + 1);
     let before = before.get(..end).unwrap_or_default();
-    let ends_name = |byte: &u8| *byte <= b' ' || b"/>=".contains(byte);
+    let ends_name = |byte: &u8| is_space(byte) || b"/>=".contains(byte);
     let start = before.iter().rposition(ends_name).map_or(0, |at| at + 1);
-    if start > 0 && before.get(start - 1) == Some(&0) {
+    let run = before.get(start..).unwrap_or_default();
+    if run.contains(&0) {
         return true; // the detector skips NUL bytes in names
     }
-    let run = before.get(start..).unwrap_or_default();
     let is_quote = |byte: &u8| matches!(byte, b'\'' | b'"' | b'`');
     let behind = run.iter().enumerate().filter(|(_, byte)| is_quote(byte)).map(|(at, _)| at + 1);
     std::iter::once(0).chain(behind).filter_map(|at| run.get(at..)).any(is_listed)

@@ -105,6 +105,7 @@ fn what_fuzzing_found_stays_found() {
         b"onload=/",
         b"xmlns\"=>",
         b"O ONERROR\x00\x0b\x0b\x0b\x0b=v=",
+        b"xx o\"if =:\0o xmlNS\xf60SKVo xmlNS\0REAi\x87\x03\x0e\xff=o\xff",
     ] {
         assert_eq!(sql(value), sql_plain(value), "{}", value.escape_ascii());
         assert_eq!(cross_site(value), cross_site_plain(value), "{}", value.escape_ascii());
