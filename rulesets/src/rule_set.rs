@@ -68,7 +68,8 @@ pub struct Loaded {
 /// What a set was made of, apart from its level.
 #[derive(Debug)]
 struct MadeOf {
-    source: Option<Source>,
+    source: Source,
+    /// What was compiled, the level in it.
     text: String,
     /// Nothing of a built-in set comes from files.
     taken: Option<Taken>,
@@ -79,24 +80,32 @@ impl Loaded {
     /// what loading costs.
     pub fn is_current(&self, source: &Source, level: u8) -> bool {
         let MadeOf { source: known, text, taken } = &self.made_of;
-        if known.as_ref() != Some(source) || level != self.set.level {
-            return false;
-        }
-        match (taken, entry(source, level)) {
-            (Some(taken), Some(Ok(entry))) => entry.text == *text && taken.stands(),
-            (None, None) => true,
-            (Some(_) | None, _) => false,
+        known == source
+            && entry(source, level).is_ok_and(|entry| entry.text == *text)
+            && taken.as_ref().is_none_or(Taken::stands)
+    }
+}
+
+/// What to compile.
+fn entry(source: &Source, level: u8) -> Result<Entry, String> {
+    let action = layout::level_action(level);
+    match source {
+        Source::Crs(folder) => layout::crs(&absolute(folder), &action),
+        Source::Directory(folder) => layout::directory(&absolute(folder), level),
+        Source::Builtin(name) => {
+            let includes =
+                builtin_files(name)?.iter().map(|(file, _)| format!("Include \"{file}\"\n"));
+            let text = action + &includes.collect::<String>();
+            Ok(Entry { name: "(built-in)".to_owned(), text, roots: Vec::new() })
         }
     }
 }
 
-/// What to compile; `None` for a built-in set.
-fn entry(source: &Source, level: u8) -> Option<Result<Entry, String>> {
-    match source {
-        Source::Crs(folder) => Some(layout::crs(&absolute(folder), &layout::level_action(level))),
-        Source::Directory(folder) => Some(layout::directory(&absolute(folder), level)),
-        Source::Builtin(_) => None,
-    }
+fn builtin_files(name: &str) -> Result<builtin::Files, String> {
+    builtin::files(name).ok_or_else(|| {
+        let known = builtin::NAMES.join("`, `");
+        format!("`{name}` is no built-in set; there is `{known}`")
+    })
 }
 
 impl RuleSet {
@@ -106,59 +115,55 @@ impl RuleSet {
         if !(1..=4).contains(&level) {
             return Err(vec![refusal(name, format!("level {level} is not from 1 to 4"))]);
         }
-        let loaded = match (source, entry(source, level)) {
-            (Source::Builtin(builtin), _) => Self::load_builtin(name, builtin, level)?,
-            (_, Some(Ok(entry))) => Self::load_entry(name, entry, level)?,
-            (_, Some(Err(message))) => return Err(vec![refusal(name, message)]),
-            (Source::Crs(_) | Source::Directory(_), None) => {
-                return Err(vec![refusal(name, "there is nothing to load".to_owned())]);
+        let refused = |message| vec![refusal(name, message)];
+        let entry = entry(source, level).map_err(refused)?;
+        match source {
+            Source::Builtin(builtin) => {
+                let files = builtin_files(builtin).map_err(refused)?;
+                let compiled = Program::compile(&entry.name, &entry.text, &Embedded(files))?;
+                let bytes = files.iter().map(|(_, text)| text.as_bytes());
+                let set = Self::new(name, level, compiled.program, &entry.text, bytes);
+                let made_of = MadeOf { source: source.clone(), text: entry.text, taken: None };
+                let set = Arc::new(set);
+                Ok(Loaded { set, warnings: compiled.notes, files: Vec::new(), made_of })
             }
-        };
-        let made_of = MadeOf { source: Some(source.clone()), ..loaded.made_of };
-        Ok(Loaded { made_of, ..loaded })
+            Source::Crs(_) | Source::Directory(_) => Self::load_files(name, source, entry, level),
+        }
     }
 
     /// Reads a CRS directory at level 4 with SecLang of the caller's between the set-up and the rules.
     pub(crate) fn load_with(folder: &Path, after_setup: &str) -> Result<Loaded, Vec<Diagnostic>> {
         let shown = folder.display().to_string();
         let entry = layout::crs(&absolute(folder), &(layout::level_action(4) + after_setup));
-        Self::load_entry(&shown, entry.map_err(|message| vec![refusal(&shown, message)])?, 4)
+        let entry = entry.map_err(|message| vec![refusal(&shown, message)])?;
+        Self::load_files(&shown, &Source::Crs(folder.to_owned()), entry, 4)
     }
 
-    fn load_entry(name: &str, entry: Entry, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
+    fn load_files(
+        name: &str,
+        source: &Source,
+        entry: Entry,
+        level: u8,
+    ) -> Result<Loaded, Vec<Diagnostic>> {
         let files = RootedFiles::under(entry.roots);
         let compiled = Program::compile(&entry.name, &entry.text, &files)?;
         let (mut read, taken) = files.into_read();
-        let mut bytes: Vec<&[u8]> = read.iter().map(|(_, bytes)| bytes.as_slice()).collect();
-        bytes.insert(0, entry.text.as_bytes());
-        let set = Self::new(name, level, compiled.program, &bytes);
+        let bytes = read.iter().map(|(_, bytes)| bytes.as_slice());
+        let set = Self::new(name, level, compiled.program, &entry.text, bytes);
         read.sort_by(|a, b| a.0.cmp(&b.0));
         read.dedup_by(|a, b| a.0 == b.0);
         let files = read.into_iter().map(|(path, _)| path).collect();
-        let made_of = MadeOf { source: None, text: entry.text, taken: Some(taken) };
+        let made_of = MadeOf { source: source.clone(), text: entry.text, taken: Some(taken) };
         Ok(Loaded { set: Arc::new(set), warnings: compiled.notes, files, made_of })
     }
 
-    fn load_builtin(name: &str, builtin: &str, level: u8) -> Result<Loaded, Vec<Diagnostic>> {
-        let Some(files) = builtin::files(builtin) else {
-            let known = builtin::NAMES.join("`, `");
-            let message = format!("`{builtin}` is no built-in set; there is `{known}`");
-            return Err(vec![refusal(name, message)]);
-        };
-        let mut text = layout::level_action(level);
-        for (file, _) in files {
-            text += &format!("Include \"{file}\"\n");
-        }
-        let compiled = Program::compile("(built-in)", &text, &Embedded(files))?;
-        let mut bytes: Vec<&[u8]> = files.iter().map(|(_, text)| text.as_bytes()).collect();
-        bytes.insert(0, text.as_bytes());
-        let set = Self::new(name, level, compiled.program, &bytes);
-        let made_of = MadeOf { source: None, text, taken: None };
-        let set = Arc::new(set);
-        Ok(Loaded { set, warnings: compiled.notes, files: Vec::new(), made_of })
-    }
-
-    fn new(name: &str, level: u8, program: Program, bytes: &[&[u8]]) -> Self {
+    fn new<'b>(
+        name: &str,
+        level: u8,
+        program: Program,
+        text: &'b str,
+        files: impl Iterator<Item = &'b [u8]>,
+    ) -> Self {
         let place = |info: &seclang::RuleInfo| {
             let category = Category::of(info.id, &info.tags);
             // Two rules of CRS 3.3 that look for attacks carry no level; they stand where those of level 1 do.
@@ -167,7 +172,7 @@ impl RuleSet {
             (info.id, Placed { category, level, severity: info.severity })
         };
         let rules = program.rules().iter().map(place).collect();
-        let fingerprint = fingerprint(bytes);
+        let fingerprint = fingerprint(std::iter::once(text.as_bytes()).chain(files));
         Self { name: name.to_owned(), level, program: Arc::new(program), fingerprint, rules }
     }
 
@@ -230,7 +235,7 @@ fn absolute(folder: &Path) -> PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
-fn fingerprint(parts: &[&[u8]]) -> String {
+fn fingerprint<'b>(parts: impl Iterator<Item = &'b [u8]>) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
