@@ -81,7 +81,8 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-fn escaped(digits: &[u8]) -> Option<u8> {
+/// The byte that the two digits behind a `%` stand for.
+pub(crate) fn escaped(digits: &[u8]) -> Option<u8> {
     let [high, low, ..] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     Some(digit(*high)? << 4 | digit(*low)?)

@@ -46,13 +46,13 @@ pub(crate) enum Manner {
 
 impl Connection {
     /// Makes a plain connection between two addresses; TLS adds what it knows.
-    pub(super) const fn new(peer: SocketAddr, server: SocketAddr, manner: Manner) -> Self {
+    pub(super) fn new(peer: SocketAddr, server: SocketAddr, manner: Manner) -> Self {
         Self {
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             server: SocketAddr::new(server.ip().to_canonical(), server.port()),
             sni: None,
             tls_version: None,
-            fingerprints: Fingerprints::NONE,
+            fingerprints: Fingerprints::default(),
             manner,
             active: AtomicUsize::new(0),
             begun: AtomicU64::new(0),

@@ -5,6 +5,7 @@
 //! the same for clients that shuffle their extensions, a JA3 is not.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use md5::{Digest as _, Md5};
@@ -19,25 +20,23 @@ const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 
 /// The fingerprints of one ClientHello; both are empty where none was read.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Fingerprints {
     /// 32 hexadecimal digits.
-    pub(crate) ja3: String,
+    pub(crate) ja3: Arc<str>,
     /// As in `t13d1516h2_8daaf6152771_e5627efa2ab1`.
-    pub(crate) ja4: String,
+    pub(crate) ja4: Arc<str>,
 }
 
 impl Fingerprints {
-    /// Those of a plain connection.
-    pub(super) const NONE: Self = Self { ja3: String::new(), ja4: String::new() };
-
     /// Takes them from the records of a whole ClientHello.
     pub(super) fn of(records: &[u8]) -> Self {
         let message = hello::message(records);
-        Offer::read(&message).map_or(Self::NONE, |offer| Self {
-            ja3: hex(&Md5::digest(offer.ja3_text())),
-            ja4: offer.ja4(),
-        })
+        let of = |offer: Offer<'_>| Self {
+            ja3: hex(&Md5::digest(offer.ja3_text())).into(),
+            ja4: offer.ja4().into(),
+        };
+        Offer::read(&message).map(of).unwrap_or_default()
     }
 }
 
@@ -287,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_published_ja4_is_found() {
-        assert_eq!(Fingerprints::of(&chrome()).ja4, "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        assert_eq!(&*Fingerprints::of(&chrome()).ja4, "t13d1516h2_8daaf6152771_e5627efa2ab1");
     }
 
     #[test]
@@ -302,11 +301,11 @@ mod tests {
             ],
         );
         let found = Fingerprints::of(&of_lists);
-        assert_eq!(found.ja3, "ada70206e40642a3e4461f35503241d5");
+        assert_eq!(&*found.ja3, "ada70206e40642a3e4461f35503241d5");
         assert_eq!(found.ja4.split('_').next(), Some("t10d120300"));
         let bare = client_hello(769, &[4, 5, 10, 9, 100, 98, 3, 6, 19, 18, 99], &[]);
         let found = Fingerprints::of(&bare);
-        assert_eq!(found.ja3, "de350869b8c85de67a350c8d186f11e6");
+        assert_eq!(&*found.ja3, "de350869b8c85de67a350c8d186f11e6");
         assert!(found.ja4.starts_with("t10i110000_"), "{}", found.ja4);
         assert!(found.ja4.ends_with("_000000000000"), "{}", found.ja4);
     }
@@ -362,7 +361,7 @@ mod tests {
         let whole = chrome();
         for at in 0..whole.len() {
             let cut = Fingerprints::of(&whole[..at]);
-            assert_eq!(cut, Fingerprints::NONE, "cut at {at}");
+            assert_eq!(cut, Fingerprints::default(), "cut at {at}");
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bent = whole.clone();
                 bent[at] = value;

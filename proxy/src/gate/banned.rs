@@ -31,7 +31,7 @@ pub(super) fn identity(
 }
 
 fn caller(work: &Work) -> Caller<'_> {
-    let ja4 = work.connection.fingerprints.ja4.as_str();
+    let ja4 = &*work.connection.fingerprints.ja4;
     let fingerprint = Some(ja4).filter(|ja4| !ja4.is_empty());
     Caller { address: work.client.address, subject: None, tenant: None, fingerprint }
 }

@@ -13,11 +13,7 @@ pub(super) fn edit_request(
     head: &mut RequestHeader,
     edit: impl FnOnce(&mut http::request::Parts) -> Result<()>,
 ) -> Result<()> {
-    let empty = http::Request::new(()).into_parts().0.into();
-    let mut parts = std::mem::replace(head, empty).into();
-    edit(&mut parts)?;
-    *head = parts.into();
-    Ok(())
+    edit_parts(head, http::Request::new(()).into_parts().0, edit)
 }
 
 /// Edits an answer's head.
@@ -25,10 +21,18 @@ pub(super) fn edit_response(
     head: &mut ResponseHeader,
     edit: impl FnOnce(&mut http::response::Parts) -> Result<()>,
 ) -> Result<()> {
-    let empty = http::Response::new(()).into_parts().0.into();
-    let mut parts = std::mem::replace(head, empty).into();
+    edit_parts(head, http::Response::new(()).into_parts().0, edit)
+}
+
+/// Edits a head as its parts; `empty` stands in its place meanwhile.
+fn edit_parts<H: From<P>, P: From<H>>(
+    head: &mut H,
+    empty: P,
+    edit: impl FnOnce(&mut P) -> Result<()>,
+) -> Result<()> {
+    let mut parts = P::from(std::mem::replace(head, H::from(empty)));
     edit(&mut parts)?;
-    *head = parts.into();
+    *head = H::from(parts);
     Ok(())
 }
 

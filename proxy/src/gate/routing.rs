@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::refusal::Refusal;
 use super::sanity::Target;
 use crate::edge::Connection;
+use crate::path_form::escaped;
 use crate::reason::Reason;
 use crate::router::{RouteEntry, Routed};
 use crate::snapshot::Snapshot;
@@ -85,13 +86,9 @@ fn decode(path: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {
-        let escaped = match after {
-            [high, low, ..] if *first == b'%' => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match escaped {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
+        match escaped(after).filter(|_| *first == b'%') {
+            Some(byte) => {
+                decoded.push(byte);
                 rest = after.get(2..).unwrap_or_default();
             }
             None => {
@@ -101,15 +98,6 @@ fn decode(path: &[u8]) -> Vec<u8> {
         }
     }
     decoded
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a worker hands to the logs. Plain values; bytes from the network stay bytes.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,9 +82,9 @@ pub struct ClientRecord {
     /// Autonomous system number; 0 if unknown.
     pub asn: u32,
     /// JA3 fingerprint; empty if not taken.
-    pub ja3: String,
+    pub ja3: Arc<str>,
     /// JA4 fingerprint; empty if not taken.
-    pub ja4: String,
+    pub ja4: Arc<str>,
 }
 
 /// Who answered.
