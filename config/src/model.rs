@@ -70,6 +70,8 @@ pub struct Config {
     pub rulesets: BTreeMap<String, RuleSetSource>,
     /// Security policies, by id.
     pub policies: BTreeMap<String, PolicySource>,
+    /// Files of cases that the configuration has to pass.
+    pub tests: Vec<PathBuf>,
     /// Who vouches for callers, and how the edge vouches for them inward.
     pub identity: Identity,
     /// Origins, by id.

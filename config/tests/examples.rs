@@ -33,6 +33,7 @@ impl Machine {
             machine.write(etc.join(public), "public", 0o644);
         }
         machine.write(etc.join("policies/web.yaml"), include_str!("../policies/web.yaml"), 0o644);
+        machine.write(etc.join("policies/web-tests.yaml"), "policy: web.yaml", 0o644);
         for private in ["tls.key", "edge-assertion.key"] {
             machine.write(etc.join(private), "private", 0o600);
         }

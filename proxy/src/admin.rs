@@ -19,6 +19,6 @@ pub use client::{Client, ClientError};
 pub use message::{
     AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, DecisionView, DrainBackend,
     Failure, FieldView, ListView, LockdownView, PlaceLockdown, PolicyView, ReloadView, RuleView,
-    StatusView, UpgradeView, WantReload, WantUpgrade, WhyView,
+    StatusView, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

@@ -7,6 +7,7 @@ mod identity;
 mod lists;
 mod policies;
 mod sources;
+mod suites;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use portcullis_rulesets::Loaded as Rules;
 
 use crate::router::Router;
 use crate::snapshot::Snapshot;
+use crate::trial::Tested;
+pub use policies::with_stated_countries;
 use sources::Sources;
 
 /// Reads everything that the configuration names and makes a snapshot of it; the warnings stand beside it.
@@ -93,6 +96,7 @@ fn compile_with(
     generation: u64,
     how: How<'_>,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
+    let own = loaded.files.first().cloned();
     let mut sources = Sources::new(&loaded);
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
@@ -108,6 +112,7 @@ fn compile_with(
         rulesets.iter().map(|(name, rules)| (name.clone(), AnswerRules::of(&rules.set)));
     let answer_rules = answer_rules.collect();
     let router = Router::new(&config);
+    let tests = suites::load(&config, own.as_deref(), &mut sources);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
         return Err(Report { problems, files });
@@ -135,6 +140,8 @@ fn compile_with(
         networks,
         lists,
         egress,
+        tests,
+        tested: Tested::default(),
         files,
     };
     Ok((snapshot, problems))

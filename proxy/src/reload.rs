@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_config::{Report, Style, Timestamp};
+use portcullis_config::{Diagnostic, Report, Style, Timestamp};
 use portcullis_policy::state::Retired;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ use crate::snapshot::Snapshot;
 
 use past::Past;
 pub use past::Standing;
-pub use probe::probe;
+pub use probe::{Probed, probe};
 pub use retire::Retirement;
 pub use watch::{Watch, WatchError};
 
@@ -60,8 +60,8 @@ enum Refused {
     Problems(Report),
     /// What has changed needs a new process.
     Fixed(Vec<String>),
-    /// The candidate does not do what every configuration does.
-    Probes(Vec<String>),
+    /// The candidate does not do what every configuration does, or what its own tests ask.
+    Probes { wrong: Vec<Diagnostic>, files: Vec<PathBuf> },
     /// The generation that is served may still be taken back.
     Unconfirmed(u64),
 }
@@ -70,7 +70,8 @@ impl Refused {
     fn files(&self) -> Vec<PathBuf> {
         match self {
             Self::Problems(report) => report.files.clone(),
-            Self::Fixed(_) | Self::Probes(_) | Self::Unconfirmed(_) => Vec::new(),
+            Self::Probes { files, .. } => files.clone(),
+            Self::Fixed(_) | Self::Unconfirmed(_) => Vec::new(),
         }
     }
 }
@@ -165,12 +166,16 @@ impl Reloader {
         if !changes.is_empty() {
             return Err(Refused::Fixed(changes));
         }
-        let probes = probe(&candidate).map_err(Refused::Probes)?;
+        let probed = give_way(|| probe(&candidate, &*self.shared.clock));
+        if !probed.wrong.is_empty() {
+            return Err(Refused::Probes { wrong: probed.wrong, files: candidate.files });
+        }
+        let candidate = Snapshot { tested: probed.tested, ..candidate };
         let revert_at = confirm.map(|wait| self.shared.clock.now().plus(wait));
         let retired = self.publish(candidate, |replaced| past.advanced(replaced, revert_at));
         self.held().standing = past.standing();
         let served = self.shared.snapshot.load_full();
-        let view = self.with_bans(view(&served, true, probes, warnings, 0), &retired);
+        let view = self.with_bans(view(&served, true, probed.answers, warnings, 0), &retired);
         Ok(ReloadView { revert_at: revert_at.map(rfc3339), ..view })
     }
 
@@ -375,6 +380,7 @@ fn view(
         fingerprint: served.fingerprint.clone(),
         changed,
         probes,
+        tests: served.tested.passed as u64,
         warnings,
         forgotten_keys,
         revert_at: None,
@@ -386,22 +392,18 @@ fn failure(refused: &Refused) -> Failure {
     match refused {
         Refused::Problems(report) => {
             let errors: Vec<_> = report.errors().collect();
-            let first = errors.first().map_or_else(String::new, |first| first.to_string());
-            let more = match errors.len().saturating_sub(1) {
-                0 => String::new(),
-                more => format!(" (and {more} more)"),
-            };
-            let drawn = report.problems.iter().map(|one| one.render(Style::Plain)).collect();
-            Failure { error: format!("{first}{more}"), problems: drawn }
+            let (first, more) = shortened(&errors);
+            Failure { error: format!("{first}{more}"), problems: drawn(&report.problems) }
         }
         Refused::Fixed(changes) => Failure {
             error: format!("a reload cannot change {}: restart to apply it", changes.join(", ")),
             problems: Vec::new(),
         },
-        Refused::Probes(failures) => Failure {
-            error: format!("the candidate failed a probe: {}", failures.join("; ")),
-            problems: Vec::new(),
-        },
+        Refused::Probes { wrong, .. } => {
+            let (first, more) = shortened(&wrong.iter().collect::<Vec<_>>());
+            let error = format!("the candidate failed a probe: {first}{more}");
+            Failure { error, problems: drawn(wrong) }
+        }
         Refused::Unconfirmed(generation) => Failure {
             error: format!(
                 "generation {generation} awaits a confirmation: keep it with `portcullis reload --keep`, or go back with `portcullis policy rollback`"
@@ -409,6 +411,20 @@ fn failure(refused: &Refused) -> Failure {
             problems: Vec::new(),
         },
     }
+}
+
+/// The first problem as a line, and how many more there are.
+fn shortened(errors: &[&Diagnostic]) -> (String, String) {
+    let first = errors.first().map_or_else(String::new, |first| first.to_string());
+    let more = match errors.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    (first, more)
+}
+
+fn drawn(problems: &[Diagnostic]) -> Vec<String> {
+    problems.iter().map(|one| one.render(Style::Plain)).collect()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub use upstream_tls::UpstreamTls;
 use crate::egress::Egress;
 use crate::geo::{Country, Networks};
 use crate::router::Router;
+use crate::trial::{OwnSuite, Tested};
 
 /// One generation of the configuration, compiled. A request pins one at its start and never looks again.
 #[derive(Clone, Debug)]
@@ -58,6 +59,10 @@ pub struct Snapshot {
     pub lists: BTreeMap<String, Arc<IpSet>>,
     /// What guards everything that the edge itself fetches.
     pub egress: Arc<Egress>,
+    /// The tests that the configuration names for itself.
+    pub tests: Vec<Arc<OwnSuite>>,
+    /// How these tests went before it was published.
+    pub tested: Tested,
     /// Every file and directory that it was made of: a change of one is worth a reload.
     pub files: Vec<PathBuf>,
 }

@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 pub mod attacks;
 mod google;
+mod own;
 mod parts;
 mod policy;
 mod run;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value};
 
 pub use answer::{Answer, Judged, Missing};
 pub use ask::{Ask, Body, Caller};
+pub use own::{About, OwnSuite, Tested, test_own};
 pub use policy::{PolicyAlone, policy_alone};
 pub use run::{CaseResult, Outcome, SuiteResult, run_suite};
 pub use suite::{Case, Expectation, Step as CaseStep, Subject, Suite, read_suite};

@@ -46,6 +46,8 @@ mod malformed;
 mod office;
 #[path = "e2e/offline.rs"]
 mod offline;
+#[path = "e2e/own_tests.rs"]
+mod own_tests;
 #[path = "e2e/process.rs"]
 mod process;
 #[path = "e2e/proxy_protocol.rs"]

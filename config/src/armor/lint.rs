@@ -267,6 +267,11 @@ pub const LINTS: &[Lint] = &[
         "Signatures are taken in at 'sensitivity': 0, or left out of a higher one.",
     ),
     compiling(
+        "body-not-read",
+        "A rule reads `request.body` on a route whose `body` is `skip` or `stream`.",
+        "It is empty there, whatever is sent. Inspect the body on that route, or give the route a policy without the rule.",
+    ),
+    compiling(
         "waf-signature-unknown",
         "A signature is left out of a set, or taken in, that the loaded rules do not have.",
         "Leaving it out changes nothing, and taken in it never matches.",

@@ -43,6 +43,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         .may("rulesets", cx, |node, cx| scalar::named(node, cx, |_, n, cx| source::ruleset(n, cx)));
     let policies = fields
         .may("policies", cx, |node, cx| scalar::named(node, cx, |_, n, cx| source::policy(n, cx)));
+    let tests = fields.may("tests", cx, |node, cx| scalar::some_items(node, cx, source::file));
     let identity = match fields.get("identity") {
         Some(node) => identity::identity(node, cx),
         None => Some(identity::absent(cx)),
@@ -70,6 +71,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         egress: egress?.unwrap_or_default(),
         rulesets: rulesets?.unwrap_or_default(),
         policies: policies?.unwrap_or_default(),
+        tests: tests?.unwrap_or_default(),
         identity: identity?,
         backends: backends?,
         hosts: hosts?,

@@ -156,6 +156,12 @@ pub const ROOT: Section = Section {
         ),
         may("rulesets", "mapping by name", "none", "WAF rule sets."),
         may("policies", "mapping by id", "none", "Security policies."),
+        may(
+            "tests",
+            "list of paths",
+            "none",
+            "Files of cases as `portcullis test` takes them, whose `config` is this file or whose `policy` is a file of `policies`. `check` and every reload run them; a reload with a failing case is refused, a start warns. They have 30 s.",
+        ),
         may("identity", "mapping", "no providers", "Who vouches for callers."),
         must("backends", "mapping by id", "Origins."),
         must(

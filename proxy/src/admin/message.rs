@@ -154,6 +154,8 @@ pub struct ReloadView {
     pub changed: bool,
     /// What the known-good and known-bad requests gave.
     pub probes: Vec<String>,
+    /// How many of the tests that the configuration names passed.
+    pub tests: u64,
     /// Warnings, one line each.
     pub warnings: Vec<String>,
     /// Rate keys whose definition is gone and were forgotten.
@@ -162,6 +164,17 @@ pub struct ReloadView {
     pub changed_bans: Vec<BanView>,
     /// When it is taken back unless it is kept before, RFC 3339.
     pub revert_at: Option<String>,
+}
+
+/// How the tests of a configuration went before it was published.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TestedView {
+    /// Files of cases.
+    pub files: u64,
+    /// Cases that passed.
+    pub passed: u64,
+    /// Cases that failed: only a start, which warns, lets them.
+    pub failed: u64,
 }
 
 /// An upgrade to do.
@@ -214,6 +227,8 @@ pub struct StatusView {
     pub metrics: Option<String>,
     /// The policies, by id, with the routes that are under them.
     pub policies: Vec<PolicyView>,
+    /// How the tests went that the configuration names; none if it names none.
+    pub tests: Option<TestedView>,
     /// The country database's name; none if none is loaded.
     pub geo: Option<String>,
     /// The name of the database of networks' numbers; none if none is loaded.

@@ -9,11 +9,12 @@ use portcullis_config::Timestamp;
 use portcullis_config::armor;
 use portcullis_config::model::{ListSource, PolicyId, PolicySource};
 
-use super::message::{ListView, PolicyView, StatusView};
+use super::message::{ListView, PolicyView, StatusView, TestedView};
 use super::server::Operator;
 use crate::feeds::Kept;
 use crate::log::rfc3339;
 use crate::snapshot::Snapshot;
+use crate::trial::Tested;
 
 pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusView> {
     let shared = &operator.shared;
@@ -38,6 +39,7 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusVi
         listeners: operator.listeners.clone(),
         metrics: operator.metrics.map(|address| address.to_string()),
         policies: policies(&snapshot),
+        tests: tested(&snapshot),
         geo: snapshot.geo.as_ref().map(|geo| geo.describe().0.to_owned()),
         networks: snapshot.networks.as_ref().map(|one| one.describe().0.to_owned()),
         lists: lists(&snapshot, now),
@@ -45,6 +47,12 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusVi
         rate_keys: figures.keys_live,
         rate_keys_max: figures.keys_max,
     })
+}
+
+fn tested(snapshot: &Snapshot) -> Option<TestedView> {
+    let Tested { files, passed, failed } = snapshot.tested;
+    let view = TestedView { files: files as u64, passed: passed as u64, failed: failed as u64 };
+    (files > 0).then_some(view)
 }
 
 fn lists(snapshot: &Snapshot, now: Timestamp) -> Vec<ListView> {

@@ -19,6 +19,8 @@ use super::{Done, say, say_json, table};
 use crate::clock::{Clock, System};
 use crate::compile::compile_as;
 use crate::origin::Origin;
+use crate::reload::probe;
+use crate::trial::Tested;
 
 #[derive(Args, Debug)]
 pub(super) struct Check {
@@ -59,9 +61,16 @@ struct Checked<'f> {
     served: Vec<(String, Vec<Served>)>,
     /// Of a configuration that compiles: what of its requests is kept whole, in words.
     captures: Option<String>,
+    /// Of a configuration that compiles: how the tests went that it names.
+    tested: Tested,
 }
 
-impl Checked<'_> {
+impl<'f> Checked<'f> {
+    fn of(file: &'f Path) -> Self {
+        let tested = Tested::default();
+        Self { file, problems: Vec::new(), served: Vec::new(), captures: None, tested }
+    }
+
     fn is_good(&self) -> bool {
         !self.problems.iter().any(Diagnostic::is_error)
     }
@@ -79,12 +88,7 @@ fn checked(file: &Path, strictness: Strictness) -> Checked<'_> {
     match fs::read_to_string(file) {
         Ok(text) if is_policy(&text) => {
             let source = SourceFile::new(file.display().to_string(), text);
-            Checked {
-                file,
-                problems: of_policy(&source, strictness, now),
-                served: Vec::new(),
-                captures: None,
-            }
+            Checked { problems: of_policy(&source, strictness, now), ..Checked::of(file) }
         }
         // What cannot be read is said by the loader.
         Ok(_) | Err(_) => of_configuration(file, strictness, now),
@@ -95,6 +99,8 @@ fn of_configuration(file: &Path, strictness: Strictness, now: Timestamp) -> Chec
     let loaded = Origin::File(file.to_owned()).load();
     match loaded.and_then(|loaded| compile_as(loaded, 1, strictness)) {
         Ok((snapshot, mut problems)) => {
+            let probed = probe(&snapshot, &System::new());
+            problems.extend(probed.wrong);
             problems.extend(snapshot.policies.values().flat_map(|policy| expired(policy, now)));
             let of = |policy: &Arc<Policy>| {
                 (policy.name().to_owned(), policy.served().into_iter().cloned().collect())
@@ -104,11 +110,10 @@ fn of_configuration(file: &Path, strictness: Strictness, now: Timestamp) -> Chec
                 problems,
                 served: snapshot.policies.values().map(of).collect(),
                 captures: snapshot.config.log.capture.as_ref().map(captured),
+                tested: probed.tested,
             }
         }
-        Err(report) => {
-            Checked { file, problems: report.problems, served: Vec::new(), captures: None }
-        }
+        Err(report) => Checked { problems: report.problems, ..Checked::of(file) },
     }
 }
 
@@ -160,6 +165,7 @@ fn drawn(checked: &[Checked<'_>]) -> String {
         text.push_str(&render_all(&one.problems, style));
         one.served.iter().for_each(|(policy, served)| text.push_str(&table_of(policy, served)));
         one.captures.iter().for_each(|words| text.push_str(&format!("{words}\n")));
+        text.push_str(&tests(&one.tested));
         let errors = one.problems.iter().filter(|problem| problem.is_error()).count();
         let warnings = one.problems.len() - errors;
         let verdict = if errors == 0 { "good" } else { "refused" };
@@ -167,6 +173,14 @@ fn drawn(checked: &[Checked<'_>]) -> String {
         text.push_str(&format!("{}: {verdict} ({counts})\n", one.file.display()));
     }
     text
+}
+
+fn tests(tested: &Tested) -> String {
+    let Tested { files, passed, failed } = tested;
+    match files {
+        0 => String::new(),
+        files => format!("tests: {passed} passed, {failed} failed ({})\n", count(*files, "file")),
+    }
 }
 
 /// Which loaded rules answer for each preconfigured set of a policy, and what Google's set has beside them.
@@ -229,6 +243,7 @@ fn view(checked: &Checked<'_>) -> Value {
         "good": checked.is_good(),
         "problems": checked.problems.iter().map(one).collect::<Vec<_>>(),
         "captures": checked.captures,
+        "tests": { "files": checked.tested.files, "passed": checked.tested.passed, "failed": checked.tested.failed },
         "sets": checked.served.iter().flat_map(sets).collect::<Vec<_>>(),
     })
 }

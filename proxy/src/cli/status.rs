@@ -12,7 +12,7 @@ use serde_json::json;
 use super::ban::duration;
 use super::socket::{Target, ask};
 use super::{Done, say, say_json};
-use crate::admin::{ReloadView, StatusView, UpgradeView, WantReload, WantUpgrade};
+use crate::admin::{ReloadView, StatusView, TestedView, UpgradeView, WantReload, WantUpgrade};
 
 #[derive(Args, Debug)]
 pub(super) struct Status {
@@ -76,8 +76,9 @@ pub(super) fn reload(reload: &Reload) -> Done {
     let (generation, fingerprint) = (view.generation, short(&view.fingerprint));
     let said = if view.changed {
         format!(
-            "generation {generation} ({fingerprint}) is served; {} probes passed\n",
-            view.probes.len()
+            "generation {generation} ({fingerprint}) is served; {} probes and {} tests passed\n",
+            view.probes.len(),
+            view.tests
         )
     } else {
         format!("nothing has changed; generation {generation} ({fingerprint}) is served\n")
@@ -142,6 +143,7 @@ fn draw(view: &StatusView) -> String {
         ("bans", view.bans.to_string()),
         ("rate keys", format!("{} of at most {}", view.rate_keys, view.rate_keys_max)),
     ];
+    rows.extend(view.tests.as_ref().map(|tests| ("tests", tested(tests))));
     for list in &view.lists {
         let age = match (&list.fetched, list.stale) {
             (Some(fetched), false) => format!(", fetched {fetched}"),
@@ -160,6 +162,13 @@ fn draw(view: &StatusView) -> String {
         writeln!(text, "{name:<14} {value}").expect("a string takes all text");
         text
     })
+}
+
+fn tested(tests: &TestedView) -> String {
+    let TestedView { files, passed, failed } = tests;
+    let said = format!("{passed} passed");
+    let said = if *failed > 0 { format!("{said}, {failed} FAILED") } else { said };
+    format!("{said} (of {files} files)")
 }
 
 fn last_reload(view: &StatusView) -> String {

@@ -97,8 +97,8 @@ fn line(file: &Path, case: &CaseResult) -> String {
         Outcome::Failed(why) => ("FAILED ", format!("\n        {why}")),
         Outcome::Skipped(why) => ("skipped", format!("\n        {why}")),
     };
-    let place =
-        if case.line == 0 { String::new() } else { format!(" ({}:{})", file.display(), case.line) };
+    let place = case.at.as_ref();
+    let place = place.map_or_else(String::new, |at| format!(" ({}:{})", file.display(), at.line));
     format!("{word} {}{place}{why}\n", case.name)
 }
 
@@ -109,7 +109,8 @@ fn as_json(results: &[(&Path, SuiteResult)], broken: usize) -> Value {
             Outcome::Failed(why) => ("failed", Some(why.as_str())),
             Outcome::Skipped(why) => ("skipped", Some(*why)),
         };
-        json!({ "name": case.name, "line": case.line, "outcome": outcome, "why": why })
+        let line = case.at.as_ref().map(|at| at.line);
+        json!({ "name": case.name, "line": line, "outcome": outcome, "why": why })
     };
     let suites: Vec<Value> = results
         .iter()

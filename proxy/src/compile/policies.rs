@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use portcullis_config::armor::lint::lint_policy;
 use portcullis_config::armor::{self, Action, Condition, Rule, SecurityPolicy};
-use portcullis_config::expr::Kind;
-use portcullis_config::model::{PolicyId, PolicySource, RuleSetSource};
+use portcullis_config::expr::{Attribute, Kind};
+use portcullis_config::model::{BodyPlan, PolicyId, PolicySource, RouteAction, RuleSetSource};
 use portcullis_config::{Config, Diagnostic, SourceFile};
 use portcullis_policy::compile::demand;
 use portcullis_policy::waf::WafRules;
@@ -15,6 +15,7 @@ use portcullis_rulesets::{Loaded, Problem, RuleSet, Severity, Source};
 
 use super::sources::Sources;
 use super::{Countries, How, geo};
+use crate::snapshot::Snapshot;
 
 /// A compiled policy, with what a probe may expect of it.
 pub(super) struct Compiled {
@@ -38,19 +39,16 @@ pub(super) fn load(
         .filter_map(|(id, source)| Some((PolicyId::new(id), define(source, sources)?)))
         .collect();
     refuse_shared_names(&definitions, sources);
-    for (_, definition) in &definitions {
+    for (id, definition) in &definitions {
         sources.problems.extend(lint_policy(definition, how.strictness));
+        sources.problems.extend(unread_bodies(id, definition, config));
     }
     let level = definitions.iter().flat_map(|(_, one)| demand(one)).map(|(_, level)| level).max();
     let Some(loaded) = rulesets(config, level.unwrap_or(1), how.rulesets, sources) else {
         // A policy without its rule set would only repeat that the set is not there.
         return (BTreeMap::new(), BTreeMap::new());
     };
-    let as_waf = |(name, loaded): (&String, &Arc<Loaded>)| {
-        let rules: Arc<dyn WafRules> = Arc::<RuleSet>::clone(&loaded.set);
-        (name.clone(), rules)
-    };
-    let rulesets = loaded.iter().map(as_waf).collect();
+    let rulesets = as_waf(&loaded);
     let databases = &config.geo;
     let state = |is_named| match how.countries {
         Countries::Looked => geo::state(is_named, databases.required),
@@ -71,6 +69,38 @@ pub(super) fn load(
         }
     }
     (policies, loaded)
+}
+
+/// Compiles a policy of a snapshot as if there were databases of countries and networks, for requests that state theirs;
+/// `lists` stand in place of the snapshot's own.
+///
+/// # Errors
+/// Every problem of the rules that were inactive.
+pub fn with_stated_countries(
+    snapshot: &Snapshot,
+    id: &PolicyId,
+    lists: &BTreeMap<String, Arc<IpSet>>,
+) -> Result<Arc<Policy>, Vec<Diagnostic>> {
+    let Some(definition) = snapshot.definitions.get(id) else {
+        return Err(vec![Diagnostic::error(
+            "unknown-policy",
+            format!("there is no policy `{id}`"),
+        )]);
+    };
+    let mut all = snapshot.lists.clone();
+    all.extend(lists.iter().map(|(name, list)| (name.clone(), Arc::clone(list))));
+    let rulesets = as_waf(&snapshot.rulesets);
+    let (geo, asn) = (GeoState::Loaded, GeoState::Loaded);
+    let with = Materials { rulesets: &rulesets, lists: &all, geo, asn };
+    Policy::compile(definition, &with).map(|(policy, _warnings)| Arc::new(policy))
+}
+
+fn as_waf(loaded: &BTreeMap<String, Arc<Loaded>>) -> BTreeMap<String, Arc<dyn WafRules>> {
+    let one = |(name, loaded): (&String, &Arc<Loaded>)| {
+        let rules: Arc<dyn WafRules> = Arc::<RuleSet>::clone(&loaded.set);
+        (name.clone(), rules)
+    };
+    loaded.iter().map(one).collect()
 }
 
 /// Returns for each policy the rule that refuses any SQL injection that no earlier rule decides: the first enforced
@@ -112,6 +142,52 @@ fn builtin(name: &str, sources: &mut Sources) -> Option<SourceFile> {
         }
     }
     text
+}
+
+/// Rules that read a body, of a policy that is asked on routes which pass bodies on unread.
+fn unread_bodies(id: &PolicyId, definition: &SecurityPolicy, config: &Config) -> Vec<Diagnostic> {
+    let routes = unread_routes(id, config);
+    if routes.is_empty() {
+        return Vec::new();
+    }
+    let reading = definition.rules.iter().filter(|rule| reads_body(rule));
+    let problem = |rule: &Rule| {
+        let message = format!(
+            "rule {} reads `request.body`, which is empty on {}",
+            rule.priority,
+            routes.join(", ")
+        );
+        let help = "inspect the body on that route, or give the route a policy without the rule";
+        Diagnostic::warning("body-not-read", message).help(help).at(rule.at.clone())
+    };
+    reading.map(problem).collect()
+}
+
+fn unread_routes(id: &PolicyId, config: &Config) -> Vec<String> {
+    let mut routes = Vec::new();
+    for host in &config.hosts {
+        for route in &host.routes {
+            let RouteAction::Forward { body, .. } = &route.action else { continue };
+            let plan = match body {
+                BodyPlan::Skip => "skip",
+                BodyPlan::Stream => "stream",
+                BodyPlan::Inspect { .. } => continue,
+            };
+            if config.policy_of(&route.action) == Some(id) {
+                routes.push(format!("`{}{}` (`{plan}`)", host.name, route.path));
+            }
+        }
+    }
+    routes
+}
+
+fn reads_body(rule: &Rule) -> bool {
+    let Condition::Expression(expression) = &rule.condition else { return false };
+    let mut reads = false;
+    expression.typed.walk(&mut |node| {
+        reads |= matches!(&node.kind, Kind::Attribute(Attribute::Body));
+    });
+    reads
 }
 
 /// Counters and bans are kept by the policy's own name: two policies of one name would share them.

@@ -331,12 +331,11 @@ async fn configure(
     }
     feeds::prime(&loaded.config, System::new().now()).await;
     let (snapshot, warnings) = compile(loaded, generation).map_err(unusable)?;
-    if let Err(wrong) = probe(&snapshot) {
-        tracing::warn!(
-            "the configuration fails a probe that a reload would refuse it for: {}",
-            wrong.join("; ")
-        );
+    let probed = probe(&snapshot, &System::new());
+    for wrong in &probed.wrong {
+        tracing::warn!("a reload would refuse this configuration: {wrong}");
     }
+    let snapshot = Snapshot { tested: probed.tested, ..snapshot };
     let key = assertion::open(&snapshot.config.identity.assertion)?;
     Ok((snapshot, warnings, key))
 }

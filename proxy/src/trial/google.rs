@@ -6,7 +6,7 @@ use portcullis_config::yaml::{Entry, Node};
 use portcullis_policy::Scheme;
 
 use super::parts::{Parts, get, json};
-use super::suite::{Case, Expectation, Step, Subject, Suite};
+use super::suite::{Case, Expectation, Step, Subject, Suite, named};
 use super::{Ask, Body, Caller};
 
 /// The header that carries `origin.user_ip`.
@@ -46,8 +46,7 @@ fn policy(parts: &Parts<'_>, expression: &str) -> SourceFile {
 
 fn case(parts: &mut Parts<'_>, node: &Node, expression: &str) -> Option<Case> {
     let entries = parts.fields(node, "a test", &["name", "expect", "error", "when"])?;
-    let line = parts.source.location(node.span.clone()).line;
-    let name = get(entries, "name").and_then(|node| parts.text(node, "the name"));
+    let (at, name) = named(parts, node, entries);
     let expected = match get(entries, "expect") {
         Some(node) => parts.parsed(node, "bool (true or false)")?,
         None => false,
@@ -68,12 +67,7 @@ fn case(parts: &mut Parts<'_>, node: &Node, expression: &str) -> Option<Case> {
     let verdict = if expected { "deny" } else { "allow" };
     let expect = Expectation { verdict: Some(verdict.to_owned()), error, ..Expectation::default() };
     let step = Step { ask, wait: std::time::Duration::ZERO, repeat: 1, expect };
-    Some(Case {
-        name: name.unwrap_or_else(|| format!("line {line}")),
-        steps: vec![step],
-        skipped,
-        line,
-    })
+    Some(Case { name, steps: vec![step], skipped, at })
 }
 
 fn variables(

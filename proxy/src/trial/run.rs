@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use portcullis_config::armor::{Action, Condition, SecurityPolicy};
 use portcullis_config::expr::Kind;
-use portcullis_config::{Diagnostic, SourceFile, Timestamp};
+use portcullis_config::{Diagnostic, Location, SourceFile, Timestamp};
 use portcullis_policy::Policy;
 
 use super::attacks;
 use super::suite::{Case, Expectation, Step, Subject, Suite};
-use super::{Answer, Judged, Trial, policy_alone};
+use super::{Answer, Judged, PolicyAlone, Trial, policy_alone};
 use crate::compile::compile_for_trial;
 use crate::origin::Origin;
 use crate::snapshot::Snapshot;
@@ -32,8 +32,8 @@ pub struct SuiteResult {
 pub struct CaseResult {
     /// Its name.
     pub name: String,
-    /// The line that it stands on; 0 for a built-in attack.
-    pub line: usize,
+    /// Where it stands; a built-in attack stands nowhere.
+    pub at: Option<Location>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -67,25 +67,42 @@ impl SuiteResult {
 /// Why what it tests does not load.
 pub fn run_suite(suite: &Suite) -> Result<SuiteResult, Vec<Diagnostic>> {
     let loaded = load(&suite.subject)?;
-    let cases = suite.cases.iter().map(|case| CaseResult {
-        name: case.name.clone(),
-        line: case.line,
-        outcome: of_case(&loaded, case),
-    });
-    let attacks = suite.attacks.iter().flat_map(|category| of_attacks(&loaded, category));
-    Ok(SuiteResult { name: suite.name.clone(), cases: cases.chain(attacks).collect() })
+    Ok(run_against(&loaded, suite, &|| false))
 }
 
-enum Loaded {
+/// Runs the cases of a suite for as long as the time is not over.
+pub(super) fn run_against(
+    loaded: &Loaded,
+    suite: &Suite,
+    is_over: &dyn Fn() -> bool,
+) -> SuiteResult {
+    let cases = suite.cases.iter().map(|case| CaseResult {
+        name: case.name.clone(),
+        at: Some(case.at.clone()),
+        outcome: of_case(loaded, case, is_over),
+    });
+    let attacks = suite.attacks.iter().flat_map(|category| of_attacks(loaded, category));
+    let cases = cases.chain(attacks).take_while(|_| !is_over()).collect();
+    SuiteResult { name: suite.name.clone(), cases }
+}
+
+/// What a suite is run against.
+pub(super) enum Loaded {
     Snapshot(Box<Snapshot>),
-    Policy(super::PolicyAlone),
+    Policy { name: String, policy: Arc<Policy> },
+}
+
+impl From<PolicyAlone> for Loaded {
+    fn from(alone: PolicyAlone) -> Self {
+        Self::Policy { name: alone.definition.name.clone(), policy: alone.policy }
+    }
 }
 
 impl Loaded {
     fn trial(&self) -> Trial<'_> {
         match self {
             Self::Snapshot(snapshot) => Trial::of_snapshot(snapshot),
-            Self::Policy(alone) => Trial::of_policy(&alone.policy),
+            Self::Policy { policy, .. } => Trial::of_policy(policy),
         }
     }
 
@@ -100,7 +117,7 @@ impl Loaded {
                 })
                 .map(|(id, policy)| (id.to_string(), policy))
                 .collect(),
-            Self::Policy(alone) => vec![(alone.definition.name.clone(), &alone.policy)],
+            Self::Policy { name, policy } => vec![(name.clone(), policy)],
         }
     }
 }
@@ -129,15 +146,13 @@ fn load(subject: &Subject) -> Result<Loaded, Vec<Diagnostic>> {
                 vec![Diagnostic::error("file-unreadable", message)]
             })?;
             let source = SourceFile::new(file.display().to_string(), text);
-            policy_alone(&source, lists).map(Loaded::Policy)
+            policy_alone(&source, lists).map(Loaded::from)
         }
-        Subject::Expression(source) => {
-            policy_alone(source, &Default::default()).map(Loaded::Policy)
-        }
+        Subject::Expression(source) => policy_alone(source, &Default::default()).map(Loaded::from),
     }
 }
 
-fn of_case(loaded: &Loaded, case: &Case) -> Outcome {
+fn of_case(loaded: &Loaded, case: &Case, is_over: &dyn Fn() -> bool) -> Outcome {
     if let Some(why) = case.skipped {
         return Outcome::Skipped(why);
     }
@@ -145,7 +160,7 @@ fn of_case(loaded: &Loaded, case: &Case) -> Outcome {
     let mut now = BEGIN;
     for (index, step) in case.steps.iter().enumerate() {
         now = now.plus(step.wait);
-        if let Err(why) = of_step(&trial, step, now) {
+        if let Err(why) = of_step(&trial, step, is_over, now) {
             let which =
                 if case.steps.len() > 1 { format!("step {}: ", index + 1) } else { String::new() };
             return Outcome::Failed(format!("{which}{why}"));
@@ -155,8 +170,16 @@ fn of_case(loaded: &Loaded, case: &Case) -> Outcome {
 }
 
 /// Where a request is repeated, every one before the last must pass.
-fn of_step(trial: &Trial<'_>, step: &Step, now: Timestamp) -> Result<(), String> {
+fn of_step(
+    trial: &Trial<'_>,
+    step: &Step,
+    is_over: &dyn Fn() -> bool,
+    now: Timestamp,
+) -> Result<(), String> {
     for number in 1..step.repeat {
+        if is_over() {
+            return Err(format!("request {number} of {} was not asked any more", step.repeat));
+        }
         let judged = trial.judge(&step.ask, now);
         if judged.answer.passes() != Some(true) {
             return Err(format!(
@@ -239,7 +262,7 @@ fn of_attacks(loaded: &Loaded, category: &str) -> Vec<CaseResult> {
                 }
             };
             let name = format!("attack {category}: {} against {id}", attack.name);
-            results.push(CaseResult { name, line: 0, outcome });
+            results.push(CaseResult { name, at: None, outcome });
         }
     }
     results

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portcullis_config::yaml::{self, Entry, Node};
-use portcullis_config::{Diagnostic, SourceFile};
+use portcullis_config::{Diagnostic, Location, SourceFile};
 use portcullis_policy::{IpSet, Scheme};
 use serde_json::Map;
 
@@ -66,8 +66,8 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// Why it cannot be judged here, if it cannot.
     pub skipped: Option<&'static str>,
-    /// The line that it stands on.
-    pub line: usize,
+    /// Where it stands.
+    pub at: Location,
 }
 
 /// One step of a case: a request, as often as it says.
@@ -240,9 +240,7 @@ fn case(parts: &mut Parts<'_>, node: &Node) -> Option<Case> {
     let mut known = vec!["name", "steps"];
     known.extend(STEP_KEYS);
     let entries = parts.fields(node, "a case", &known)?;
-    let line = parts.source.location(node.span.clone()).line;
-    let name = get(entries, "name").and_then(|node| parts.text(node, "the name"));
-    let name = name.unwrap_or_else(|| format!("line {line}"));
+    let (at, name) = named(parts, node, entries);
     let steps = match get(entries, "steps") {
         None => vec![step(parts, node, entries)?],
         Some(steps) => {
@@ -260,7 +258,16 @@ fn case(parts: &mut Parts<'_>, node: &Node) -> Option<Case> {
             read
         }
     };
-    Some(Case { name, steps, skipped: None, line })
+    Some(Case { name, steps, skipped: None, at })
+}
+
+/// Where a case stands, and what it is called: after its line, if it has no name.
+pub(super) fn named(parts: &mut Parts<'_>, node: &Node, entries: &[Entry]) -> (Location, String) {
+    let name = get(entries, "name");
+    let at = parts.source.location(name.map_or_else(|| node.place(), Node::value_place));
+    let name = name.and_then(|node| parts.text(node, "the name"));
+    let name = name.unwrap_or_else(|| format!("line {}", at.line));
+    (at, name)
 }
 
 fn step(parts: &mut Parts<'_>, node: &Node, entries: &[Entry]) -> Option<Step> {

@@ -48,6 +48,14 @@ const CASES: &[Case] = &[
         "unknown-value",
         "did you mean `staging`?",
     ),
+    (
+        "",
+        "tests",
+        "tests: [policies/web-tests.yaml]\n",
+        "tests: []\n",
+        "empty-list",
+        "at least one is needed here",
+    ),
     ("", "environment", "environment: staging", "environment:", "wrong-kind", "not nothing"),
     (
         "",
