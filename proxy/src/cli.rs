@@ -13,6 +13,7 @@ mod import;
 mod lockdown;
 mod policy;
 mod replay;
+mod requests;
 mod rules;
 mod run;
 mod socket;

@@ -11,10 +11,10 @@ use portcullis_policy::{Policy, TracedMatch};
 
 use crate::log::Escaped;
 use crate::remedy::Field;
-use crate::replay::{Entry, RecordedMatch};
+use crate::replay::{Entry, Recorded, RecordedMatch};
 use crate::snapshot::Snapshot;
 use crate::trial::attacks::{ATTACKS, Attack};
-use crate::trial::{Ask, Trial};
+use crate::trial::{Ask, Judged, Trial};
 
 /// Kinds of request (by what matched) that are told apart; the rest is counted.
 const KINDS_MAX: usize = 10_000;
@@ -116,6 +116,13 @@ impl Gathered {
         }
     }
 
+    /// Adds a request that is at hand whole, by what the configuration says of it now. One that cannot be judged counts as
+    /// read only.
+    pub fn add_whole(&mut self, entry: Entry, trial: &Trial<'_>) {
+        let ours = recorded(&trial.judge(&entry.ask, entry.time));
+        self.add(&Entry { ours, ..entry });
+    }
+
     /// Ranks the exclusions: each time the one that clears the most that is left, alone or with those above it.
     #[must_use]
     pub fn rank(mut self, snapshot: &Snapshot) -> Tuning {
@@ -175,6 +182,34 @@ impl Gathered {
         let best = scores.into_iter().max_by_key(|(_, (clears, wanted, _))| (*clears, *wanted));
         best.map(|(place, (_, _, ids))| (place.clone(), ids))
     }
+}
+
+/// What our log would say of a request. A field whose name is no text has none that an exclusion could hold.
+fn recorded(judged: &Judged) -> Option<Recorded> {
+    let passed = judged.answer.passes()?;
+    let trace = judged.trace.as_ref()?;
+    let matched = |rule: u32| {
+        trace.rules.iter().find(|one| one.priority == rule && one.result.outcome().is_some())
+    };
+    let one = |found: &TracedMatch| {
+        let rule = matched(found.rule).filter(|_| !found.is_excluded)?;
+        Some(RecordedMatch {
+            rule: found.rule,
+            preview: rule.preview,
+            set: found.set.to_string(),
+            id: found.id,
+            field_type: found.field.as_str().to_owned(),
+            name: String::from_utf8(found.name.clone()).unwrap_or_default(),
+        })
+    };
+    let previews =
+        trace.rules.iter().filter(|rule| rule.preview && rule.result.outcome().is_some());
+    Some(Recorded {
+        passed,
+        rule: judged.answer.rule(),
+        previews: previews.map(|rule| rule.priority).collect(),
+        matches: trace.matches.iter().filter_map(one).collect(),
+    })
 }
 
 fn bounded<'m, V: Default>(

@@ -8,12 +8,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::requests::Requests;
 use super::{Done, Failed, eval, say, say_json, table};
-use crate::capture::PrivateKey;
 use crate::clock::{Clock, System};
-use crate::replay::{
-    Change, Kind, Progress, Report, RuleShift, Source, Tally, open, open_capture, replay,
-};
+use crate::replay::{Change, Kind, Progress, Report, RuleShift, Tally, replay};
 use crate::trial::Missing;
 
 #[derive(Args, Debug)]
@@ -21,15 +19,8 @@ pub(super) struct Replay {
     /// The configuration.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The requests: our request log, a Cloud Logging export (JSON lines or a JSON array), or a HAR file.
-    #[arg(long, value_name = "LOG|HAR", required_unless_present = "capture")]
-    from: Option<PathBuf>,
-    /// The requests: a file that `log.capture` has written. They are whole, so that bodies are judged too.
-    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "from")]
-    capture: Option<PathBuf>,
-    /// The private half of the key that the capture is encrypted to.
-    #[arg(long, value_name = "FILE", requires = "capture")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    requests: Requests,
     /// A second configuration: what would change from the first to it. Without it the log's own verdicts are compared.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -44,7 +35,7 @@ pub(super) fn run(command: &Replay) -> Done {
         Some(file) => Some(eval::snapshot(Some(file))?),
         None => None,
     };
-    let mut source = source(command)?;
+    let mut source = command.requests.open()?;
     let kind = source.kind;
     let mut bar = Bar::new();
     let report = replay(&mut source, &config, against.as_ref(), |progress| bar.show(progress));
@@ -56,20 +47,6 @@ pub(super) fn run(command: &Replay) -> Done {
         say(&drawn(kind, &report, command.against.is_some()))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn source(command: &Replay) -> Result<Source, Failed> {
-    if let Some(log) = &command.from {
-        let help = "our own log is what `log.requests` writes; `gcloud logging read --format json` writes Google's";
-        return open(log).map_err(|error| Failed::because(&error, Some(help.to_owned())));
-    }
-    let missing = || Failed::Said("error: neither `--from` nor `--capture` and `--key`".to_owned());
-    let (capture, key) = command.capture.as_ref().zip(command.key.as_ref()).ok_or_else(missing)?;
-    let key = PrivateKey::read(key).map_err(|error| Failed::because(&error, None))?;
-    open_capture(capture, key).map_err(|error| {
-        let help = "each file of a capture is opened by the one private key whose public half was `log.capture.key`";
-        Failed::because(&error, Some(help.to_owned()))
-    })
 }
 
 /// A progress bar on a terminal, and nothing elsewhere.

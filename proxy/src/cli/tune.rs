@@ -1,4 +1,4 @@
-//! `tune`: the exclusions that would clear a log's false positives.
+//! `tune`: the exclusions that would clear the false positives of a log, or of a capture.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::requests::Requests;
 use super::{Done, Failed, eval, say, say_json, table};
-use crate::replay::{Kind, open};
+use crate::replay::Kind;
+use crate::trial::Trial;
 use crate::tune::{Gathered, Proposal, Tuning};
 
 #[derive(Args, Debug)]
 pub(super) struct Tune {
-    /// Our request log: its lines name every signature and field that a preview rule matched.
-    #[arg(long, value_name = "LOG")]
-    from: PathBuf,
+    #[command(flatten)]
+    requests: Requests,
     /// The configuration whose preview rules are tuned; without it the embedded default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -25,17 +26,22 @@ pub(super) struct Tune {
 
 pub(super) fn run(tune: &Tune) -> Done {
     let snapshot = eval::snapshot(tune.config.as_deref())?;
-    let source = open(&tune.from).map_err(|error| Failed::because(&error, None))?;
-    if source.kind != Kind::Ours {
-        return Err(Failed::Said(format!(
-            "error: `{}` is {}, which does not say what preview rules matched in which field\n  help: replay it first, or tune from our own request log",
-            tune.from.display(),
-            source.kind.as_str()
-        )));
-    }
+    let source = tune.requests.open()?;
     let mut gathered = Gathered::default();
-    for entry in source {
-        gathered.add(&entry.map_err(|error| Failed::because(&error, None))?);
+    match source.kind {
+        Kind::Ours => {
+            for entry in source {
+                gathered.add(&entry.map_err(|error| Failed::because(&error, None))?);
+            }
+        }
+        Kind::Capture => {
+            let trial = Trial::of_snapshot(&snapshot).traced();
+            for entry in source {
+                let entry = entry.map_err(|error| Failed::because(&error, None))?;
+                gathered.add_whole(entry, &trial);
+            }
+        }
+        Kind::Google | Kind::Har => return Err(says_no_field(source.kind)),
     }
     let tuning = gathered.rank(&snapshot);
     if tune.json {
@@ -44,6 +50,13 @@ pub(super) fn run(tune: &Tune) -> Done {
         say(&drawn(&tuning))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn says_no_field(kind: Kind) -> Failed {
+    Failed::Said(format!(
+        "error: {} does not say what preview rules matched in which field\n  help: tune from our own request log, or from a capture",
+        kind.as_str()
+    ))
 }
 
 fn drawn(tuning: &Tuning) -> String {

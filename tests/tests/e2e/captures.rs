@@ -194,3 +194,38 @@ async fn of_a_damaged_capture_the_whole_records_are_judged() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_rule_is_tuned_by_requests_that_were_captured_before_it_was_written() {
+    let origin = Origin::start().await;
+    let directory = home(&origin);
+    let home = directory.path();
+    let sampling = std::fs::read_to_string(home.join("portcullis.yaml")).unwrap();
+    let sampling = sampling.replace("directory: captures", "directory: captures, sample_one_in: 1");
+    std::fs::write(home.join("portcullis.yaml"), sampling).unwrap();
+    let open =
+        POLICY.replace("evaluatePreconfiguredWaf('sqli-core-stable', {'sensitivity': 1})", "false");
+    std::fs::write(home.join("policy.yaml"), open).unwrap();
+    let edge = Portcullis::serve(home);
+    for _ in 0..2 {
+        assert_eq!(edge.post(home, "/form", &["--data", INJECTION]), "200");
+    }
+    assert_eq!(edge.post(home, "/form", &["--data", "key=harmless"]), "200");
+    edge.stop();
+
+    let preview = POLICY.replace("action: deny(403)", "action: deny(403)\n    preview: true");
+    std::fs::write(home.join("policy.yaml"), preview).unwrap();
+    let file = only_file(&home.join("captures"));
+    let capture = file.to_str().unwrap();
+    let arguments = ["tune", "--config", "portcullis.yaml", "--capture", capture, "--key"];
+    let done = run(home, &[&arguments[..], &["capture.key", "--json"]].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let tuned: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((&tuned["requests"], &tuned["falsePositives"]), (&3.into(), &2.into()), "{tuned}");
+    let first = &tuned["proposals"][0];
+    assert_eq!((&first["clears"], &first["rule"]), (&2.into(), &20.into()), "{tuned}");
+    assert_eq!((&first["field"], &first["name"]), (&"parameter".into(), &"key".into()), "{tuned}");
+    let refused = run(home, &[&arguments[..], &["other.key"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("is encrypted to the key"));
+}
