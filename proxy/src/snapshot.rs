@@ -15,7 +15,7 @@ use portcullis_identity::Verifier;
 use portcullis_policy::waf::AnswerRules;
 use portcullis_policy::{IpSet, LimitId, Policy};
 
-pub use certificates::Certificates;
+pub use certificates::{Certificates, Choices};
 pub use upstream_tls::UpstreamTls;
 
 use crate::egress::Egress;

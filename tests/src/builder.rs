@@ -39,6 +39,8 @@ pub struct Builder {
 pub struct BuildError(pub String);
 
 const TLS: &str = "certificates: [{ cert: file:tls.crt, key: file:tls.key }]";
+/// The names of its certificate.
+const NAMES: &[&str] = &["edge.test", "other.test", "*.wild.test"];
 
 impl Builder {
     pub(crate) fn new(origin: SocketAddr) -> Self {
@@ -62,6 +64,16 @@ impl Builder {
     }
 
     /// Adds a plain listener that redirects.
+    /// Offers these TLS versions, and beside the certificate one of an RSA key for the same names, listed first.
+    #[must_use]
+    pub fn rsa_beside(mut self, versions: &str) -> Self {
+        self.listeners = format!(
+            "  - {{ address: '127.0.0.1:0', tls: {{ versions: {versions}, certificates: [\
+             {{ cert: file:rsa.crt, key: file:rsa.key }}, {{ cert: file:tls.crt, key: file:tls.key }}] }} }}\n"
+        );
+        self
+    }
+
     #[must_use]
     pub fn plain_listener(mut self) -> Self {
         self.listeners.push_str("  - { address: '127.0.0.1:0', redirect_to_https: 308 }\n");
@@ -177,11 +189,10 @@ impl Builder {
 
     fn write(&self, directory: &Path, authority: &Authority, issuer: &Issuer) {
         let path = |name: &str| directory.join(name);
-        authority.write(
-            &["edge.test", "other.test", "*.wild.test"],
-            &path("tls.crt"),
-            &path("tls.key"),
-        );
+        authority.write(NAMES, &path("tls.crt"), &path("tls.key"));
+        if self.listeners.contains("rsa.crt") {
+            authority.write_rsa(NAMES, &path("rsa.crt"), &path("rsa.key"));
+        }
         issuer.publish(&path("jwks.json"));
         if let Some(policy) = &self.policy {
             fs::write(path("policy.yaml"), policy).expect("the policy can be written");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -46,10 +47,23 @@ impl Authority {
     ///
     /// When the files cannot be written.
     pub fn write(&self, names: &[&str], cert: &Path, key: &Path) {
-        let pair = KeyPair::generate().expect("a key can be made");
+        self.write_with(&KeyPair::generate().expect("a key can be made"), names, cert, key);
+    }
+
+    /// Writes a certificate of an RSA key for `names`, and the key.
+    ///
+    /// # Panics
+    ///
+    /// When the files cannot be written.
+    pub fn write_rsa(&self, names: &[&str], cert: &Path, key: &Path) {
+        let pair = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key can be made");
+        self.write_with(&pair, names, cert, key);
+    }
+
+    fn write_with(&self, pair: &KeyPair, names: &[&str], cert: &Path, key: &Path) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let params = CertificateParams::new(names).expect("the names are names");
-        let signed = params.signed_by(&pair, &self.issuer).expect("the authority signs");
+        let signed = params.signed_by(pair, &self.issuer).expect("the authority signs");
         fs::write(cert, signed.pem()).expect("the certificate can be written");
         write_secret(key, &pair.serialize_pem());
     }
@@ -111,10 +125,24 @@ impl Authority {
         alpn: &[&str],
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Arc<ClientConfig> {
+        self.client_with(rustls::crypto::aws_lc_rs::default_provider(), alpn, versions)
+    }
+
+    /// Makes a client that can what this provider can.
+    ///
+    /// # Panics
+    ///
+    /// When the versions do not go with the provider.
+    #[must_use]
+    pub fn client_with(
+        &self,
+        provider: CryptoProvider,
+        alpn: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).expect("the root is a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider.into())
             .with_protocol_versions(versions)
             .expect("the provider speaks them")
             .with_root_certificates(roots)

@@ -70,6 +70,12 @@ impl Client {
         chain[0].to_vec()
     }
 
+    /// Returns what the handshake agreed on.
+    #[must_use]
+    pub fn tls(&self) -> &rustls::ClientConnection {
+        self.stream.get_ref().1
+    }
+
     /// Sends bytes as they are. What the edge no longer reads is not the client's failure.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = async {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis::clock::{Clock, Manual};
 use portcullis::edge::Running;
 use portcullis::shared::Shared;
-use rustls::SupportedProtocolVersion;
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -109,8 +109,26 @@ impl Edge {
         manner: &Manner,
         versions: &[&'static SupportedProtocolVersion],
     ) -> std::io::Result<Client> {
-        let config = self.authority.client(&["http/1.1"], versions);
+        self.connect(manner, self.authority.client(&["http/1.1"], versions)).await
+    }
+
+    /// Tries to open an HTTP/1.1 connection of a client that a test has made.
+    ///
+    /// # Errors
+    ///
+    /// The handshake's.
+    pub async fn connect(
+        &self,
+        manner: &Manner,
+        config: Arc<ClientConfig>,
+    ) -> std::io::Result<Client> {
         client::tls(self.address(), manner, config).await.map(Client::new)
+    }
+
+    /// Returns the authority of its certificate.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// Opens an HTTP/2 connection.
@@ -251,6 +269,15 @@ impl Edge {
     pub fn publish_policy(&self, text: &str) -> Result<(), BuildError> {
         std::fs::write(self.directory.path().join("policy.yaml"), text)
             .expect("the policy can be written");
+        self.publish()
+    }
+
+    /// Compiles the configuration again and publishes it, as a reload does.
+    ///
+    /// # Errors
+    ///
+    /// Every problem; the snapshot that stands goes on.
+    pub fn publish(&self) -> Result<(), BuildError> {
         let generation = self.shared.snapshot.load().generation + 1;
         let snapshot = compile(&self.directory.path().join("portcullis.yaml"), generation)?;
         self.shared.snapshot.store(Arc::new(snapshot));
@@ -265,9 +292,7 @@ impl Edge {
     pub fn renew_certificate(&self) -> Result<(), BuildError> {
         let path = |name: &str| self.directory.path().join(name);
         self.authority.write(&["edge.test"], &path("tls.crt"), &path("tls.key"));
-        let generation = self.shared.snapshot.load().generation + 1;
-        self.shared.snapshot.store(Arc::new(compile(&path("portcullis.yaml"), generation)?));
-        Ok(())
+        self.publish()
     }
 
     /// Stops the edge; requests in work get `grace`.

@@ -32,6 +32,8 @@ mod framing;
 mod ftw;
 #[path = "e2e/h2_abuse.rs"]
 mod h2_abuse;
+#[path = "e2e/handshakes.rs"]
+mod handshakes;
 #[path = "e2e/importing.rs"]
 mod importing;
 #[path = "e2e/license.rs"]

@@ -260,7 +260,7 @@ pub const TLS: Section = Section {
         must(
             "certificates",
             "list of mappings",
-            "Certificates, chosen by the name the client asks for; the first serves a client that names none.",
+            "Certificates, chosen by the name the client asks for; the first serves a client that names none. Several may be for one name: one of an elliptic-curve key is shown before one of an RSA key, to every client that can check its signatures.",
         ),
     ],
 };

@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::sources::Sources;
-use crate::snapshot::Certificates;
+use crate::snapshot::{Certificates, Choices};
 
 /// Loads the certificates of every listener, in the order of the configuration; a plain listener has none.
 pub(super) fn load(config: &Config, sources: &mut Sources) -> Vec<Option<Arc<Certificates>>> {
@@ -27,11 +27,11 @@ fn of_listener(
 ) -> Option<Arc<Certificates>> {
     let ListenerKind::Tls(tls) = &listener.kind else { return None };
     let keys: Vec<_> = tls.certificates.iter().filter_map(|one| load_one(one, sources)).collect();
-    let first = Arc::clone(keys.first()?);
     let mut by_host = HashMap::new();
     for host in hosts {
-        match keys.iter().find(|key| is_for(key, host)) {
-            Some(key) => drop(by_host.insert((*host).into(), Arc::clone(key))),
+        let for_host = keys.iter().filter(|key| is_for(key, host)).cloned().collect();
+        match Choices::new(for_host) {
+            Some(choices) => drop(by_host.insert((*host).into(), choices)),
             // Where a certificate did not load, that is the error to read.
             None if keys.len() == tls.certificates.len() => {
                 sources.problems.push(uncovered(host, listener));
@@ -39,7 +39,17 @@ fn of_listener(
             None => {}
         }
     }
-    Some(Arc::new(Certificates::new(first, by_host)))
+    Some(Arc::new(Certificates::new(for_nobody(&keys, hosts)?, by_host)))
+}
+
+/// What a client without a name is shown: the first certificate, and those for the same host beside it.
+fn for_nobody(keys: &[Arc<CertifiedKey>], hosts: &[&str]) -> Option<Choices> {
+    let first = keys.first()?;
+    let host = hosts.iter().find(|host| is_for(first, host));
+    let beside = |key: &&Arc<CertifiedKey>| {
+        Arc::ptr_eq(key, first) || host.is_some_and(|host| is_for(key, host))
+    };
+    Choices::new(keys.iter().filter(beside).cloned().collect())
 }
 
 fn uncovered(host: &str, listener: &Listener) -> Diagnostic {

@@ -48,7 +48,7 @@ pub(super) fn acceptor(
     Ok(Acceptor::from_server_config(Arc::new(config)))
 }
 
-/// Chooses the certificate by server name from the published snapshot.
+/// Chooses the certificate by server name and signature schemes from the published snapshot.
 struct FromSnapshot {
     shared: Arc<Shared>,
     /// The place in the configuration's `listeners`.
