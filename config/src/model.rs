@@ -36,7 +36,7 @@ pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,
 };
 pub use limits::Limits;
-pub use listener::{CertificateRef, Listener, ListenerKind, Tls, TlsVersions};
+pub use listener::{CertificateRef, Listener, ListenerKind, SessionTickets, Tls, TlsVersions};
 pub use log::{Capture, CaptureKey, Log, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;
@@ -54,6 +54,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where clients connect; never empty.
     pub listeners: Vec<Listener>,
+    /// What tickets for the resumption of TLS sessions are sealed with.
+    pub session_tickets: SessionTickets,
     /// Networks whose word about a client's address is believed.
     pub trusted_hops: Vec<IpNet>,
     /// The header that they are believed by.

@@ -20,6 +20,7 @@ mod socket;
 mod status;
 mod table;
 mod test;
+mod tls;
 mod tune;
 mod why;
 
@@ -88,6 +89,9 @@ enum Command {
     /// List, show and compare rule sets, and run a regression tree of the OWASP CRS.
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// Make the keys of session tickets, for nodes that share them.
+    #[command(subcommand)]
+    Tls(tls::Tls),
     /// Tokens and certificates for development.
     #[command(subcommand)]
     Dev(dev::Dev),
@@ -117,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Import(import) => import::run(&import),
         Command::Export(export) => import::export(&export),
         Command::Rules(rules) => rules::run(&rules),
+        Command::Tls(tls) => tls::run(&tls),
         Command::Dev(dev) => dev::run(dev),
     };
     match done {

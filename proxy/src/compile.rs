@@ -8,6 +8,7 @@ mod lists;
 mod policies;
 mod sources;
 mod suites;
+mod tickets;
 mod upstreams;
 
 use std::collections::BTreeMap;
@@ -101,6 +102,7 @@ fn compile_with(
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
+    let ticket_secrets = tickets::load(&config, &mut sources);
     let upstream_tls = upstreams::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);
     let egress = egress::load(&config, &mut sources);
@@ -129,6 +131,7 @@ fn compile_with(
         config,
         router,
         certificates,
+        ticket_secrets,
         answer_rules,
         rulesets,
         upstream_tls,

@@ -35,6 +35,7 @@ pub mod router;
 pub mod run;
 pub mod shared;
 pub mod snapshot;
+pub mod tickets;
 pub mod trial;
 pub mod tune;
 pub mod upgrade;

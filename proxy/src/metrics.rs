@@ -52,6 +52,8 @@ pub struct Metrics {
     pub connections_cut: IntCounterVec,
     /// New connections whose address's rate was not known because the table was full.
     pub connections_untracked: IntCounter,
+    /// Session tickets, by what became of them: `sealed`, `opened`, or `unknown` (too old, or of a key that is not known).
+    pub session_tickets: IntCounterVec,
     /// Request body bytes held in memory for inspection, all requests together.
     pub body_bytes_held: IntGauge,
     /// Large bodies that were inflated or inspected off the worker threads.
@@ -233,6 +235,12 @@ impl Metrics {
                 r,
                 "edge_connections_untracked_total",
                 "New connections whose address's rate was not known because the table was full.",
+            ),
+            session_tickets: counters(
+                r,
+                "edge_session_tickets_total",
+                "Session tickets of TLS, by what became of them.",
+                &["outcome"],
             ),
             body_bytes_held: gauge(
                 r,

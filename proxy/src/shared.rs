@@ -14,6 +14,7 @@ use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::snapshot::Snapshot;
+use crate::tickets::Tickets;
 
 /// One per process; the edge gets an `Arc` of it and nothing else.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Shared {
     pub lockdowns: Lockdowns,
     /// What signs the edge's word to its backends.
     pub assertion_key: AssertionKey,
+    /// What session tickets are sealed with.
+    pub tickets: Tickets,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

@@ -21,6 +21,7 @@ pub use upstream_tls::UpstreamTls;
 use crate::egress::Egress;
 use crate::geo::{Country, Networks};
 use crate::router::Router;
+use crate::tickets::{Terms, TicketSecret};
 use crate::trial::{OwnSuite, Tested};
 
 /// One generation of the configuration, compiled. A request pins one at its start and never looks again.
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// The secrets of session tickets, the sealing one first; none where the process draws its own.
+    pub(crate) ticket_secrets: Option<Arc<[TicketSecret]>>,
     /// The rule sets, by name, with what they were made of: the next generation takes over what has not changed.
     pub rulesets: BTreeMap<String, Arc<portcullis_rulesets::Loaded>>,
     /// The rules for answers, by the name of their rule set.
@@ -68,6 +71,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Returns what this generation says about session tickets.
+    pub(crate) fn ticket_terms(&self) -> Terms<'_> {
+        Terms {
+            generation: self.generation,
+            settings: &self.config.session_tickets,
+            secrets: self.ticket_secrets.as_deref(),
+        }
+    }
+
     /// Returns the country of an address: `''` where it is unknown, or where no database is loaded.
     #[must_use]
     pub fn region_code(&self, address: IpAddr) -> &str {

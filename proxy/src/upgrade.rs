@@ -14,7 +14,7 @@ mod request;
 mod take_over;
 
 pub use error::UpgradeError;
-pub use hand_over::{Handed, Successor};
+pub use hand_over::{Handed, Shown, Successor};
 pub use message::SocketName;
 pub use request::{Invocation, UpgradeRequest};
 pub use take_over::Inheritance;

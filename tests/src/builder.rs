@@ -11,6 +11,7 @@ use portcullis::lockdown::Lockdowns;
 use portcullis::log::{EventLog, RequestLog, Target};
 use portcullis::metrics::Metrics;
 use portcullis::shared::Shared;
+use portcullis::tickets::Tickets;
 use portcullis_config::Timestamp;
 use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::{Limits, State};
@@ -38,9 +39,9 @@ pub struct Builder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildError(pub String);
 
-const TLS: &str = "certificates: [{ cert: file:tls.crt, key: file:tls.key }]";
 /// The names of its certificate.
 const NAMES: &[&str] = &["edge.test", "other.test", "*.wild.test"];
+const TLS: &str = "certificates: [{ cert: file:tls.crt, key: file:tls.key }]";
 
 impl Builder {
     pub(crate) fn new(origin: SocketAddr) -> Self {
@@ -63,7 +64,6 @@ impl Builder {
         self
     }
 
-    /// Adds a plain listener that redirects.
     /// Offers these TLS versions, and beside the certificate one of an RSA key for the same names, listed first.
     #[must_use]
     pub fn rsa_beside(mut self, versions: &str) -> Self {
@@ -74,6 +74,7 @@ impl Builder {
         self
     }
 
+    /// Adds a plain listener that redirects.
     #[must_use]
     pub fn plain_listener(mut self) -> Self {
         self.listeners.push_str("  - { address: '127.0.0.1:0', redirect_to_https: 308 }\n");
@@ -176,6 +177,7 @@ impl Builder {
             events: EventLog::open(Target::Memory(Arc::clone(&events)), &metrics)
                 .expect("memory opens"),
             capture: None,
+            tickets: Tickets::new(Vec::new()),
             metrics,
         });
         let config = Arc::clone(&shared.snapshot.load().config);

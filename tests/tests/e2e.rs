@@ -58,6 +58,8 @@ mod proxy_protocol;
 mod reloads;
 #[path = "e2e/streams.rs"]
 mod streams;
+#[path = "e2e/tickets.rs"]
+mod tickets;
 #[path = "e2e/tokens.rs"]
 mod tokens;
 #[path = "e2e/upgrades.rs"]

@@ -30,6 +30,10 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     cx.body_bytes = limits.as_ref().map_or(0, |limits| limits.body_bytes);
     let admin = fields.of("admin", cx, admin);
     let listeners = fields.of("listeners", cx, listener::listeners);
+    let session_tickets = match fields.get("session_tickets") {
+        Some(node) => listener::session_tickets(node, cx),
+        None => listener::usual_session_tickets(cx),
+    };
     let trusted_hops = fields.may("trusted_hops", cx, scalar::trusted_networks);
     let client_address_header = fields.of("client_address_header", cx, client_address_header);
     if fields.get("trusted_hops").is_none() {
@@ -63,6 +67,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         state_dir: state_dir?,
         admin: admin?,
         listeners: listeners?,
+        session_tickets: session_tickets?,
         trusted_hops: trusted_hops?.unwrap_or_default(),
         client_address_header: client_address_header?,
         geo: geo?.unwrap_or_else(Geo::default),

@@ -78,6 +78,7 @@ pub const SECTIONS: &[&Section] = &[
     &LISTENER,
     &TLS,
     &CERTIFICATE,
+    &SESSION_TICKETS,
     &GEO,
     &LIST,
     &BANS,
@@ -128,6 +129,12 @@ pub const ROOT: Section = Section {
         ),
         must("admin", "mapping", "How operators reach the process."),
         must("listeners", "list of mappings", "Where clients connect."),
+        may(
+            "session_tickets",
+            "mapping",
+            "the defaults below: keys that this process draws",
+            "What tickets for the resumption of TLS sessions are sealed with.",
+        ),
         may(
             "trusted_hops",
             "list of networks",
@@ -276,6 +283,32 @@ pub const CERTIFICATE: Section = Section {
             "The certificate chain in PEM, leaf first.",
         ),
         must("key", "secret", "The private key in PEM."),
+    ],
+};
+
+/// `session_tickets`
+pub const SESSION_TICKETS: Section = Section {
+    path: "session_tickets",
+    doc: "The tickets by which clients resume TLS sessions. Each is sealed with the key of an interval (AES-256-GCM-SIV), and opens for `lifetime` after it: one that does not open costs a full handshake and nothing else. All of this changes with a reload.",
+    keys: &[
+        may(
+            "keys",
+            "secret",
+            "each interval has a key drawn here, which `portcullis upgrade` hands on and a restart forgets",
+            "The secrets of `portcullis tls ticket-key FILE`, from which the key of each interval is derived: nodes with the same file and the same `rotate` open each other's tickets. The first line seals, the others only open: a change of the file is taken at once, and a line that leaves it opens nothing any more. Who has read the file can open every ticket of its lines: exchange it as often as that matters to you (with TLS 1.3 a ticket opens no recorded traffic; with TLS 1.2 it does).",
+        ),
+        or(
+            "rotate",
+            "duration, 5m to 7d",
+            "1h",
+            "How long one key seals. Intervals begin at whole multiples, by UTC.",
+        ),
+        or(
+            "lifetime",
+            "duration, 5m to 7d",
+            "12h",
+            "How long a ticket opens at least, and what clients are told; at most `rotate` more. No more than 24 times `rotate` (RFC 8446, section 4.6.1, bounds it to 7 days).",
+        ),
     ],
 };
 

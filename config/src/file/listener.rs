@@ -3,8 +3,8 @@
 use super::fields::Fields;
 use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
-use crate::model::{CertificateRef, Listener, ListenerKind, Tls, TlsVersions};
-use crate::yaml::Node;
+use crate::model::{CertificateRef, Listener, ListenerKind, SessionTickets, Tls, TlsVersions};
+use crate::yaml::{Node, Value};
 
 /// The status of the plain listener's answer: the only one that keeps a request's method.
 const REDIRECT_STATUS: u16 = 308;
@@ -86,4 +86,32 @@ fn certificate(node: &Node, cx: &mut Context<'_>) -> Option<CertificateRef> {
     let cert = fields.of("cert", cx, source::certificate);
     let key = fields.of("key", cx, source::secret);
     Some(CertificateRef { cert: cert?, key: key? })
+}
+
+/// The most intervals that a ticket may live for: each has a key, which has to be looked at.
+const INTERVALS_MAX: u32 = 24;
+
+/// Decodes `session_tickets`.
+pub(super) fn session_tickets(node: &Node, cx: &mut Context<'_>) -> Option<SessionTickets> {
+    let fields = Fields::open(node, &keys::SESSION_TICKETS, cx)?;
+    let keys = fields.may("keys", cx, source::secret);
+    let rotate = fields.of("rotate", cx, scalar::duration("5m", "7d"));
+    let lifetime = fields.of("lifetime", cx, scalar::duration("5m", "7d"));
+    let tickets = SessionTickets { keys: keys?, rotate: rotate?, lifetime: lifetime? };
+    if tickets.lifetime > tickets.rotate * INTERVALS_MAX {
+        let message = format!("`lifetime` is more than {INTERVALS_MAX} times `rotate`");
+        let wrong = Diagnostic::error("out-of-range", message)
+            .help("rotate less often, or let tickets live for a shorter time");
+        cx.report(
+            wrong,
+            fields.get("lifetime").or_else(|| fields.get("rotate")).unwrap_or(node).place(),
+        );
+        return None;
+    }
+    Some(tickets)
+}
+
+/// What holds where the file does not say.
+pub(super) fn usual_session_tickets(cx: &mut Context<'_>) -> Option<SessionTickets> {
+    session_tickets(&Node { span: 0..0, key: None, value: Value::Map(Vec::new()) }, cx)
 }

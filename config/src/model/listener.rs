@@ -57,6 +57,17 @@ pub enum TlsVersions {
     Tls12And13,
 }
 
+/// What tickets for the resumption of TLS sessions are sealed with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionTickets {
+    /// The secrets that keys are derived from; none means that the process draws keys of its own.
+    pub keys: Option<SecretRef>,
+    /// How long one key seals.
+    pub rotate: Duration,
+    /// How long a ticket opens after the interval of its key; at most 24 times `rotate`.
+    pub lifetime: Duration,
+}
+
 /// A certificate with its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CertificateRef {

@@ -2,7 +2,7 @@
 //!
 //! Pingora's own settings fix TLS 1.2 + 1.3 and its provider; a `ServerConfig` of ours does neither. Its resolver asks
 //! the published snapshot at each handshake, so a certificate is exchanged by publishing a snapshot, and connections
-//! that stand are not touched.
+//! that stand are not touched. Session tickets are sealed and opened with the process's keys (`tickets`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use pingora::listeners::tls::Acceptor;
 use portcullis_config::model::TlsVersions;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
@@ -44,6 +44,9 @@ pub(super) fn acceptor(
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(FromSnapshot { shared: Arc::clone(shared), listener }));
+    config.ticketer = Arc::new(Ticketer { shared: Arc::clone(shared) });
+    // Of the two ways to resume, tickets are the one that other processes and nodes know as well.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Acceptor::from_server_config(Arc::new(config)))
 }
@@ -65,6 +68,48 @@ impl ResolvesServerCert for FromSnapshot {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let snapshot = self.shared.snapshot.load();
         let certificates = snapshot.certificates.get(self.listener)?.as_ref()?;
-        Some(certificates.resolve(hello.server_name()))
+        Some(certificates.resolve(hello.server_name(), hello.signature_schemes()))
+    }
+}
+
+/// Seals and opens tickets as the published snapshot says.
+struct Ticketer {
+    shared: Arc<Shared>,
+}
+
+impl Ticketer {
+    fn count(&self, outcome: &str) {
+        self.shared.metrics.session_tickets.with_label_values(&[outcome]).inc();
+    }
+}
+
+impl fmt::Debug for Ticketer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticketer")
+    }
+}
+
+impl ProducesTickets for Ticketer {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        let lifetime = self.shared.snapshot.load().config.session_tickets.lifetime;
+        u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let (snapshot, now) = (self.shared.snapshot.load(), self.shared.clock.now());
+        let ticket = self.shared.tickets.seal(plain, snapshot.ticket_terms(), now)?;
+        self.count("sealed");
+        Some(ticket)
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let (snapshot, now) = (self.shared.snapshot.load(), self.shared.clock.now());
+        let plain = self.shared.tickets.open(ticket, snapshot.ticket_terms(), now);
+        self.count(if plain.is_some() { "opened" } else { "unknown" });
+        plain
     }
 }

@@ -66,6 +66,7 @@ impl Served {
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
             events: EventLog::open(Target::Off, &metrics).unwrap(),
             capture: None,
+            tickets: crate::tickets::Tickets::new(Vec::new()),
             metrics,
         });
         let audit = Arc::new(Audit::open(&dir.path().join("audit.jsonl")).unwrap());

@@ -39,8 +39,9 @@ use crate::recent::Recent;
 use crate::reload::{Reloader, Watch, probe};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
+use crate::tickets::Tickets;
 use crate::upgrade::{
-    Handed, Inheritance, Invocation, SocketName, Successor, UpgradeError, UpgradeRequest,
+    Handed, Inheritance, Invocation, Shown, SocketName, Successor, UpgradeError, UpgradeRequest,
 };
 
 /// How long the admin and metrics listeners get to finish an answer.
@@ -98,7 +99,9 @@ impl Parts {
         let audit = open_audit(&config.state_dir.join("audit.jsonl"))?;
         let secret = inheritance.as_ref().map_or_else(CountSecret::random, Inheritance::secret);
         let lockdowns = open_lockdowns(&config.state_dir.join("lockdowns.json"))?;
-        let shared = Arc::new(share(snapshot, assertion_key, secret, lockdowns)?);
+        let tickets = inheritance.as_mut().map(Inheritance::tickets).unwrap_or_default();
+        let tickets = Tickets::new(tickets);
+        let shared = Arc::new(share(snapshot, assertion_key, secret, lockdowns, tickets)?);
         ready(inheritance, &shared).await?;
         let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
         let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
@@ -180,7 +183,11 @@ impl Parts {
         invocation: Invocation,
     ) -> Result<(u32, u64), UpgradeError> {
         let sockets = self.sockets().map_err(UpgradeError::Socket)?;
-        let shown = (self.shared.snapshot.load().generation, self.shared.state.secret());
+        let shown = Shown {
+            generation: self.shared.snapshot.load().generation,
+            secret: self.shared.state.secret(),
+            tickets: self.shared.tickets.drawn(),
+        };
         let start = move || Successor::start(&invocation, &sockets, shown);
         let successor = blocking(start).await?;
         let pid = successor.pid();
@@ -345,6 +352,7 @@ fn share(
     assertion_key: portcullis_identity::assertion::AssertionKey,
     secret: CountSecret,
     lockdowns: Lockdowns,
+    tickets: Tickets,
 ) -> Result<Shared, StartError> {
     let metrics = Metrics::new();
     let config = Arc::clone(&snapshot.config);
@@ -359,6 +367,7 @@ fn share(
         allowances: Allowances::default(),
         lockdowns,
         assertion_key,
+        tickets,
         clock,
         recent: Recent::new(usize::try_from(config.limits.recent_decisions).unwrap_or(usize::MAX)),
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,

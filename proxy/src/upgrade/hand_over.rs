@@ -9,12 +9,24 @@ use portcullis_policy::CountSecret;
 use super::link::Link;
 use super::message::{Offer, PROTOCOL, SocketName, Word};
 use super::{Invocation, UpgradeError};
+use crate::tickets::Drawn;
 
 /// How long a successor may take to load, compile and probe its configuration: rule sets and databases are read then.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A socket to pass on, with what it is for.
 pub type Handed = (SocketName, OwnedFd);
+
+/// What a successor is told before it is ready.
+#[derive(Debug)]
+pub struct Shown {
+    /// The generation that is served.
+    pub generation: u64,
+    /// What the keys of rate counters are digested with.
+    pub secret: CountSecret,
+    /// The secrets that this process has drawn for session tickets.
+    pub tickets: Vec<Drawn>,
+}
 
 /// A successor that is ready and does not serve yet. Dropped, it is ended.
 #[derive(Debug)]
@@ -33,7 +45,7 @@ impl Successor {
     pub fn start(
         invocation: &Invocation,
         sockets: &[Handed],
-        (generation, secret): (u64, CountSecret),
+        shown: Shown,
     ) -> Result<Self, UpgradeError> {
         let (link, theirs) = Link::pair().map_err(UpgradeError::Socket)?;
         link.set_patience(PATIENCE).map_err(UpgradeError::Socket)?;
@@ -48,7 +60,8 @@ impl Successor {
         let borrowed: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
         successor.link.pass(&borrowed)?;
         let sockets = sockets.iter().map(|(name, _)| name.clone()).collect();
-        let offer = Offer { protocol: PROTOCOL, generation, secret: secret.0, sockets };
+        let Shown { generation, secret, tickets } = shown;
+        let offer = Offer { protocol: PROTOCOL, generation, secret: secret.0, sockets, tickets };
         successor.link.send(&offer)?;
         match successor.link.receive()? {
             Word::Ready => Ok(successor),

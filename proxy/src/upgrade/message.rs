@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tickets::Drawn;
+
 /// The version of these messages. A successor that does not speak it refuses, and the old process goes on.
 pub(super) const PROTOCOL: u32 = 1;
 
@@ -29,6 +31,9 @@ pub(super) struct Offer {
     /// What the keys of rate counters are digested with.
     pub(super) secret: [u8; 16],
     pub(super) sockets: Vec<SocketName>,
+    /// The secrets that this process has drawn for session tickets. An older process passes none on.
+    #[serde(default)]
+    pub(super) tickets: Vec<Drawn>,
 }
 
 /// What the successor says, in this order; `Failed` ends it.

@@ -11,6 +11,7 @@ use portcullis_policy::CountSecret;
 use super::UpgradeError;
 use super::link::Link;
 use super::message::{Offer, PROTOCOL, SocketName, Word};
+use crate::tickets::Drawn;
 
 /// How long the old process may take to let go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ pub struct Inheritance {
     generation: u64,
     secret: CountSecret,
     sockets: Vec<(SocketName, OwnedFd)>,
+    tickets: Vec<Drawn>,
 }
 
 impl Inheritance {
@@ -40,7 +42,8 @@ impl Inheritance {
         }
         let sockets = offer.sockets.into_iter().zip(sockets).collect();
         let secret = CountSecret(offer.secret);
-        Ok(Self { link, generation: offer.generation, secret, sockets })
+        let tickets = offer.tickets;
+        Ok(Self { link, generation: offer.generation, secret, sockets, tickets })
     }
 
     /// Returns the generation that the process before serves.
@@ -53,6 +56,11 @@ impl Inheritance {
     #[must_use]
     pub const fn secret(&self) -> CountSecret {
         self.secret
+    }
+
+    /// Takes the secrets that session tickets are sealed with.
+    pub fn tickets(&mut self) -> Vec<Drawn> {
+        std::mem::take(&mut self.tickets)
     }
 
     /// Takes the socket of a listener, by its address in the configuration.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
-const SOCKET: [&str; 2] = ["--socket", "admin.sock"];
+pub(super) const SOCKET: [&str; 2] = ["--socket", "admin.sock"];
 
 /// A configuration in `home` that an edge serves.
 async fn prepared(home: &Path) -> (Origin, Portcullis) {
@@ -26,14 +26,14 @@ async fn prepared_with(home: &Path, policy: &str) -> (Origin, Portcullis) {
     (origin, edge)
 }
 
-fn status(home: &Path) -> Value {
+pub(super) fn status(home: &Path) -> Value {
     let output = run(home, &["status", "--json", SOCKET[0], SOCKET[1]]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Ends a successor, which is no child of ours: it may drain, and must be gone before its directory is.
-fn end(pid: u64) {
+pub(super) fn end(pid: u64) {
     let pid = pid.to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let is_alive = || Path::new("/proc").join(&pid).join("cmdline").metadata().is_ok();
