@@ -258,7 +258,7 @@ pub const LINTS: &[Lint] = &[
     ),
     refused(
         "waf-signature",
-        "A signature's name that is none, or is of another version than its set.",
+        "A signature's name that is none, is of another version than its set, or (with a configuration) is a signature's that neither Google's set nor the loaded one has.",
         "Google ignores it silently. Write the set's own version, as in owasp-crs-v030301-id942100-sqli.",
     ),
     refused(
@@ -294,7 +294,7 @@ pub const LINTS: &[Lint] = &[
     strict(
         "gcp-limit",
         "More than Google takes.",
-        "10 ranges a rule, 5 subexpressions and 2048 characters an expression, 1 matches(), 3 keys.",
+        "10 ranges a rule; 5 subexpressions of 1024 and in all 2048 characters, 1 matches(); 3 keys; 1024 characters of a redirect's target, 64 of a description.",
     ),
 ];
 

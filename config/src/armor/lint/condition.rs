@@ -446,29 +446,9 @@ fn reads_content_length(node: &Node) -> bool {
     reads
 }
 
-/// Whether a pattern has a group that is neither `(?…` nor escaped nor in brackets.
-fn captures(pattern: &str) -> bool {
-    let mut escaped = false;
-    let mut bracket = false;
-    let mut previous = ' ';
-    let mut open = false;
-    for character in pattern.chars().chain([' ']) {
-        if open && character != '?' {
-            return true;
-        }
-        open = false;
-        if escaped {
-            escaped = false;
-        } else if character == '\\' {
-            escaped = true;
-        } else if bracket {
-            bracket = character != ']' || previous == '[';
-        } else if character == '[' {
-            bracket = true;
-        } else if character == '(' {
-            open = true;
-        }
-        previous = character;
-    }
-    false
+/// Whether a pattern, which parses, has a group that captures, named or not.
+pub(super) fn captures(pattern: &str) -> bool {
+    let parsed =
+        regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern);
+    parsed.is_ok_and(|parsed| parsed.properties().explicit_captures_len() > 0)
 }

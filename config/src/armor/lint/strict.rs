@@ -1,9 +1,11 @@
 //! `--strict-gcp`: what Google takes, and no more.
 
+use super::condition::captures;
 use super::order::rate;
 use super::{Findings, named};
 use crate::armor::{
-    Action, Condition, Conform, Expression, Rate, RateKeyKind, Rule, Scoring, SecurityPolicy,
+    Action, Condition, Conform, Exceed, Expression, Rate, RateKeyKind, Rule, Scoring,
+    SecurityPolicy,
 };
 use crate::expr::{Kind, ListKind, MapAttribute, Node};
 
@@ -14,13 +16,16 @@ const BAN_COUNT_MAX: u32 = 10_000;
 const RANGES_MAX: usize = 10;
 const SUBEXPRESSIONS_MAX: usize = 5;
 const EXPRESSION_CHARS_MAX: usize = 2048;
+const SUBEXPRESSION_CHARS_MAX: usize = 1024;
 const MATCHES_MAX: usize = 1;
+const TARGET_CHARS_MAX: usize = 1024;
 const KEYS_MAX: usize = 3;
 const DESCRIPTION_CHARS_MAX: usize = 64;
 
 pub(super) fn lint(policy: &SecurityPolicy, found: &mut Findings) {
     for rule in &policy.rules {
         schema(rule, found);
+        redirects(rule, found);
         limit(rule, found);
         match &rule.condition {
             Condition::Any => {}
@@ -66,6 +71,19 @@ fn schema(rule: &Rule, found: &mut Findings) {
             found,
             &format!("a description of {length} characters of {DESCRIPTION_CHARS_MAX}"),
         );
+    }
+}
+
+fn redirects(rule: &Rule, found: &mut Findings) {
+    let own = if let Action::Redirect(target) = &rule.action { Some(target) } else { None };
+    let exceed = rate(rule).and_then(|limit| {
+        if let Exceed::Redirect(target) = &limit.exceed { Some(target) } else { None }
+    });
+    for target in [own, exceed].into_iter().flatten() {
+        let length = target.chars().count();
+        if length > TARGET_CHARS_MAX {
+            over(rule, found, &format!("a target of {length} characters of {TARGET_CHARS_MAX}"));
+        }
     }
 }
 
@@ -129,6 +147,7 @@ fn language(rule: &Rule, expression: &Expression, found: &mut Findings) {
     let mut matches = 0;
     expression.typed.walk(&mut |node| {
         subexpressions += usize::from(is_subexpression(node));
+        parts(rule, expression, node, found);
         matches += usize::from(matches!(node.kind, Kind::Matches { .. }));
         if let Some(what) = beyond_google(node) {
             let message = format!("{}: {what}", named(rule));
@@ -148,6 +167,17 @@ fn language(rule: &Rule, expression: &Expression, found: &mut Findings) {
             found,
             &format!("an expression of {length} characters of {EXPRESSION_CHARS_MAX}"),
         );
+    }
+}
+
+/// What Google limits in one part of an expression.
+fn parts(rule: &Rule, expression: &Expression, node: &Node, found: &mut Findings) {
+    let at = || expression.location(node.span);
+    let text = expression.typed.text.get(node.span.start..node.span.end).unwrap_or_default();
+    let length = text.chars().count();
+    if is_subexpression(node) && length > SUBEXPRESSION_CHARS_MAX {
+        let what = format!("a subexpression of {length} characters of {SUBEXPRESSION_CHARS_MAX}");
+        found.report("gcp-limit", format!("{}: {what}", named(rule)), at());
     }
 }
 
@@ -188,6 +218,9 @@ fn beyond_google(node: &Node) -> Option<String> {
         }
         Kind::Attribute(attribute) if !attribute.is_google() => {
             Some(format!("`{}`: Google has no such attribute", attribute.as_str()))
+        }
+        Kind::Matches { pattern, .. } if captures(pattern) => {
+            Some("a group that captures: Google takes `(?:…)` only".to_owned())
         }
         Kind::Waf(call) if !call.set.is_google() => {
             Some(format!("`{}`: a set of our own", call.set.name))

@@ -401,6 +401,10 @@ fn strict_refuses_what_google_refuses() {
     let or = |count: usize| vec!["origin.asn == 1"; count].join(" || ");
     let ranges_of =
         |count: usize| (0..count).map(|n| format!("192.0.2.{n}")).collect::<Vec<_>>().join(", ");
+    let redirect_to = |count: usize| {
+        let target = format!("https://a.test/{}", "a".repeat(count - 15));
+        format!(", redirectOptions: {{ type: EXTERNAL_302, target: '{target}' }}")
+    };
     let cases = [
         (
             "gcp-extension",
@@ -485,6 +489,21 @@ fn strict_refuses_what_google_refuses() {
             "gcp-limit",
             expr(1, "deny(403)", "request.query.matches('a') || request.query.matches('b')"),
             expr(1, "deny(403)", "request.query.matches('a')"),
+        ),
+        (
+            "gcp-extension",
+            expr(1, "deny(403)", "request.query.matches('(?P<n>a)|b')"),
+            expr(1, "deny(403)", "request.query.matches('(?:a)|b')"),
+        ),
+        (
+            "gcp-limit",
+            expr(1, "deny(403)", &format!("request.query == '{}'", "a".repeat(1024))),
+            expr(1, "deny(403)", &format!("request.query == '{}'", "a".repeat(1005))),
+        ),
+        (
+            "gcp-limit",
+            ranges(1, "redirect", "'*'", &redirect_to(1025)),
+            ranges(1, "redirect", "'*'", &redirect_to(1024)),
         ),
         (
             "gcp-interval",
