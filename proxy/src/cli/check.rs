@@ -192,10 +192,20 @@ fn table_of(policy: &str, served: &[Served]) -> String {
         let mut row = vec![one.set.clone(), one.ruleset.clone()];
         row.extend(one.levels.iter().map(ToString::to_string));
         row.push(ids(&one.missing));
+        row.push(ids(&one.beyond));
         row
     };
     let rows: Vec<Vec<String>> = served.iter().map(row).collect();
-    let heads = ["SET", "SERVED BY", "LEVEL 1", "2", "3", "4", "OF GOOGLE'S IDS NOT THERE"];
+    let heads = [
+        "SET",
+        "SERVED BY",
+        "LEVEL 1",
+        "2",
+        "3",
+        "4",
+        "OF GOOGLE'S IDS NOT THERE",
+        "BEYOND GOOGLE'S",
+    ];
     format!("policy {policy}:\n{}\n", table::draw(&heads, &rows))
 }
 
@@ -219,7 +229,7 @@ fn sets((policy, served): &(String, Vec<Served>)) -> Vec<Value> {
     let one = |set: &Served| {
         json!({
             "policy": policy, "set": set.set, "ruleset": set.ruleset,
-            "levels": set.levels, "missing": set.missing,
+            "levels": set.levels, "missing": set.missing, "beyond": set.beyond,
         })
     };
     served.iter().map(one).collect()

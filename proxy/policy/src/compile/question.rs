@@ -56,7 +56,13 @@ pub struct Served {
     pub levels: [usize; 4],
     /// The signatures of Google's set that it has not got.
     pub missing: Vec<u32>,
+    /// The signatures of the Core Rule Set that it has and Google's set has not: they refuse what Google lets pass. A set
+    /// that our own rules serve has none, for all of its ids are ours.
+    pub beyond: Vec<u32>,
 }
+
+/// The first id that is not one of the Core Rule Set's, which have six digits.
+const CRS_IDS_END: u32 = 1_000_000;
 
 impl Question {
     /// Returns what a match of the signature adds to a score.
@@ -153,14 +159,16 @@ impl Compiler<'_> {
     fn served(&self, waf: usize, call: &WafCall, signatures: &[Signature]) -> Served {
         let count = |level: u8| signatures.iter().filter(|s| s.level == level).count();
         let has = |id: u32| signatures.iter().any(|signature| signature.id == id);
+        let google: Vec<u32> = google_signatures(&call.set).map(|(id, _)| id).collect();
+        let is_beyond = |id: &u32| *id < CRS_IDS_END && !google.contains(id);
+        let mut beyond: Vec<u32> = signatures.iter().map(|s| s.id).filter(is_beyond).collect();
+        beyond.sort_unstable();
         Served {
             set: call.set.name.clone(),
             ruleset: self.wafs.get(waf).map_or_else(String::new, |waf| waf.name().to_owned()),
             levels: [1, 2, 3, 4].map(count),
-            missing: google_signatures(&call.set)
-                .filter(|(id, _)| !has(*id))
-                .map(|(id, _)| id)
-                .collect(),
+            missing: google.into_iter().filter(|id| !has(*id)).collect(),
+            beyond,
         }
     }
 
@@ -174,7 +182,8 @@ impl Compiler<'_> {
         self.problems.push(problem);
     }
 
-    /// An opt-out of what is not loaded changes nothing; an opt-in of it would never match.
+    /// An opt-out of what is not loaded changes nothing; an opt-in of it would never match. That is told where Google has
+    /// the signature, and refused where nobody has it.
     fn known_signature(
         &mut self,
         wanted: &SignatureRef,
@@ -185,11 +194,18 @@ impl Compiler<'_> {
         if known.is_empty() || known.iter().any(|signature| signature.id == wanted.id) {
             return;
         }
-        let message =
-            format!("the loaded rule set has no signature {} for `{}`", wanted.id, call.set.name);
-        let problem = Diagnostic::warning("waf-signature-unknown", message)
-            .at(at.expression.location(wanted.span));
-        self.problems.push(problem);
+        let (id, set) = (wanted.id, &call.set.name);
+        let is_google = google_signatures(&call.set).any(|(known, _)| known == id);
+        let problem = if is_google {
+            let message = format!("the loaded rule set has no signature {id} for `{set}`");
+            Diagnostic::warning("waf-signature-unknown", message)
+        } else {
+            let message =
+                format!("`{set}` has no signature {id}, on Google or in the loaded rule set");
+            Diagnostic::error("waf-signature", message)
+                .help("`portcullis rules ls` lists the signatures that are loaded")
+        };
+        self.problems.push(problem.at(at.expression.location(wanted.span)));
     }
 
     fn level_is_loaded(&mut self, waf: usize, call: &WafCall, at: Context<'_>) {

@@ -172,10 +172,11 @@ fn what_only_compilation_can_see_is_said_where_it_stands() {
         ("request.path.matches('(?:a{10}){10}')", "", ""),
         ("origin.ip in lists['known-bda']", "unknown-list", "'known-bda'"),
         ("origin.ip in lists['known-bad']", "", ""),
+        ("evaluatePreconfiguredWaf('sqli-v33-stable', ['942999'])", "waf-signature", "'942999'"),
         (
-            "evaluatePreconfiguredWaf('sqli-v33-stable', ['942999'])",
+            "evaluatePreconfiguredWaf('sqli-v33-stable', ['942432'])",
             "waf-signature-unknown",
-            "'942999'",
+            "'942432'",
         ),
         ("evaluatePreconfiguredWaf('sqli-v33-stable', ['942001'])", "", ""),
         ("evaluatePreconfiguredWaf('rce-v33-stable')", "waf-set-empty", "'rce-v33-stable'"),
