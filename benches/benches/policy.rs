@@ -235,6 +235,7 @@ fn head<'a>(client_ip: IpAddr, headers: &'a [Header<'a>]) -> RequestHead<'a> {
         sni: None,
         ja3: "",
         ja4: "",
+        certificate: None,
         scheme: Scheme::Https,
         host: b"licenses.example.com",
         method: b"GET",

@@ -29,8 +29,8 @@ pub use backend::{
 };
 pub use client_address::ClientAddressHeader;
 pub use host::{
-    AnswerInspection, AnswerPlan, BodyPlan, Compressed, Host, IdentityRule, OnMatch, Oversize,
-    PathForm, RedirectStatus, Route, RouteAction,
+    AnswerInspection, AnswerPlan, BodyPlan, ClientCertificates, Compressed, Host, IdentityRule,
+    OnMatch, Oversize, PathForm, RedirectStatus, Route, RouteAction, WithoutCertificate,
 };
 pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,

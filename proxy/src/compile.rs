@@ -1,6 +1,7 @@
 //! The one function of `check`, start-up and reload: from what the operator wrote to a snapshot, or every error at once.
 
 mod certificates;
+mod client_trust;
 mod egress;
 mod geo;
 mod identity;
@@ -102,6 +103,7 @@ fn compile_with(
     let config = loaded.config;
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
+    let client_trust = client_trust::load(&config, &mut sources);
     let ticket_secrets = tickets::load(&config, &mut sources);
     let upstream_tls = upstreams::load(&config, &mut sources);
     let verifiers = identity::load(&config, &mut sources);
@@ -131,6 +133,7 @@ fn compile_with(
         config,
         router,
         certificates,
+        client_trust,
         ticket_secrets,
         answer_rules,
         rulesets,

@@ -12,6 +12,7 @@
 //! redirects is answered by the gate as well, so that its requests are judged, counted and logged like any other.
 
 mod accept;
+mod client_certificate;
 mod connection;
 mod fingerprint;
 mod flood;

@@ -116,6 +116,8 @@ reasons! {
     UnknownHost: 404 "not_found" "there is nothing here" final "unknown_host" "no_route" Info;
     /// The host is not one that the connection's certificate was chosen for.
     Misdirected: 421 "misdirected_request" "this connection is for another host" final "misdirected" "misdirected_request" Info;
+    /// The host asks for client certificates, and the connection's client was not asked for that host.
+    CertificateRequired: 421 "client_certificate_required" "a new connection for this host is required, on which a client certificate is asked for" final "client_certificate_required" "denied_by_identity" Info;
     /// CONNECT, TRACE, or a method that is no token.
     MethodNotAllowed: 405 "method_not_allowed" "this method is not allowed" final "method_not_allowed" "client_bad_request" Info;
     /// The body did not arrive within its deadline.

@@ -1,9 +1,10 @@
 //! Everything that a request is judged by, whole and immutable. Built only by `compile`, published by `Shared`.
 
 mod certificates;
+mod client_trust;
 mod upstream_tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use portcullis_policy::waf::AnswerRules;
 use portcullis_policy::{IpSet, LimitId, Policy};
 
 pub use certificates::{Certificates, Choices};
+pub use client_trust::{ClientTrust, TrustDigest};
 pub use upstream_tls::UpstreamTls;
 
 use crate::egress::Egress;
@@ -37,6 +39,8 @@ pub struct Snapshot {
     pub router: Router,
     /// The certificates of each listener, in the order of `config.listeners`; none for a plain one.
     pub certificates: Vec<Option<Arc<Certificates>>>,
+    /// What verifies the certificates of clients, by the host that asks for them, in lower case.
+    pub client_trust: HashMap<Box<str>, Arc<ClientTrust>>,
     /// The secrets of session tickets, the sealing one first; none where the process draws its own.
     pub(crate) ticket_secrets: Option<Arc<[TicketSecret]>>,
     /// The rule sets, by name, with what they were made of: the next generation takes over what has not changed.
@@ -78,6 +82,17 @@ impl Snapshot {
             settings: &self.config.session_tickets,
             secrets: self.ticket_secrets.as_deref(),
         }
+    }
+
+    /// Returns what verifies the clients of a server name as sent; none where the host asks for no certificates.
+    pub(crate) fn client_trust(&self, server_name: &str) -> Option<&Arc<ClientTrust>> {
+        if self.client_trust.is_empty() {
+            return None;
+        }
+        let name = server_name.to_ascii_lowercase();
+        // A host of its own goes before a pattern, also where only the pattern asks for certificates.
+        let host = self.config.host(&name)?;
+        self.client_trust.get(host.name.as_str())
     }
 
     /// Returns the country of an address: `''` where it is unknown, or where no database is loaded.

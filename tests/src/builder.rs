@@ -29,6 +29,7 @@ pub struct Builder {
     origin: String,
     listeners: String,
     routes: String,
+    host: String,
     backend: String,
     top: String,
     policy: Option<String>,
@@ -49,6 +50,7 @@ impl Builder {
             origin: origin.to_string(),
             listeners: format!("  - {{ address: '127.0.0.1:0', tls: {{ {TLS} }} }}\n"),
             routes: "      - { path: /, backend: origin, identity: none }\n".to_owned(),
+            host: String::new(),
             backend: String::new(),
             top: String::new(),
             policy: None,
@@ -92,6 +94,13 @@ impl Builder {
     #[must_use]
     pub fn routes(mut self, routes: &[&str]) -> Self {
         self.routes = routes.iter().map(|route| format!("      - {route}\n")).collect();
+        self
+    }
+
+    /// Adds keys to the host `edge.test`: a YAML line.
+    #[must_use]
+    pub fn host(mut self, line: &str) -> Self {
+        self.host = format!("    {line}\n");
         self
     }
 
@@ -206,7 +215,7 @@ impl Builder {
     }
 
     fn text(&self) -> String {
-        let Self { origin, listeners, routes, backend, top, policy, lists: _ } = self;
+        let Self { origin, listeners, routes, host, backend, top, policy, lists: _ } = self;
         let (policies, of_backend) = match policy {
             Some(_) => (
                 "rulesets: { core: { builtin: core } }\npolicies: { tested: { file: policy.yaml } }\n",
@@ -222,7 +231,7 @@ impl Builder {
              algorithms: [ES256], jwks: jwks.json, roles_claim: roles }}\n\
              {policies}\
              backends:\n  origin: {{ servers: ['{origin}']{of_backend}{backend} }}\n\
-             hosts:\n  edge.test:\n    routes:\n{routes}  other.test:\n    routes:\n      \
+             hosts:\n  edge.test:\n{host}    routes:\n{routes}  other.test:\n    routes:\n      \
              - {{ path: /, backend: origin, identity: none }}\n{top}",
         )
     }

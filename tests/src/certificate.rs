@@ -6,7 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SanType,
+};
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -33,8 +36,21 @@ impl Authority {
     /// When the system gives no randomness.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(CertificateParams::default())
+    }
+
+    /// Makes one with a common name.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no randomness.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self::of(named(name))
+    }
+
+    fn of(mut params: CertificateParams) -> Self {
         let key = KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = params.self_signed(&key).expect("the key signs");
         let (root, root_pem) = (root.der().clone(), root.pem());
@@ -100,9 +116,8 @@ impl Authority {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(authority.root.clone()).expect("the root is a certificate");
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                let roots = authority.roots().into();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 builder.with_client_cert_verifier(verifier.build().expect("there is a root"))
             }
         };
@@ -128,6 +143,44 @@ impl Authority {
         self.client_with(rustls::crypto::aws_lc_rs::default_provider(), alpn, versions)
     }
 
+    /// Makes a client that trusts this authority and shows a certificate of `clients`: the common name is `node`, and so is
+    /// the end of the URI `spiffe://test/…`.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no randomness.
+    #[must_use]
+    pub fn client_of(
+        &self,
+        clients: &Self,
+        node: &str,
+        alpn: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let pair = KeyPair::generate().expect("a key can be made");
+        let mut params = named(node);
+        let uri = format!("spiffe://test/{node}").try_into().expect("a URI is ASCII");
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let signed = params.signed_by(&pair, &clients.issuer).expect("the authority signs");
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).expect("a key in PKCS#8");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("the provider speaks them")
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(vec![signed.der().clone()], key)
+            .expect("the key is the certificate's");
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).expect("the root is a certificate");
+        roots
+    }
+
     /// Makes a client that can what this provider can.
     ///
     /// # Panics
@@ -140,16 +193,21 @@ impl Authority {
         alpn: &[&str],
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).expect("the root is a certificate");
         let mut config = ClientConfig::builder_with_provider(provider.into())
             .with_protocol_versions(versions)
             .expect("the provider speaks them")
-            .with_root_certificates(roots)
+            .with_root_certificates(self.roots())
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
+}
+
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 /// Writes a file with mode 0600.

@@ -177,8 +177,21 @@ impl Edge {
     /// When the handshake fails.
     pub async fn h2_as(&self, manner: &Manner) -> H2Client {
         let config = self.authority.client(&["h2"], rustls::DEFAULT_VERSIONS);
-        let stream = client::tls(self.address(), manner, config).await.expect("a handshake");
-        H2Client::new(stream, &manner.server_name).await
+        self.h2_connect(manner, config).await.expect("a handshake")
+    }
+
+    /// Tries to open an HTTP/2 connection of a client that a test has made.
+    ///
+    /// # Errors
+    ///
+    /// The handshake's.
+    pub async fn h2_connect(
+        &self,
+        manner: &Manner,
+        config: Arc<ClientConfig>,
+    ) -> std::io::Result<H2Client> {
+        let stream = client::tls(self.address(), manner, config).await?;
+        Ok(H2Client::new(stream, &manner.server_name).await)
     }
 
     /// Opens an HTTP/2 connection on which everything can be sent.
@@ -270,6 +283,17 @@ impl Edge {
         std::fs::write(self.directory.path().join("policy.yaml"), text)
             .expect("the policy can be written");
         self.publish()
+    }
+
+    /// Rewrites the configuration, for [`Self::publish`] to take.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be read and written.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let path = self.directory.path().join("portcullis.yaml");
+        let text = std::fs::read_to_string(&path).expect("the configuration can be read");
+        std::fs::write(path, change(text)).expect("the configuration can be written");
     }
 
     /// Compiles the configuration again and publishes it, as a reload does.

@@ -18,6 +18,8 @@ mod bans;
 mod bodies;
 #[path = "e2e/captures.rs"]
 mod captures;
+#[path = "e2e/client_certificates.rs"]
+mod client_certificates;
 #[path = "e2e/connections.rs"]
 mod connections;
 #[path = "e2e/extensions.rs"]

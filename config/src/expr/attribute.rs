@@ -17,6 +17,14 @@ pub enum Attribute {
     OriginJa3,
     /// The JA4 fingerprint, `''` without TLS.
     OriginJa4,
+    /// The subject of the client's certificate as RFC 4514 writes it, `''` without one (extension).
+    ClientSubject,
+    /// Its issuer, written the same way (extension).
+    ClientIssuer,
+    /// Its SHA-256 in hexadecimal digits (extension).
+    ClientSha256,
+    /// Its alternative names, each with its kind: `dns:`, `email:`, `uri:`, `ip:` (extension).
+    ClientNames,
     /// The method as sent.
     Method,
     /// The path as sent: no decoding, no query.
@@ -74,6 +82,10 @@ pub(super) const ATTRIBUTES: &[(&str, Type, Attribute)] = &[
     ("origin.asn", Type::Int, Attribute::OriginAsn),
     ("origin.tls_ja3_fingerprint", Type::String, Attribute::OriginJa3),
     ("origin.tls_ja4_fingerprint", Type::String, Attribute::OriginJa4),
+    ("origin.tls_client_subject", Type::String, Attribute::ClientSubject),
+    ("origin.tls_client_issuer", Type::String, Attribute::ClientIssuer),
+    ("origin.tls_client_sha256", Type::String, Attribute::ClientSha256),
+    ("origin.tls_client_names", Type::Strings, Attribute::ClientNames),
     ("request.method", Type::String, Attribute::Method),
     ("request.path", Type::String, Attribute::Path),
     ("request.query", Type::String, Attribute::Query),
@@ -177,6 +189,10 @@ impl Attribute {
             | Self::OriginAsn
             | Self::OriginJa3
             | Self::OriginJa4
+            | Self::ClientSubject
+            | Self::ClientIssuer
+            | Self::ClientSha256
+            | Self::ClientNames
             | Self::Method
             | Self::Path
             | Self::Query
@@ -190,6 +206,10 @@ impl Attribute {
     pub const fn is_google(self) -> bool {
         match self {
             Self::Body
+            | Self::ClientSubject
+            | Self::ClientIssuer
+            | Self::ClientSha256
+            | Self::ClientNames
             | Self::TokenValid
             | Self::TokenSubject
             | Self::TokenTenant

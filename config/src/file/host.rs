@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use super::backend::{policy_id, reference};
 use super::fields::Fields;
-use super::{Context, keys, scalar};
+use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BackendId, BodyPlan, Compressed, Host, HostName, IdentityRule, Oversize, PathForm, ProviderId,
-    RedirectStatus, Route, RouteAction,
+    BackendId, BodyPlan, ClientCertificates, Compressed, Host, HostName, IdentityRule, Oversize,
+    PathForm, ProviderId, RedirectStatus, Route, RouteAction, WithoutCertificate,
 };
 use crate::yaml::{Entry, Node, Value};
 
@@ -49,7 +49,16 @@ fn host(
     }
     let fields = Fields::open(&entry.node, &keys::HOST, cx)?;
     let routes = fields.of("routes", cx, routes);
-    Some(Host { name: name?, routes: routes? })
+    let client_certificates = fields.may("client_certificates", cx, client_certificates);
+    Some(Host { name: name?, client_certificates: client_certificates?, routes: routes? })
+}
+
+fn client_certificates(node: &Node, cx: &mut Context<'_>) -> Option<ClientCertificates> {
+    let fields = Fields::open(node, &keys::CLIENT_CERTIFICATES, cx)?;
+    let ca = fields.of("ca", cx, source::certificate);
+    let modes = [("require", WithoutCertificate::Refuse), ("request", WithoutCertificate::Admit)];
+    let without = fields.of("mode", cx, |node, cx| scalar::choice(node, cx, &modes));
+    Some(ClientCertificates { ca: ca?, without: without? })
 }
 
 fn host_name(entry: &Entry, cx: &mut Context<'_>) -> Option<HostName> {

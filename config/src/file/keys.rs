@@ -98,6 +98,7 @@ pub const SECTIONS: &[&Section] = &[
     &WEBSOCKET,
     &GRPC,
     &HOST,
+    &CLIENT_CERTIFICATES,
     &ROUTE,
     &REQUIRED_IDENTITY,
     &BODY,
@@ -806,11 +807,38 @@ pub const HEALTH: Section = Section {
 pub const HOST: Section = Section {
     path: "hosts.<name>",
     doc: "A host that clients ask for, by its DNS name or its address, without a port. `*.example.com` stands for every name one label below; a name of its own goes before it.",
-    keys: &[must(
-        "routes",
-        "list of mappings",
-        "Its routes; the longest path that fits is taken, whatever the order.",
-    )],
+    keys: &[
+        must(
+            "routes",
+            "list of mappings",
+            "Its routes; the longest path that fits is taken, whatever the order.",
+        ),
+        may(
+            "client_certificates",
+            "mapping",
+            "clients are not asked for a certificate",
+            "Mutual TLS of this host.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.client_certificates`
+pub const CLIENT_CERTIFICATES: Section = Section {
+    path: "hosts.<name>.client_certificates",
+    doc: "Mutual TLS of one host, for connections whose TLS server name is the host's. A certificate that does not verify (another authority, expired, not for clients) ends the handshake in either mode. Requests for the host on any other connection, for another name, without a name or without TLS, get 421 `client_certificate_required`, and so do those on connections from before these settings or the authorities changed. Policies read `origin.tls_client_subject`, `…_issuer`, `…_sha256` and `…_names`. Such connections are never resumed, so that every certificate is verified anew; there are no revocation lists. It changes with a reload.",
+    keys: &[
+        must(
+            "ca",
+            "`file:PATH` or `credential:NAME`",
+            "The authorities that sign clients' certificates, in PEM. A new file is taken at once.",
+        ),
+        or(
+            "mode",
+            "`require` or `request`",
+            "require",
+            "Whether a client without a certificate gets no connection (`require`), or one whose certificate is `''` for policies (`request`).",
+        ),
+    ],
 };
 
 /// `hosts.<name>.routes[]`

@@ -89,6 +89,16 @@ fn addresses(config: &Config, root: &Node, cx: &mut Context<'_>) {
         let help = "bind it to a loopback or private address, or use `tls`";
         cx.warn("plain-listener", said, help, place(root, &["listeners"]));
     }
+    let plain = |listener: &&Listener| listener.kind == ListenerKind::Plain;
+    if let Some(plain) = config.listeners.iter().find(plain)
+        && let Some(host) = config.hosts.iter().find(|host| host.client_certificates.is_some())
+    {
+        let (host, plain) = (host.name.as_str(), plain.address);
+        let said =
+            format!("the host `{host}` asks for client certificates, and `{plain}` has no TLS");
+        let help = "every request for the host is refused there: let TLS end here for it";
+        cx.warn("client-certificates-without-tls", said, help, place(root, &["hosts", host]));
+    }
     if !config.listeners.iter().any(serves) {
         let said = "no listener serves the hosts: each one only redirects";
         cx.warn("no-tls", said, "add a listener with `tls`", place(root, &["listeners"]));

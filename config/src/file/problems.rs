@@ -100,6 +100,10 @@ pub const PROBLEMS: &[Problem] = &[
         "`body: stream` to a backend with `assertion`: it is signed before the body is there, over the hash of none, and a receiver that compares refuses every request with a body.",
     ),
     lint(
+        "client-certificates-without-tls",
+        "A host asks for client certificates, and a listener without TLS serves it: there every request for it is refused.",
+    ),
+    lint(
         "license-without-identity",
         "A route takes license requests to a license backend without asking for a token.",
     ),

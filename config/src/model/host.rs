@@ -1,5 +1,7 @@
 //! Hosts, their routes, and what a route does.
 
+use std::path::PathBuf;
+
 use super::{BackendId, HostName, PolicyId, ProviderId};
 
 /// A host name with its routes.
@@ -7,8 +9,28 @@ use super::{BackendId, HostName, PolicyId, ProviderId};
 pub struct Host {
     /// The name clients ask for; `*.` and a domain stands for every name one label below it.
     pub name: HostName,
+    /// Whose certificates its clients show; none means that nobody is asked.
+    pub client_certificates: Option<ClientCertificates>,
     /// Its routes, longest path first, so that the first that matches is the right one; never empty.
     pub routes: Vec<Route>,
+}
+
+/// Mutual TLS of one host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientCertificates {
+    /// The file with the certificates of the authorities that sign clients' certificates, in PEM.
+    pub ca: PathBuf,
+    /// What becomes of a client that shows none. One that does not verify never gets a connection.
+    pub without: WithoutCertificate,
+}
+
+/// What becomes of a client without a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WithoutCertificate {
+    /// Its handshake fails.
+    Refuse,
+    /// It is served; policies see that it showed none.
+    Admit,
 }
 
 /// Requests under one path.

@@ -22,7 +22,7 @@ pub use address_set::IpSet;
 pub use compile::{GeoState, Materials, Policy, Served};
 pub use cursor::{Cursor, Step};
 pub use limit::{BanRule, Limit, LimitId, LimitKey, LimitOutcome, Threshold};
-pub use request::{BodyEnd, Header, Input, RequestHead, Scheme, TokenView};
+pub use request::{BodyEnd, ClientCertificate, Header, Input, RequestHead, Scheme, TokenView};
 pub use state::{
     Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, CountSecret, ForeignCounts, Limits, State,
 };

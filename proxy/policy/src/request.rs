@@ -19,6 +19,8 @@ pub struct RequestHead<'a> {
     pub ja3: &'a str,
     /// The JA4 fingerprint; `""` without one.
     pub ja4: &'a str,
+    /// The client's certificate, if it showed one that was verified.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The scheme.
     pub scheme: Scheme,
     /// The host that was asked for, without a port.
@@ -37,6 +39,19 @@ pub struct RequestHead<'a> {
     pub headers: &'a [Header<'a>],
     /// Whether rate rules neither count nor refuse this request (a load test with a valid bypass).
     pub bypass_limits: bool,
+}
+
+/// What a client's certificate says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The subject as RFC 4514 writes it.
+    pub subject: String,
+    /// The issuer, written the same way.
+    pub issuer: String,
+    /// SHA-256 of the certificate, in 64 hexadecimal digits.
+    pub sha256: String,
+    /// The alternative names, each with its kind: `dns:`, `email:`, `uri:` or `ip:`.
+    pub names: Vec<String>,
 }
 
 /// One header.

@@ -82,7 +82,7 @@ fn own(
 }
 
 /// The certificates of a PEM file, each looked at; at least one.
-fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())?;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use pingora::listeners::tls::Acceptor;
 use pingora::proxy::HttpProxy;
 use portcullis_config::model::{Config, Listener, ListenerKind};
 use socket2::{SockRef, TcpKeepalive};
@@ -18,6 +17,7 @@ use tokio::task::JoinSet;
 use super::flood::{Arrival, Floods};
 use super::open::{Arrived, Cause};
 use super::permits::{Caps, Permit, Permits};
+use super::tls::Tls;
 use super::{Deadlines, Manner, Running, open, tls};
 use crate::gate::{self, Gate};
 use crate::shared::Shared;
@@ -149,7 +149,7 @@ impl Door {
 
 /// What is spoken there.
 pub(super) enum Entrance {
-    Tls(Acceptor),
+    Tls(Tls),
     Plain(Manner),
 }
 
@@ -198,7 +198,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
     for one in bound {
         let entrance = match &one.kind {
             ListenerKind::Tls(tls) => {
-                Entrance::Tls(tls::acceptor(&edge.shared, one.index, tls.versions)?)
+                Entrance::Tls(Tls::new(&edge.shared, one.index, tls.versions)?)
             }
             ListenerKind::Plain => Entrance::Plain(Manner::Serve),
             ListenerKind::RedirectToHttps { status } => {

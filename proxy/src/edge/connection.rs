@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
-use portcullis_policy::Scheme;
+use portcullis_policy::{ClientCertificate, Scheme};
 
 use super::fingerprint::Fingerprints;
+use crate::snapshot::TrustDigest;
 
 /// One client connection, once it may carry requests.
 ///
@@ -29,6 +30,10 @@ pub(crate) struct Connection {
     pub(crate) tls_version: Option<&'static str>,
     /// What the ClientHello says of the client's TLS library.
     pub(crate) fingerprints: Fingerprints,
+    /// What the client's certificate says, if it showed one.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
+    /// What verified the client, or would have: none where nobody asked for a certificate.
+    pub(crate) trust: Option<TrustDigest>,
     /// What the listener does with requests.
     pub(crate) manner: Manner,
     active: AtomicUsize,
@@ -53,6 +58,8 @@ impl Connection {
             sni: None,
             tls_version: None,
             fingerprints: Fingerprints::default(),
+            certificate: None,
+            trust: None,
             manner,
             active: AtomicUsize::new(0),
             begun: AtomicU64::new(0),

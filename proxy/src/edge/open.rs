@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pingora::apps::ServerApp;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::tls::TlsRef;
 use pingora::protocols::tls::server::handshake;
 use pingora::protocols::{Ssl, Stream};
+use portcullis_policy::ClientCertificate;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::accept::{Edge, Entrance};
+use super::client_certificate;
 use super::connection::{Connection, Manner};
 use super::fingerprint::Fingerprints;
 use super::framing::{HeadLimits, Malformed};
@@ -22,6 +24,7 @@ use super::h2_watch::error_name;
 use super::hello::{self, HELLO_BYTES_MAX, Hello};
 use super::permits::{Full, Permit};
 use super::proxy_header::{self, Ends, PROXY_HEADER_BYTES_MAX, ProxyHeader};
+use super::tls::Tls;
 use crate::gate;
 
 /// Why a connection ends before a request; the `cause` label of `edge_connections_refused_total`.
@@ -140,22 +143,20 @@ impl Opening {
                 let connection = Connection::new(self.ends.client, self.ends.server, *manner);
                 guarded(edge, Box::new(self.into_stream()), connection)
             }
-            Entrance::Tls(acceptor) => {
-                let (stream, connection) = self.encrypted(edge, acceptor).await?;
+            Entrance::Tls(tls) => {
+                let (stream, connection) = self.encrypted(edge, tls).await?;
                 guarded(edge, stream, connection)
             }
         }
     }
 
-    async fn encrypted(
-        mut self,
-        edge: &Edge,
-        acceptor: &Acceptor,
-    ) -> Result<(Stream, Connection), Cause> {
+    async fn encrypted(mut self, edge: &Edge, tls: &Tls) -> Result<(Stream, Connection), Cause> {
         let hello = timeout_at(self.hello_by, self.read_hello());
         hello.await.map_err(|_| Cause::HelloTimeout)??;
         let Ends { client, server } = self.ends;
         let fingerprints = Fingerprints::of(&self.read);
+        let asking = tls.asking(&self.read);
+        let acceptor = asking.as_ref().map_or_else(|| tls.usual(), |asking| &asking.acceptor);
         let shaken = timeout(edge.deadlines.handshake, handshake(acceptor, self.into_stream()));
         let tls = shaken.await.map_err(|_| Cause::HandshakeTimeout)?;
         let tls = tls.map_err(|_| Cause::HandshakeFailed)?;
@@ -163,6 +164,10 @@ impl Opening {
         let mut connection = Connection::new(client, server, Manner::Serve);
         connection.sni = made.server_name().map(str::to_ascii_lowercase);
         connection.fingerprints = fingerprints;
+        if let Some(asking) = asking {
+            connection.trust = Some(asking.trust);
+            connection.certificate = shown(made)?;
+        }
         connection.tls_version = Some(made.version().unwrap_or("unknown"));
         Ok((Box::new(tls), connection))
     }
@@ -195,6 +200,14 @@ impl Opening {
         stream.rewind(&self.read);
         stream
     }
+}
+
+/// What the client's certificate says, if it showed one. It has been verified; one that cannot be read all the same gets no
+/// connection, because nobody could say whose it is.
+fn shown(made: &TlsRef) -> Result<Option<Arc<ClientCertificate>>, Cause> {
+    let Some(der) = made.peer_certificate_der() else { return Ok(None) };
+    let read = client_certificate::read(der).ok_or(Cause::HandshakeFailed)?;
+    Ok(Some(Arc::new(read)))
 }
 
 fn guarded(edge: &Arc<Edge>, stream: Stream, connection: Connection) -> Result<Guard, Cause> {

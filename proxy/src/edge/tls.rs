@@ -12,9 +12,10 @@ use portcullis_config::model::TlsVersions;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{ConfigBuilder, ServerConfig, SupportedProtocolVersion, WantsVerifier};
 
 use crate::shared::Shared;
+use crate::snapshot::TrustDigest;
 
 const ONLY_13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 const FROM_12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -29,26 +30,95 @@ pub fn install_provider() {
     }
 }
 
-/// Builds the acceptor of one listener.
-pub(super) fn acceptor(
-    shared: &Arc<Shared>,
+/// TLS of one listener.
+pub(super) struct Tls {
+    shared: Arc<Shared>,
+    /// The place in the configuration's `listeners`.
     listener: usize,
-    versions: TlsVersions,
-) -> Result<Acceptor, rustls::Error> {
+    versions: &'static [&'static SupportedProtocolVersion],
+    usual: Acceptor,
+}
+
+/// How to shake hands with a client that is asked for a certificate.
+pub(super) struct Asking {
+    pub(super) acceptor: Acceptor,
+    /// What verifies it.
+    pub(super) trust: TrustDigest,
+}
+
+impl Tls {
+    /// Prepares a listener.
+    ///
+    /// # Errors
+    ///
+    /// The versions do not go together with the crypto provider.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        listener: usize,
+        versions: TlsVersions,
+    ) -> Result<Self, rustls::Error> {
+        let versions = match versions {
+            TlsVersions::Tls13 => ONLY_13,
+            TlsVersions::Tls12And13 => FROM_12,
+        };
+        let certificates = FromSnapshot { shared: Arc::clone(shared), listener };
+        let mut config =
+            builder(versions)?.with_no_client_auth().with_cert_resolver(Arc::new(certificates));
+        config.ticketer = Arc::new(Ticketer { shared: Arc::clone(shared) });
+        let usual = accepting(config);
+        Ok(Self { shared: Arc::clone(shared), listener, versions, usual })
+    }
+
+    /// What serves clients that are not asked for a certificate.
+    pub(super) const fn usual(&self) -> &Acceptor {
+        &self.usual
+    }
+
+    /// Says how to shake hands with a client whose server name is that of a host which asks for certificates. `hello` holds
+    /// its ClientHello, which is read by the library that will read it again, so that both find the same name in it.
+    ///
+    /// Nothing here writes or takes a ticket: a session that is resumed would bring a certificate that nobody verifies again.
+    pub(super) fn asking(&self, hello: &[u8]) -> Option<Asking> {
+        let snapshot = self.shared.snapshot.load();
+        if snapshot.client_trust.is_empty() {
+            return None;
+        }
+        let trust = snapshot.client_trust(&server_name(hello)?)?;
+        let certificates =
+            FromSnapshot { shared: Arc::clone(&self.shared), listener: self.listener };
+        let mut config = builder(self.versions)
+            .ok()?
+            .with_client_cert_verifier(Arc::clone(&trust.verifier))
+            .with_cert_resolver(Arc::new(certificates));
+        config.send_tls13_tickets = 0;
+        Some(Asking { acceptor: accepting(config), trust: trust.digest })
+    }
+}
+
+fn builder(
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = match versions {
-        TlsVersions::Tls13 => ONLY_13,
-        TlsVersions::Tls12And13 => FROM_12,
-    };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(FromSnapshot { shared: Arc::clone(shared), listener }));
-    config.ticketer = Arc::new(Ticketer { shared: Arc::clone(shared) });
+    ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)
+}
+
+fn accepting(mut config: ServerConfig) -> Acceptor {
     // Of the two ways to resume, tickets are the one that other processes and nodes know as well.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Acceptor::from_server_config(Arc::new(config)))
+    Acceptor::from_server_config(Arc::new(config))
+}
+
+/// The server name of a ClientHello; none where it has none or is no hello, whose handshake fails by itself.
+fn server_name(mut hello: &[u8]) -> Option<String> {
+    let mut reader = rustls::server::Acceptor::default();
+    while !hello.is_empty() {
+        reader.read_tls(&mut hello).ok()?;
+        if let Some(accepted) = reader.accept().ok()? {
+            return accepted.client_hello().server_name().map(str::to_owned);
+        }
+    }
+    None
 }
 
 /// Chooses the certificate by server name and signature schemes from the published snapshot.

@@ -108,6 +108,7 @@ fn find(
         sni: None,
         ja3: "",
         ja4: "",
+        certificate: None,
         scheme: Scheme::Https,
         host: &target.host,
         method: asked.method.as_str().as_bytes(),

@@ -126,6 +126,7 @@ impl<'a> Walk<'a> {
             sni: connection.sni.as_deref().map(str::as_bytes),
             ja3: &connection.fingerprints.ja3,
             ja4: &connection.fingerprints.ja4,
+            certificate: connection.certificate.as_deref(),
             scheme: connection.scheme(),
             host: &target.host,
             method: &work.asked.method.clone(),

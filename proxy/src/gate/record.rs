@@ -160,5 +160,6 @@ fn keep(shared: &Shared, record: RequestRecord) {
 
 fn client(address: IpAddr, connection: &Connection, region_code: String) -> ClientRecord {
     let Fingerprints { ja3, ja4 } = connection.fingerprints.clone();
-    ClientRecord { address, peer: connection.peer, region_code, asn: 0, ja3, ja4 }
+    let certificate = connection.certificate.clone();
+    ClientRecord { address, peer: connection.peer, region_code, asn: 0, ja3, ja4, certificate }
 }

@@ -21,6 +21,7 @@ pub(super) fn find(
 ) -> Result<Arc<RouteEntry>, Refusal> {
     let entry = lookup(snapshot, target, &target.path)?;
     check_directed(snapshot, connection, target)?;
+    check_trusted(snapshot, connection, &entry)?;
     let resolved = resolve(&target.path);
     if resolved != target.path.as_ref() {
         let same =
@@ -55,6 +56,20 @@ fn check_directed(
         return Err(Refusal::of(Reason::Misdirected));
     }
     Ok(())
+}
+
+/// A host that asks for certificates is reached only by connections that were asked, by the same authorities: neither a
+/// connection for another name nor one from before the settings changed, nor one without TLS, says who its client is.
+fn check_trusted(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    entry: &RouteEntry,
+) -> Result<(), Refusal> {
+    let Some(trust) = snapshot.client_trust.get(entry.host.as_str()) else { return Ok(()) };
+    if connection.trust == Some(trust.digest) {
+        return Ok(());
+    }
+    Err(Refusal::of(Reason::CertificateRequired))
 }
 
 /// The path as the most helpful backend would read it: decoded once, `\` as `/`, empty and dot segments gone.

@@ -172,6 +172,14 @@ fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
     }
     some_text(o, "tlsJa3Fingerprint", &client.ja3);
     some_text(o, "tlsJa4Fingerprint", &client.ja4);
+    if let Some(shown) = &client.certificate {
+        o.object("tlsClientCertificate", |o| {
+            o.text("subject", &shown.subject);
+            o.text("issuer", &shown.issuer);
+            o.text("sha256", &shown.sha256);
+            o.list("names", shown.names.iter(), |out, name| text(out, name));
+        });
+    }
 }
 
 /// Adds text that is there.

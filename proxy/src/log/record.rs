@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_config::Timestamp;
+use portcullis_policy::ClientCertificate;
 
 use crate::reason::Reason;
 
@@ -85,6 +86,8 @@ pub struct ClientRecord {
     pub ja3: Arc<str>,
     /// JA4 fingerprint; empty if not taken.
     pub ja4: Arc<str>,
+    /// What the client's certificate says, if it showed one.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// Who answered.

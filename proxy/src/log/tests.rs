@@ -24,6 +24,7 @@ pub(crate) fn record() -> RequestRecord {
             asn: 0,
             ja3: "".into(),
             ja4: "".into(),
+            certificate: None,
         },
         method: Bytes::from_static(b"GET"),
         scheme: "https",

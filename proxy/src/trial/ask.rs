@@ -153,6 +153,8 @@ impl Ask {
             sni: Some(self.host()).filter(|host| self.scheme == Scheme::Https && !host.is_empty()),
             ja3: &self.ja3,
             ja4: &self.ja4,
+            // No log and no request file carries one.
+            certificate: None,
             scheme: self.scheme,
             host: self.host(),
             method: &self.method,

@@ -18,6 +18,25 @@ hosts:
       - { path: /health, backend: b, identity: none }
 ";
 
+/// From the listeners to the first host, and the same with a plain listener and a host that asks for certificates.
+const BETWEEN: &str = "\
+file:b }] } }]
+policies: { p: { file: p.yaml } }
+identity: { providers: { dev: { kind: static, issuer: i, audience: a, algorithms: [ES256], jwks: j } } }
+backends: { b: { servers: [10.0.0.1:80], policy: p, assertion: true } }
+hosts:
+  a.example:
+";
+const BETWEEN_WITH_BOTH: &str = "\
+file:b }] } }, { address: 127.0.0.1:80, plain: true }]
+policies: { p: { file: p.yaml } }
+identity: { providers: { dev: { kind: static, issuer: i, audience: a, algorithms: [ES256], jwks: j } } }
+backends: { b: { servers: [10.0.0.1:80], policy: p, assertion: true } }
+hosts:
+  a.example:
+    client_certificates: { ca: file:c }
+";
+
 /// What stands in the small file, what stands there instead, and the codes that this brings.
 const CASES: &[(&str, &str, &[&str])] = &[
     ("policy: p, ", "", &["unused", "no-policy", "no-policy"]),
@@ -82,6 +101,8 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["out-of-range"],
     ),
     ("identity: none }\n", "identity: none, body: { limit: 1MiB } }\n", &[]),
+    ("    routes:\n", "    client_certificates: { ca: file:c }\n    routes:\n", &[]),
+    (BETWEEN, BETWEEN_WITH_BOTH, &["client-certificates-without-tls"]),
 ];
 
 /// The codes of every problem that the cases bring.

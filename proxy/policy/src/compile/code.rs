@@ -66,6 +66,10 @@ impl HeadText {
             | Attribute::OriginAsn
             | Attribute::OriginJa3
             | Attribute::OriginJa4
+            | Attribute::ClientSubject
+            | Attribute::ClientIssuer
+            | Attribute::ClientSha256
+            | Attribute::ClientNames
             | Attribute::Scheme
             | Attribute::Body
             | Attribute::TokenValid

@@ -14,7 +14,7 @@ use super::value::{Stop, Value};
 use super::{Truth, truth};
 use crate::compile::{HeadText, Operand, Policy};
 use crate::decode;
-use crate::request::{BodyEnd, RequestHead, TokenView};
+use crate::request::{BodyEnd, ClientCertificate, RequestHead, TokenView};
 
 /// The token, kept by the cursor between its steps.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +187,12 @@ impl<'f> Facts<'f, '_> {
             Attribute::OriginAsn => Ok(Value::Int(i64::from(head.asn))),
             Attribute::OriginJa3 => text(head.ja3.as_bytes()),
             Attribute::OriginJa4 => text(head.ja4.as_bytes()),
+            Attribute::ClientSubject => text(shown(head, |shown| &shown.subject)),
+            Attribute::ClientIssuer => text(shown(head, |shown| &shown.issuer)),
+            Attribute::ClientSha256 => text(shown(head, |shown| &shown.sha256)),
+            Attribute::ClientNames => {
+                Ok(Value::Roles(head.certificate.map_or(&[], |shown| &shown.names)))
+            }
             Attribute::Method => text(head.method),
             Attribute::Path => text(head.path),
             Attribute::Query => text(head.query),
@@ -242,6 +248,14 @@ impl<'f> Facts<'f, '_> {
             .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
             .map(|value| Value::Text(Cow::Borrowed(value)))
     }
+}
+
+/// Reads a text of the client's certificate; nothing where it showed none.
+fn shown<'f>(
+    head: &RequestHead<'f>,
+    text: impl FnOnce(&'f ClientCertificate) -> &'f str,
+) -> &'f [u8] {
+    head.certificate.map_or(&[], |shown| text(shown).as_bytes())
 }
 
 /// Returns the address that the configured headers give, and the header that gave it.

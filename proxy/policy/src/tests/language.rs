@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Request, rule, verdict};
-use crate::Decision;
+use crate::{ClientCertificate, Decision};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Is {
@@ -37,6 +37,12 @@ fn sample() -> Request {
         .header("X-B64", b"aGVsbG8")
         .token("acme", "alice");
     request.asn = 64_500;
+    request.certificate = Some(ClientCertificate {
+        subject: "CN=node\\, a,O=example".to_owned(),
+        issuer: "CN=clients".to_owned(),
+        sha256: "00ff".to_owned(),
+        names: vec!["dns:a.example".to_owned(), "uri:spiffe://example/a".to_owned()],
+    });
     request.claims = json!({ "firebase": { "tenant": "t1" }, "level": 3, "paid": true, "groups": ["a", "b"], "none": null });
     request
 }
@@ -75,6 +81,12 @@ fn expressions_mean_what_the_documentation_says() {
         ("!has(request.headers.absent)", True),
         ("has(request.headers['absent']) && request.headers['absent'] == 'x'", False),
         // §2.1 extensions
+        ("origin.tls_client_subject == 'CN=node\\\\, a,O=example'", True),
+        ("origin.tls_client_issuer == 'CN=clients'", True),
+        ("origin.tls_client_sha256 == '00ff'", True),
+        ("'dns:a.example' in origin.tls_client_names", True),
+        ("'a.example' in origin.tls_client_names", False),
+        ("size(origin.tls_client_names) == 2", True),
         ("request.cookies['sid'] == 'abc'", True),
         ("request.cookies['theme'] == 'dark'", True),
         ("request.cookies['absent'] == 'x'", Error),

@@ -6,7 +6,7 @@ use portcullis_config::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::cursor::Step;
-use crate::request::{BodyEnd, Header, Input, RequestHead, Scheme, TokenView};
+use crate::request::{BodyEnd, ClientCertificate, Header, Input, RequestHead, Scheme, TokenView};
 use crate::{Policy, State, Verdict};
 
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Request {
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) token: Option<(String, String)>,
     pub(crate) claims: Value,
+    pub(crate) certificate: Option<ClientCertificate>,
     pub(crate) bypass: bool,
 }
 
@@ -37,6 +38,7 @@ impl Request {
             body: None,
             token: None,
             claims: json!({}),
+            certificate: None,
             bypass: false,
         }
     }
@@ -86,6 +88,7 @@ impl Request {
             sni: self.sni.map(str::as_bytes),
             ja3: "ja3",
             ja4: "ja4",
+            certificate: self.certificate.as_ref(),
             scheme: Scheme::Https,
             host: b"licenses.example.com",
             method: self.method.as_bytes(),

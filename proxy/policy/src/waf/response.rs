@@ -137,6 +137,7 @@ mod tests {
             sni: None,
             ja3: "",
             ja4: "",
+            certificate: None,
             scheme: Scheme::Https,
             host: b"a.test",
             method: b"GET",

@@ -1,0 +1,18 @@
+//! Whose certificates the clients of a host show.
+
+use std::sync::Arc;
+
+use rustls::server::danger::ClientCertVerifier;
+
+/// What verifies the certificates of one host's clients.
+#[derive(Clone, Debug)]
+pub struct ClientTrust {
+    /// Verifies a chain against the authorities; without a certificate it ends the handshake, or lets it be.
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    /// SHA-256 of the host, the mode and the authorities. What a connection was verified by counts for a request only
+    /// while it is still the same.
+    pub digest: TrustDigest,
+}
+
+/// Names a [`ClientTrust`].
+pub type TrustDigest = [u8; 32];
