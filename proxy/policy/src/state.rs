@@ -6,6 +6,7 @@ mod allow;
 mod ban;
 mod bans;
 mod counters;
+mod digest;
 mod table;
 
 use std::collections::HashSet;

@@ -12,6 +12,7 @@ use super::ring::SLOTS;
 pub struct Threshold {
     count: u32,
     interval: Duration,
+    slot_millis: u32,
 }
 
 /// Why a limit is refused at load.
@@ -49,7 +50,9 @@ impl Threshold {
         if interval < Duration::from_secs(1) || interval > Duration::from_secs(86_400) {
             return Err(BadLimit::Interval);
         }
-        Ok(Self { count, interval })
+        let slots = u128::from(SLOTS - 1);
+        let slot_millis = interval.as_millis().div_ceil(slots);
+        Ok(Self { count, interval, slot_millis: u32::try_from(slot_millis).unwrap_or(u32::MAX) })
     }
 
     /// Returns how many requests pass in one window.
@@ -65,9 +68,8 @@ impl Threshold {
     }
 
     /// Returns the width of one slot in milliseconds. All slots but the current one cover the interval at least.
-    pub(crate) fn slot_millis(&self) -> u32 {
-        let slots = u128::from(SLOTS - 1);
-        u32::try_from(self.interval.as_millis().div_ceil(slots)).unwrap_or(u32::MAX).max(1)
+    pub(crate) const fn slot_millis(&self) -> u32 {
+        self.slot_millis
     }
 }
 

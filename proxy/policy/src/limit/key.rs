@@ -54,8 +54,13 @@ impl LimitKey {
     /// Adds an address: IPv4 whole (also when it came mapped into IPv6), IPv6 by its /64, because one client has at
     /// least that much.
     pub fn push_address(&mut self, address: IpAddr) {
-        let prefix = if address.to_canonical().is_ipv4() { 32 } else { 64 };
-        self.push_address_by(address, prefix);
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                self.bytes.extend_from_slice(&[V4, 32, a, b, c, d]);
+            }
+            v6 @ IpAddr::V6(_) => self.push_address_by(v6, 64),
+        }
     }
 
     /// Adds an address cut to a prefix; a prefix longer than the family has is the whole address.

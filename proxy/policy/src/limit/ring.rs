@@ -11,39 +11,40 @@ pub(crate) trait Slot: Copy + Default + std::fmt::Debug {
     const BYTES: u8;
     /// The largest count that a slot holds.
     const MAX: u32;
-    /// Returns one more; a window never counts over its limit, and the limit is at most `MAX`.
-    fn incremented(self) -> Self;
     /// Returns the count.
     fn count(self) -> u32;
     /// Makes a slot of a count; one that does not fit is the largest that does.
     fn of(count: u32) -> Self;
 }
 
-/// Returns the largest number of so many bytes.
-const fn max(bytes: usize) -> u32 {
-    u32::MAX >> (32 - 8 * bytes)
+impl Slot for u8 {
+    const BYTES: Self = 1;
+    const MAX: u32 = 0xff;
+
+    fn count(self) -> u32 {
+        self.into()
+    }
+
+    fn of(count: u32) -> Self {
+        Self::try_from(count).unwrap_or(Self::MAX)
+    }
 }
 
-macro_rules! slot {
-    ($t:ty) => {
-        impl Slot for $t {
-            const BYTES: u8 = size_of::<$t>() as u8;
-            const MAX: u32 = max(size_of::<$t>());
-            fn incremented(self) -> Self {
-                self.saturating_add(1)
-            }
-            fn count(self) -> u32 {
-                u32::from(self)
-            }
-            fn of(count: u32) -> Self {
-                Self::try_from(count).unwrap_or(Self::MAX)
-            }
-        }
-    };
+/// Three bytes hold every count that a limit may have, and with them a window is two lines of cache to the byte.
+impl Slot for [u8; 3] {
+    const BYTES: u8 = 3;
+    const MAX: u32 = 0xff_ffff;
+
+    fn count(self) -> u32 {
+        let [low, middle, high] = self;
+        u32::from_le_bytes([low, middle, high, 0])
+    }
+
+    fn of(count: u32) -> Self {
+        let [low, middle, high, _] = count.min(<Self as Slot>::MAX).to_le_bytes();
+        [low, middle, high]
+    }
 }
-slot!(u8);
-slot!(u16);
-slot!(u32);
 
 /// One key's window. Times are slot numbers: milliseconds since the epoch divided by the slot's width.
 #[derive(Clone, Copy, Debug)]
@@ -81,9 +82,10 @@ impl<T: Slot> Ring<T> {
     pub(crate) fn add(&mut self, count_max: u32) {
         let head = self.head;
         let cell = self.cell(head);
-        *cell = cell.incremented();
+        // A window never counts over its limit, and the limit is at most what a slot holds.
+        *cell = T::of(cell.count().saturating_add(1));
         self.sum = self.sum.saturating_add(1);
-        let near = u64::from(self.sum) * 255 / u64::from(count_max.max(1));
+        let near = self.sum.saturating_mul(255) / count_max.max(1);
         self.near = u8::try_from(near).unwrap_or(u8::MAX);
     }
 
@@ -157,6 +159,7 @@ pub(crate) fn taken<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Threshold;
 
     #[test]
     fn a_request_is_forgotten_thirty_three_slots_later() {
@@ -206,6 +209,15 @@ mod tests {
     #[test]
     fn a_small_window_stays_small() {
         assert!(size_of::<Ring<u8>>() <= 48);
-        assert!(size_of::<Ring<u32>>() <= 152);
+        assert!(size_of::<Ring<[u8; 3]>>() <= 112);
+    }
+
+    #[test]
+    fn three_bytes_hold_what_four_do_up_to_their_largest() {
+        for count in [0, 1, 255, 256, 65_535, 65_536, 1_000_000, 0xff_ffff] {
+            assert_eq!(<[u8; 3]>::of(count).count(), count);
+        }
+        assert_eq!(<[u8; 3]>::of(0x100_0000).count(), 0xff_ffff);
+        const { assert!(Threshold::COUNT_MAX <= <[u8; 3] as Slot>::MAX) };
     }
 }

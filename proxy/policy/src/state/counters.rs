@@ -1,12 +1,11 @@
-//! All windows of all limits, in shards by digest. Keys are digested with a secret of this process, so that nobody can
-//! choose keys that meet.
+//! All windows of all limits, in shards by digest.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_config::Timestamp;
 
+use super::digest::Digester;
 use super::table::{Counted, Place, Table};
 use super::{CountSecret, StateFigures};
 use crate::limit::{LimitId, LimitKey, LimitOutcome, Slot, Threshold, taken};
@@ -42,30 +41,30 @@ impl Window {
 /// Every window of every limit.
 #[derive(Debug)]
 pub(super) struct Counters {
-    secret: CountSecret,
+    digester: Digester,
     keys_max: usize,
-    shards: Vec<Mutex<Shard>>,
+    shards: Box<[Mutex<Shard>; SHARDS]>,
 }
 
-/// Slots of one, two and four bytes, so that a key costs what its limit needs; one cap for all.
+/// Slots of one and of three bytes, so that a key of a small limit costs half; one cap for all.
 #[derive(Debug)]
 struct Shard {
     cap: usize,
     evicted: u64,
     small: Table<u8>,
-    medium: Table<u16>,
-    large: Table<u32>,
+    large: Table<[u8; 3]>,
 }
 
 impl Counters {
     pub(super) fn new(keys_max: usize, secret: CountSecret) -> Self {
         let keys_max = keys_max.clamp(SHARDS, u32::MAX as usize);
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(keys_max / SHARDS))).collect();
-        Self { secret, keys_max, shards }
+        let shard = |_| Mutex::new(Shard::new(keys_max / SHARDS));
+        let shards = Box::new(std::array::from_fn(shard));
+        Self { digester: Digester::new(secret), keys_max, shards }
     }
 
     pub(super) const fn secret(&self) -> CountSecret {
-        self.secret
+        self.digester.secret()
     }
 
     pub(super) fn count(
@@ -95,7 +94,7 @@ impl Counters {
     /// Forgets both windows of a key under the limit of this digest.
     pub(super) fn forget(&self, limit: u64, key: &LimitKey) {
         for window in [PASSING, TOTAL] {
-            let digest = self.digest(limit, window, key);
+            let digest = self.digester.digest(limit, window, key);
             self.shard(digest).forget(digest);
         }
     }
@@ -115,7 +114,6 @@ impl Counters {
         let mut out = self.likeness().to_be_bytes().to_vec();
         for shard in self.each() {
             shard.small.write_entries(&mut out, now);
-            shard.medium.write_entries(&mut out, now);
             shard.large.write_entries(&mut out, now);
         }
         out
@@ -136,7 +134,7 @@ impl Counters {
 
     /// A digest of a key that everybody knows.
     fn likeness(&self) -> u64 {
-        self.digest(0, 0, &LimitKey::new())
+        self.digester.digest(0, 0, &LimitKey::new())
     }
 
     pub(super) fn report(&self, figures: &mut StateFigures) {
@@ -150,20 +148,11 @@ impl Counters {
     fn place(&self, limit: u64, window: Window, key: &LimitKey) -> Place {
         let threshold = window.threshold();
         Place {
-            digest: self.digest(limit, window.tag(), key),
+            digest: self.digester.digest(limit, window.tag(), key),
             tag: tag(limit),
             slot_millis: threshold.slot_millis(),
             count_max: threshold.count(),
         }
-    }
-
-    fn digest(&self, limit: u64, window: u8, key: &LimitKey) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&self.secret.0);
-        hasher.write_u64(limit);
-        hasher.write_u8(window);
-        hasher.write(key.as_bytes());
-        hasher.finish()
     }
 
     fn shard(&self, digest: u64) -> MutexGuard<'_, Shard> {
@@ -184,15 +173,14 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 impl Shard {
     fn new(cap: usize) -> Self {
-        let (small, medium, large) = (Table::new(cap), Table::new(cap), Table::new(cap));
-        Self { cap, evicted: 0, small, medium, large }
+        Self { cap, evicted: 0, small: Table::new(cap), large: Table::new(cap) }
     }
 
     fn count(&mut self, place: &Place, now: Timestamp) -> Counted {
-        match width(place) {
-            Width::One => self.count_in(|shard| &mut shard.small, place, now),
-            Width::Two => self.count_in(|shard| &mut shard.medium, place, now),
-            Width::Four => self.count_in(|shard| &mut shard.large, place, now),
+        if is_small(place) {
+            self.count_in(|shard| &mut shard.small, place, now)
+        } else {
+            self.count_in(|shard| &mut shard.large, place, now)
         }
     }
 
@@ -219,20 +207,16 @@ impl Shard {
             self.make_room(now);
         }
         match width {
-            1 => self.small.read_entry(bytes, now),
-            2 => self.medium.read_entry(bytes, now),
-            4 => self.large.read_entry(bytes, now),
+            <u8 as Slot>::BYTES => self.small.read_entry(bytes, now),
+            <[u8; 3] as Slot>::BYTES => self.large.read_entry(bytes, now),
             _ => None, // no other width is written
         }
     }
 
-    /// Takes from the fullest table, so that a flood on one limit pushes out its own keys.
+    /// Takes from the fuller table, so that a flood on one limit pushes out its own keys.
     fn make_room(&mut self, now: Timestamp) {
-        let most = self.small.len().max(self.medium.len()).max(self.large.len());
-        let mattered = if self.small.len() == most {
+        let mattered = if self.small.len() >= self.large.len() {
             self.small.evict(now)
-        } else if self.medium.len() == most {
-            self.medium.evict(now)
         } else {
             self.large.evict(now)
         };
@@ -240,30 +224,25 @@ impl Shard {
     }
 
     fn read(&self, place: &Place, now: Timestamp) -> u32 {
-        match width(place) {
-            Width::One => self.small.read(place, now),
-            Width::Two => self.medium.read(place, now),
-            Width::Four => self.large.read(place, now),
-        }
+        if is_small(place) { self.small.read(place, now) } else { self.large.read(place, now) }
     }
 
     fn forget(&mut self, digest: u64) {
         self.small.forget(digest);
-        self.medium.forget(digest);
         self.large.forget(digest);
     }
 
     fn retain_tags(&mut self, limits: &HashSet<u32>) -> usize {
         let keep = |tag| limits.contains(&tag);
-        self.small.retain_tags(keep) + self.medium.retain_tags(keep) + self.large.retain_tags(keep)
+        self.small.retain_tags(keep) + self.large.retain_tags(keep)
     }
 
     fn sweep(&mut self, now: Timestamp) {
-        self.evicted += self.small.sweep(now) + self.medium.sweep(now) + self.large.sweep(now);
+        self.evicted += self.small.sweep(now) + self.large.sweep(now);
     }
 
     fn len(&self) -> usize {
-        self.small.len() + self.medium.len() + self.large.len()
+        self.small.len() + self.large.len()
     }
 }
 
@@ -272,18 +251,6 @@ fn tag(limit: u64) -> u32 {
     u32::try_from(limit & u64::from(u32::MAX)).expect("32 bits are left")
 }
 
-enum Width {
-    One,
-    Two,
-    Four,
-}
-
-fn width(place: &Place) -> Width {
-    if place.count_max <= <u8 as Slot>::MAX {
-        Width::One
-    } else if place.count_max <= <u16 as Slot>::MAX {
-        Width::Two
-    } else {
-        Width::Four
-    }
+fn is_small(place: &Place) -> bool {
+    place.count_max <= <u8 as Slot>::MAX
 }

@@ -2,9 +2,10 @@
 //!
 //! A key may stand in one of two groups of sixteen places, which its digest names. A row of marks, one byte per place,
 //! says which of them may be it: the rows of a million keys are a megabyte and stay in the processor's cache, so a check
-//! pays for one line of memory, however many keys there are. Of two groups a new key takes the emptier one, which fills
-//! nine tenths of the table before both are full. Then the table grows by half, or, at its bound, the least harmful of
-//! the two groups goes: an insertion costs the same however full the table is.
+//! pays for one line of memory, however many keys there are. Both rows are asked at once, because which of the two has
+//! the key is not to be foreseen, and a processor that guesses wrong waits. Of two groups a new key takes the emptier
+//! one, which fills nine tenths of the table before both are full. Then the table grows by half, or, at its bound, the
+//! least harmful of the two groups goes: an insertion costs the same however full the table is.
 
 use portcullis_config::Timestamp;
 
@@ -13,11 +14,13 @@ use crate::limit::{Ring, Slot, taken};
 /// Places in a group: as many as a row of marks has bytes.
 const GROUP: usize = 16;
 /// One in every byte.
-const ONES: u128 = u128::from_ne_bytes([1; GROUP]);
-/// The highest bit of every byte.
-const HIGHS: u128 = ONES << 7;
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+/// Every bit of every byte but the highest.
+const LOWS: u64 = u64::from_ne_bytes([0x7f; 8]);
+/// Multiplied by this, the lowest bits of all bytes come together in the highest byte: that of byte `n` as bit `n`.
+const GATHER: u64 = 0x0102_0408_1020_4080;
 
-/// One key's window: a line of 64 bytes where the slots are bytes.
+/// One key's window: a line of 64 bytes where the slots are bytes, two where they have three.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Entry<T> {
@@ -82,31 +85,40 @@ pub(super) struct Table<T> {
 
 /// The marks of one group: a zero byte is a free place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Row(u128);
+#[repr(align(16))]
+struct Row([u8; GROUP]);
 
 impl Row {
-    /// Returns the places that may have the mark, lowest first. Behind a true one there may be a false one.
-    fn places(self, mark: u8) -> impl Iterator<Item = usize> {
-        let differs = self.0 ^ (ONES * u128::from(mark));
-        let mut zeros = differs.wrapping_sub(ONES) & !differs & HIGHS;
-        std::iter::from_fn(move || {
-            let at = zeros.trailing_zeros() as usize / 8;
-            zeros &= zeros.wrapping_sub(1);
-            (at < GROUP).then_some(at)
-        })
+    /// Returns the places that have the mark, a bit for each.
+    fn places(self, mark: u8) -> u32 {
+        let marks = u128::from_le_bytes(self.0);
+        let half = |half: u128| {
+            let differs = half as u64 ^ (ONES * u64::from(mark));
+            // A byte is zero where neither itself nor a carry out of its lower bits sets the highest.
+            let zeros = !(((differs & LOWS) + LOWS) | differs | LOWS);
+            ((zeros >> 7).wrapping_mul(GATHER) >> 56) as u32
+        };
+        half(marks) | half(marks >> 64) << 8
+    }
+
+    /// Returns the free places, a bit for each.
+    fn free(self) -> u32 {
+        self.places(0)
+    }
+
+    /// Returns the places that are not free, lowest first.
+    fn taken(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().enumerate().filter(|(_, mark)| *mark != 0).map(|(at, _)| at)
     }
 
     fn is_free(self, at: usize) -> bool {
-        self.0 >> (8 * at) & 0xff == 0
-    }
-
-    fn free(self) -> usize {
-        (0..GROUP).filter(|at| self.is_free(*at)).count()
+        self.0.get(at).is_none_or(|mark| *mark == 0)
     }
 
     fn set(&mut self, at: usize, mark: u8) {
-        self.0 &= !(0xff << (8 * at));
-        self.0 |= u128::from(mark) << (8 * at);
+        if let Some(cell) = self.0.get_mut(at) {
+            *cell = mark;
+        }
     }
 }
 
@@ -127,16 +139,17 @@ impl<T: Slot> Table<T> {
     }
 
     pub(super) fn find(&self, digest: u64) -> Option<Found> {
-        let mark = mark_of(digest);
-        for group in self.groups(digest) {
-            for at in self.rows.get(group)?.places(mark) {
-                let index = group * GROUP + at;
-                if self.entries.get(index).is_some_and(|entry| entry.digest == digest)
-                    && !self.row(group).is_free(at)
-                {
-                    return Some(Found(index));
-                }
+        let (mark, groups) = (mark_of(digest), self.groups(digest));
+        let [first, second] = groups.map(|group| self.row(group).places(mark));
+        let mut left = first | second << GROUP;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            let group = if at < GROUP { groups[0] } else { groups[1] };
+            let index = group * GROUP + at % GROUP;
+            if self.entries.get(index).is_some_and(|entry| entry.digest == digest) {
+                return Some(Found(index));
             }
+            left &= left - 1;
         }
         None
     }
@@ -258,26 +271,27 @@ impl<T: Slot> Table<T> {
     }
 
     fn has_room(&self, digest: u64) -> bool {
-        !self.rows.is_empty() && self.groups(digest).iter().any(|group| self.row(*group).free() > 0)
+        !self.rows.is_empty()
+            && self.groups(digest).iter().any(|group| self.row(*group).free() != 0)
     }
 
     /// Puts an entry into the emptier of its groups, in place of the least harmful where both are full.
     fn put(&mut self, entry: Entry<T>, now: Timestamp) -> (Found, bool) {
         let groups = self.groups(entry.digest);
         let [first, second] = groups.map(|group| self.row(group).free());
-        let group = if first >= second { groups[0] } else { groups[1] };
+        let (group, free) = if first.count_ones() >= second.count_ones() {
+            (groups[0], first)
+        } else {
+            (groups[1], second)
+        };
         let mut mattered = false;
-        let free = (0..GROUP).find(|at| self.row(group).is_free(*at));
-        let index = match free {
-            Some(at) => {
-                self.len += 1;
-                group * GROUP + at
-            }
-            None => {
-                let least = self.least_harmful(&groups, now).unwrap_or(group * GROUP);
-                mattered = self.entries.get(least).is_some_and(|gone| !gone.is_over(now));
-                least
-            }
+        let index = if free == 0 {
+            let least = self.least_harmful(&groups, now).unwrap_or(group * GROUP);
+            mattered = self.entries.get(least).is_some_and(|gone| !gone.is_over(now));
+            least
+        } else {
+            self.len += 1;
+            group * GROUP + free.trailing_zeros() as usize
         };
         if let Some(row) = self.rows.get_mut(index / GROUP) {
             row.set(index % GROUP, mark_of(entry.digest));
@@ -289,10 +303,9 @@ impl<T: Slot> Table<T> {
     }
 
     fn least_harmful(&self, groups: &[usize], now: Timestamp) -> Option<usize> {
-        let places = groups.iter().flat_map(|group| {
-            let row = self.row(*group);
-            (0..GROUP).filter(move |at| !row.is_free(*at)).map(move |at| group * GROUP + at)
-        });
+        let places = groups
+            .iter()
+            .flat_map(|group| self.row(*group).taken().map(move |at| group * GROUP + at));
         places.min_by_key(|at| self.entries.get(*at).map(|entry| entry.loss(now)))
     }
 
@@ -335,75 +348,4 @@ impl<T: Slot> Table<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-
-    fn place(digest: u64) -> Place {
-        Place { digest, tag: 1, slot_millis: 1000, count_max: 100 }
-    }
-
-    /// Spreads numbers as a keyed hash does.
-    fn digest(number: u64) -> u64 {
-        let mixed = number.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb)
-    }
-
-    #[test]
-    fn a_window_of_bytes_is_one_line_of_cache() {
-        assert_eq!(size_of::<Entry<u8>>(), 64);
-        assert_eq!(size_of::<Entry<u16>>(), 128);
-        assert_eq!(size_of::<Entry<u32>>(), 192);
-    }
-
-    #[test]
-    fn a_row_of_marks_finds_what_is_set_and_nothing_free() {
-        let mut row = Row::default();
-        assert_eq!(row.free(), GROUP);
-        for at in [0, 7, 15] {
-            row.set(at, 200);
-        }
-        row.set(3, 1);
-        assert_eq!(row.places(200).collect::<Vec<_>>(), [0, 7, 15]);
-        assert!(row.places(1).any(|at| at == 3));
-        assert_eq!(row.free(), GROUP - 4);
-        row.set(7, 0);
-        assert_eq!(row.places(200).collect::<Vec<_>>(), [0, 15]);
-    }
-
-    #[test]
-    fn as_many_as_were_asked_for_fit_and_almost_none_goes_before() {
-        let mut table = Table::<u8>::new(10_000);
-        let mut gone = 0;
-        for number in 0..10_000 {
-            let place = place(digest(number));
-            assert!(table.find(place.digest).is_none());
-            let (at, mattered) = table.insert(&place, NOW);
-            assert_eq!(table.count(at, &place, NOW), Counted::Added(1));
-            gone += usize::try_from(mattered).unwrap();
-        }
-        assert_eq!(table.len() + gone, 10_000);
-        assert!(gone < 5, "{gone}");
-        let found = (0..10_000).filter(|n| table.find(digest(*n)).is_some()).count();
-        assert_eq!(found, table.len());
-        assert!(table.entries.len() <= 10_000 * 6 / 5 + GROUP);
-    }
-
-    #[test]
-    fn what_is_forgotten_is_gone_and_the_rest_stays() {
-        let mut table = Table::<u32>::new(2000);
-        for number in 0..1000 {
-            table.insert(&Place { tag: number as u32 % 2, ..place(digest(number)) }, NOW);
-        }
-        table.forget(digest(1));
-        assert!(table.find(digest(1)).is_none());
-        let before = table.len();
-        let gone = table.retain_tags(|tag| tag == 0);
-        assert_eq!(table.len(), before - gone);
-        assert!((0..1000).step_by(2).all(|number| table.find(digest(number)).is_some()));
-        assert_eq!(table.sweep(Timestamp::from_secs(1_800_000_100)), 0);
-        assert_eq!(table.len(), 0);
-        assert!(table.entries.len() <= GROUP, "memory is given back");
-    }
-}
+mod tests;
