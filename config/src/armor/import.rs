@@ -18,7 +18,7 @@ mod tests;
 use super::document::{self, Value, ValueKind};
 use super::reader::Reader;
 use super::{SecurityPolicy, options};
-use crate::{Diagnostic, Severity, SourceFile};
+use crate::{Diagnostic, Location, Severity, SourceFile};
 pub use compare::{Beside, Twice, twice};
 pub use explain::explanation;
 pub use findings::{Finding, Grade};
@@ -69,9 +69,10 @@ pub fn import(sources: &[SourceFile]) -> Import {
     let mut import = Import::default();
     let mut attachments = Vec::new();
     let mut resources = Vec::new();
+    let mut left = Vec::new();
     for source in sources {
         if source.name().ends_with(".tf") {
-            terraform_file(source, &mut import, &mut attachments);
+            left.extend(terraform_file(source, &mut import, &mut attachments));
         } else if kubernetes::is_kubernetes(source) {
             let (found, problems) = kubernetes::read(source);
             resources.extend(found);
@@ -80,28 +81,30 @@ pub fn import(sources: &[SourceFile]) -> Import {
             yaml_file(source, &mut import);
         }
     }
-    import.findings = findings::all(&import.policies, &attachments, &resources);
+    import.findings = findings::all(&import.policies, &attachments, &resources, left);
     import.plan = plan::plan(&import.policies, &attachments, &resources);
     import
 }
 
+/// Returns what is about policies and not taken over.
 fn terraform_file(
     source: &SourceFile,
     import: &mut Import,
     attachments: &mut Vec<terraform::Attachment>,
-) {
+) -> Vec<(String, Location)> {
     let items = match hcl::parse(source) {
         Ok(items) => items,
         Err(problem) => {
             import.problems.push(problem);
-            return;
+            return Vec::new();
         }
     };
-    let (resources, attached) = terraform::read(&items);
-    attachments.extend(attached);
-    for resource in resources {
+    let held = terraform::read(&items);
+    attachments.extend(held.attachments);
+    for resource in held.policies {
         policy(source, &resource.tree, Some(resource.address), import);
     }
+    held.left.into_iter().map(|(what, span)| (what, source.location(span))).collect()
 }
 
 fn yaml_file(source: &SourceFile, import: &mut Import) {

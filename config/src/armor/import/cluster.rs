@@ -11,9 +11,26 @@ pub(super) fn cluster(attachments: &[Attachment], resources: &[Resource], findin
         match resource.kind.as_str() {
             "BackendConfig" => backend_config(attachments, resource, findings),
             "Ingress" => ingress(resources, resource, findings),
-            _ => {}
+            // Looked up by those that name them.
+            "Service" | "ManagedCertificate" => {}
+            _ => not_read(resource, findings),
         }
     }
+}
+
+/// Resources of policies that are read from elsewhere are grave; the rest is good to know.
+fn not_read(resource: &Resource, findings: &mut Findings) {
+    let kind = resource.kind.as_str();
+    let (grade, fix) = match kind {
+        "ComputeSecurityPolicy" => (
+            Grade::High,
+            "import what `gcloud compute security-policies export` writes of the policy",
+        ),
+        "GCPBackendPolicy" => (Grade::High, "write its `securityPolicy` as the backend's `policy`"),
+        _ => (Grade::Info, "policies, BackendConfig, Ingress and ManagedCertificate are read"),
+    };
+    let message = format!("the {kind} `{}` is not read", resource.name);
+    findings.push(grade, "not-imported", message, fix, place(resource));
 }
 
 fn backend_config(attachments: &[Attachment], resource: &Resource, findings: &mut Findings) {

@@ -65,6 +65,7 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "policy-defined-twice",
         "Terraform refuses the second resource; and whoever reads one of the files believes the wrong policy.",
     ),
+    ("not-imported", "What is not read is in none of the files that are written."),
     ("attachment", "One backend, one policy: where it is named decides who may change it."),
     (
         "two-owners",

@@ -79,6 +79,7 @@ pub(super) fn all(
     policies: &[ImportedPolicy],
     attachments: &[Attachment],
     resources: &[Resource],
+    left: Vec<(String, Location)>,
 ) -> Vec<Finding> {
     let mut findings = Findings { found: Vec::new(), policy: String::new() };
     for policy in policies {
@@ -89,6 +90,10 @@ pub(super) fn all(
     twice(policies, &mut findings);
     attached(policies, attachments, &mut findings);
     cluster(attachments, resources, &mut findings);
+    for (message, at) in left {
+        let fix = "its rules are in nothing that is written";
+        findings.push(Grade::High, "not-imported", message, fix, Some(at));
+    }
     if !policies.is_empty() {
         for (id, message) in MOVING {
             findings.push(Grade::Info, id, *message, "", None);

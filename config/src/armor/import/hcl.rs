@@ -14,7 +14,7 @@ use crate::{Diagnostic, SourceFile};
 const DEPTH_MAX: usize = 32;
 
 /// A block or an attribute.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Item {
     Block { name: String, labels: Vec<String>, span: Range<usize>, items: Vec<Self> },
     Attribute { name: String, span: Range<usize>, value: Value },

@@ -1,5 +1,7 @@
 //! Terraform's resources as the tree of a security policy: the same fields, other names for what repeats.
 
+use std::ops::Range;
+
 use super::super::document::{Value, ValueKind};
 use super::hcl::Item;
 
@@ -27,11 +29,25 @@ pub(super) struct Attachment {
     pub(super) notes: Vec<String>,
 }
 
-const POLICIES: &[&str] = &[
-    "google_compute_security_policy",
-    "google_compute_region_security_policy",
+/// What a file holds of policies.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// The policies, with the rules that stand in resources of their own.
+    pub(super) policies: Vec<Resource>,
+    /// The backend services.
+    pub(super) attachments: Vec<Attachment>,
+    /// What is about policies and is not taken over: in words, with its place.
+    pub(super) left: Vec<(String, Range<usize>)>,
+}
+
+const POLICIES: &[&str] =
+    &["google_compute_security_policy", "google_compute_region_security_policy"];
+
+/// What would be read as something else, or as nothing: the beginning of a resource's kind, and what is to be said.
+const LEFT: &[(&str, &str)] = &[(
     "google_compute_organization_security_policy",
-];
+    "stands above the policies of projects, with actions of its own (`goto_next`)",
+)];
 
 /// What Terraform names in the singular and repeats is a list: parent, block, the list's key.
 const REPEATED: &[(&str, &str, &str)] = &[
@@ -60,32 +76,65 @@ const META: &[&str] = &[
     "labels",
 ];
 
-/// Returns the policies of a file and its backend services. Rules in resources of their own go to their policy.
-pub(super) fn read(items: &[Item]) -> (Vec<Resource>, Vec<Attachment>) {
-    let mut policies = Vec::new();
-    let mut attachments = Vec::new();
+/// Reads a file's policies and backend services. Rules in resources of their own go to their policy.
+pub(super) fn read(items: &[Item]) -> Held {
+    let mut held = Held::default();
     let mut rules = Vec::new();
     for item in items {
         let Item::Block { name, labels, span, items } = item else { continue };
+        if name == "module" {
+            held.left.extend(module(labels, span, items));
+        }
         let [kind, label] = labels.as_slice() else { continue };
         if name != "resource" {
             continue;
         }
+        let address = format!("{kind}.{label}");
         if POLICIES.contains(&kind.as_str()) {
             let tree = Value { kind: map("", items), span: span.clone() };
-            policies.push(Resource { address: format!("{kind}.{label}"), tree });
+            held.policies.push(Resource { address, tree });
         } else if let Some(policy) =
             kind.strip_suffix("_rule").filter(|policy| POLICIES.contains(policy))
         {
-            rules.push((policy.to_owned(), Value { kind: map("rule", items), span: span.clone() }));
+            rules.push((policy, address, own_rule(items, span)));
         } else if kind.ends_with("backend_service") {
-            attachments.push(attachment(label, items));
+            held.attachments.push(attachment(label, items));
+        } else if let Some((_, why)) = LEFT.iter().find(|(start, _)| kind.starts_with(start)) {
+            held.left.push((format!("`{address}` {why}"), span.clone()));
         }
     }
-    for (policy, rule) in rules {
-        adopt(&mut policies, &policy, rule);
+    for (policy, address, rule) in rules {
+        let span = rule.span.clone();
+        if !adopt(&mut held.policies, policy, rule) {
+            let why = "belongs to a policy that is not in its file: put both into one";
+            held.left.push((format!("`{address}` {why}"), span));
+        }
     }
-    (policies, attachments)
+    held
+}
+
+/// A module that makes a policy out of variables.
+fn module(
+    labels: &[String],
+    span: &Range<usize>,
+    items: &[Item],
+) -> Option<(String, Range<usize>)> {
+    let is_source = |item: &&Item| matches!(item, Item::Attribute { name, value, .. } if name == "source" && matches!(&value.kind, ValueKind::Text(text) if text.contains("cloud-armor")));
+    items.iter().find(is_source)?;
+    let name = labels.first().map_or("", String::as_str);
+    let message = format!(
+        "the module `{name}` makes a policy out of its variables: import what `gcloud compute security-policies export` writes of it"
+    );
+    Some((message, span.clone()))
+}
+
+/// A rule's fields, without what Terraform keeps of the resource around it.
+fn own_rule(items: &[Item], span: &Range<usize>) -> Value {
+    let is_meta = |item: &Item| match item {
+        Item::Attribute { name, .. } | Item::Block { name, .. } => META.contains(&name.as_str()),
+    };
+    let own: Vec<Item> = items.iter().filter(|item| !is_meta(item)).cloned().collect();
+    Value { kind: map("rule", &own), span: span.clone() }
 }
 
 fn attachment(label: &str, items: &[Item]) -> Attachment {
@@ -122,9 +171,9 @@ fn attachment(label: &str, items: &[Item]) -> Attachment {
     found
 }
 
-/// Puts a rule into the policy that its `security_policy` names, or into the only one there is.
-fn adopt(policies: &mut [Resource], kind: &str, mut rule: Value) {
-    let ValueKind::Map(entries) = &mut rule.kind else { return };
+/// Puts a rule into the policy that its `security_policy` names, or into the only one there is; says whether there is one.
+fn adopt(policies: &mut [Resource], kind: &str, mut rule: Value) -> bool {
+    let ValueKind::Map(entries) = &mut rule.kind else { return false };
     let named =
         |key: &Value| matches!(&key.kind, ValueKind::Text(name) if name == "security_policy");
     let reference = entries.iter().find(|(key, _)| named(key)).map(|(_, value)| value.clone());
@@ -139,7 +188,9 @@ fn adopt(policies: &mut [Resource], kind: &str, mut rule: Value) {
     });
     if let Some(Resource { tree: Value { kind: ValueKind::Map(entries), .. }, .. }) = owner {
         push(entries, "rules", rule);
+        return true;
     }
+    false
 }
 
 fn map(parent: &str, items: &[Item]) -> ValueKind {

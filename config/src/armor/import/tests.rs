@@ -126,6 +126,71 @@ resource "google_compute_security_policy_rule" "r" {
 }
 
 #[test]
+fn a_regional_rule_of_its_own_joins_without_what_terraform_keeps_of_it() {
+    let text = r#"
+resource "google_compute_region_security_policy" "r" {
+  name = "r"
+  region = "europe-west1"
+  rules {
+    action = "allow"
+    priority = 2147483647
+    match {
+      versioned_expr = "SRC_IPS_V1"
+      config { src_ip_ranges = ["*"] }
+    }
+  }
+}
+resource "google_compute_region_security_policy_rule" "x" {
+  project = "p"
+  region = "europe-west1"
+  security_policy = google_compute_region_security_policy.r.name
+  action = "deny(403)"
+  priority = 200
+  match { expr { expression = "origin.asn == 64500" } }
+  lifecycle { prevent_destroy = true }
+}
+"#;
+    let import = import(&[SourceFile::new("a.tf", text)]);
+    assert!(import.problems.is_empty(), "{:?}", import.problems);
+    assert_eq!(import.policies[0].policy.rules[0].priority, 200);
+    assert!(!ids(&import).contains(&"not-imported"));
+}
+
+#[test]
+fn what_is_not_taken_over_is_told() {
+    let stray = r#"
+resource "google_compute_organization_security_policy" "o" {
+  parent = "organizations/1"
+}
+resource "google_compute_security_policy_rule" "r" {
+  security_policy = google_compute_security_policy.elsewhere.name
+  action = "deny(403)"
+  priority = 5
+}
+module "edge" {
+  source = "GoogleCloudPlatform/cloud-armor/google"
+}
+"#;
+    let connector = "apiVersion: compute.cnrm.cloud.google.com/v1beta1\nkind: ComputeSecurityPolicy\nmetadata: { name: k }\n";
+    let import = import(&[SourceFile::new("a.tf", stray), SourceFile::new("k.yaml", connector)]);
+    assert!(import.problems.is_empty() && import.policies.is_empty(), "{import:?}");
+    let told: Vec<String> = import
+        .findings
+        .iter()
+        .filter(|finding| finding.diagnostic.code == "not-imported")
+        .map(|finding| finding.diagnostic.message.clone())
+        .collect();
+    for part in [
+        "google_compute_organization_security_policy.o` stands above",
+        "google_compute_security_policy_rule.r` belongs to a policy that is not in its file",
+        "the module `edge` makes a policy",
+        "the ComputeSecurityPolicy `k` is not read",
+    ] {
+        assert!(told.iter().any(|message| message.contains(part)), "{part}: {told:?}");
+    }
+}
+
+#[test]
 fn the_first_seed_is_told_what_it_does_not_do() {
     let Some(source) = seed("policy-a.tf") else { return };
     let import = import(&[source]);
