@@ -15,7 +15,7 @@ pub use line::Line;
 pub(crate) use line::rfc3339;
 pub use record::{
     ClientRecord, EventRecord, IdentityRecord, PolicyRecord, RateLimitRecord, RequestRecord,
-    SignatureRecord, UpstreamRecord, WafRecord,
+    SignatureRecord, WafRecord,
 };
 pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use writer::QUEUE_RECORDS_MAX;

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::verdict::{self, Hidden};
 use super::work::Work;
 use crate::edge::{Connection, Fingerprints};
-use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord, UpstreamRecord};
+use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord};
 use crate::recent::Decision;
 use crate::shared::Shared;
 
@@ -37,11 +37,8 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     });
     let uri = redaction.uri(&work.asked.uri);
     let hidden = Hidden { redaction, in_uri: uri != work.asked.uri };
-    let forward = work.forward.as_ref();
-    let upstream = forward.and_then(|forward| {
-        let backend = forward.attempts.upstream().id.to_string();
-        Some(UpstreamRecord { backend, server: forward.attempts.server()? })
-    });
+    let backend = work.entry.as_ref().and_then(|entry| entry.backend.as_ref());
+    let server_asked = work.forward.as_ref().and_then(|forward| forward.attempts.server());
     let record = RequestRecord {
         time: work.begun,
         request_id: work.id.clone(),
@@ -68,7 +65,8 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
             .or_else(|| work.remark.take())
             .map(Into::into),
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
-        upstream,
+        backend: backend.map(|(id, _)| id.to_string()),
+        server_asked,
         identity,
         enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
         previews: work
@@ -137,7 +135,8 @@ pub(super) fn malformed(
             refusal: Some(refusal.reason),
             detail: refusal.detail.clone().map(Into::into),
             route: None,
-            upstream: None,
+            backend: None,
+            server_asked: None,
             identity: None,
             enforced: None,
             previews: Vec::new(),

@@ -73,10 +73,10 @@ fn request(line: &mut Object<'_>, r: &RequestRecord) {
     if let Some(route) = &r.route {
         line.text("route", route);
     }
-    if let Some(upstream) = &r.upstream {
+    if let (Some(backend), Some(server)) = (&r.backend, &r.server_asked) {
         line.object("upstream", |o| {
-            o.text("backend", &upstream.backend);
-            o.text("server", &upstream.server);
+            o.text("backend", backend);
+            o.text("server", server);
         });
     }
     if let Some(tls) = r.tls {
@@ -97,8 +97,8 @@ fn request(line: &mut Object<'_>, r: &RequestRecord) {
 fn resource(o: &mut Object<'_>, r: &RequestRecord) {
     o.text("type", "http_load_balancer");
     o.object("labels", |o| {
-        if let Some(upstream) = &r.upstream {
-            o.text("backend_service_name", &upstream.backend);
+        if let Some(backend) = &r.backend {
+            o.text("backend_service_name", backend);
         }
         if let Some(route) = &r.route {
             o.text("url_map_name", route);

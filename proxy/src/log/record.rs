@@ -51,8 +51,10 @@ pub struct RequestRecord {
     pub detail: Option<String>,
     /// The prefix of the route that was chosen.
     pub route: Option<String>,
-    /// Who answered, if an origin was asked.
-    pub upstream: Option<UpstreamRecord>,
+    /// The backend of that route, whether or not it was asked.
+    pub backend: Option<String>,
+    /// The server of the backend that answered, if one was asked.
+    pub server_asked: Option<String>,
     /// Who the token says the client is.
     pub identity: Option<IdentityRecord>,
     /// The policy's verdict.
@@ -88,15 +90,6 @@ pub struct ClientRecord {
     pub ja4: Arc<str>,
     /// What the client's certificate says, if it showed one.
     pub certificate: Option<Arc<ClientCertificate>>,
-}
-
-/// Who answered.
-#[derive(Clone, Debug)]
-pub struct UpstreamRecord {
-    /// The backend's name in the configuration.
-    pub backend: String,
-    /// The server that was asked.
-    pub server: String,
 }
 
 /// Who the token says the client is.

@@ -40,7 +40,8 @@ pub(crate) fn record() -> RequestRecord {
         refusal: Some(Reason::DeniedByPolicy),
         detail: None,
         route: Some("/".to_owned()),
-        upstream: None,
+        backend: Some("license".to_owned()),
+        server_asked: None,
         identity: None,
         enforced: Some(PolicyRecord {
             name: "license-api".to_owned(),
@@ -85,12 +86,14 @@ fn a_request_is_one_line_in_cloud_armors_fields() {
         ("/jsonPayload/enforcedSecurityPolicy/rateLimitAction/key", json!("k".repeat(36))),
         ("/jsonPayload/previewSecurityPolicy/preview", json!(true)),
         ("/jsonPayload/securityPolicyRequestData/remoteIpInfo/regionCode", json!("US")),
+        ("/resource/labels/backend_service_name", json!("license")),
         ("/requestId", json!("r-1")),
         ("/generation", json!(3)),
     ] {
         assert_eq!(line.pointer(pointer), Some(&expected), "{pointer}");
     }
     assert_eq!(line.pointer("/httpRequest/referer"), None);
+    assert_eq!(line.pointer("/upstream"), None, "no server of it was asked");
     assert_eq!(metrics.log_lines.with_label_values(&["requests"]).get(), 1);
 }
 
