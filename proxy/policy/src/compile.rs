@@ -5,7 +5,7 @@ mod code;
 mod condition;
 mod question;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use portcullis_config::armor::{self, Scoring, SecurityPolicy};
@@ -19,7 +19,7 @@ use crate::trace::{RuleResult, RuleTrace};
 use crate::verdict::{ConfiguredAction, EventKind, HeaderToSet};
 use crate::waf::WafRules;
 pub(crate) use action::{Action, CompiledExceed, CompiledKey, KeyKind, RateRule};
-pub(crate) use code::{Code, HeadText, Operand};
+pub(crate) use code::{Code, Common, HeadText, Operand};
 pub use question::Served;
 pub(crate) use question::{Question, QuestionExclusion, Scored};
 
@@ -57,6 +57,8 @@ pub struct Policy {
     /// The rule sets that are asked, each once per request.
     pub(crate) wafs: Box<[Arc<dyn WafRules>]>,
     pub(crate) questions: Box<[Question]>,
+    /// What rules read of a request that is worked out once.
+    pub(crate) commons: Box<[Common]>,
     pub(crate) user_ip_headers: Box<[Box<str>]>,
     /// Whether a rule reads the token's claims, so that the cursor keeps them.
     pub(crate) reads_claims: bool,
@@ -119,6 +121,7 @@ impl Policy {
             inactive: Vec::new(),
             wafs: Vec::new(),
             questions: Vec::new(),
+            commons: HashMap::new(),
             reads_claims: false,
             reads_body: false,
         };
@@ -128,12 +131,15 @@ impl Policy {
             return Err(compiler.problems);
         }
         let advanced = &definition.advanced;
+        let mut commons: Vec<(Common, usize)> = compiler.commons.into_iter().collect();
+        commons.sort_by_key(|(_, number)| *number);
         let policy = Self {
             name: compiler.policy,
             rules: rules.into_iter().flatten().collect(),
             inactive: compiler.inactive.into(),
             wafs: compiler.wafs.into(),
             questions: compiler.questions.into(),
+            commons: commons.into_iter().map(|(common, _)| common).collect(),
             user_ip_headers: advanced
                 .user_ip_headers
                 .iter()
@@ -206,6 +212,7 @@ struct Compiler<'m> {
     inactive: Vec<RuleTrace>,
     wafs: Vec<Arc<dyn WafRules>>,
     questions: Vec<Question>,
+    commons: HashMap<Common, usize>,
     reads_claims: bool,
     reads_body: bool,
 }

@@ -11,7 +11,9 @@ use portcullis_config::armor::Conform;
 use portcullis_config::expr::Need;
 
 use crate::compile::{Action, CompiledExceed, Policy, Question, RateRule, Rule};
-use crate::evaluate::{Facts, Found, Given, KeptBody, Key, Token, Truth, rate_key, truth, user_ip};
+use crate::evaluate::{
+    Facts, Found, Given, KeptBody, Key, Token, Truth, Worked, rate_key, truth, user_ip,
+};
 use crate::limit::{LimitKey, LimitOutcome};
 use crate::request::{BodyEnd, Input, RequestHead};
 use crate::state::State;
@@ -169,12 +171,14 @@ impl Cursor {
     ) -> Step {
         let policy = Arc::clone(&self.policy);
         let Self { next, given, journal, .. } = self;
+        let worked: Box<[Worked<'_>]> = policy.commons.iter().map(|_| Worked::new()).collect();
         let mut facts = Facts {
             policy: &policy,
             head,
             token: given.token.as_ref(),
             kept: given.body.as_ref(),
             runs: &mut given.runs,
+            worked: &worked,
             body,
             found: Found::default(),
         };

@@ -12,7 +12,7 @@ mod params;
 mod value;
 
 pub(crate) use answer::Run;
-pub(crate) use facts::{Facts, Found, Given, KeptBody, Token, user_ip};
+pub(crate) use facts::{Facts, Found, Given, KeptBody, Token, Worked, user_ip};
 pub(crate) use key::{Key, rate_key};
 use value::{Stop, Value};
 
@@ -70,6 +70,7 @@ pub(crate) fn truth<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Truth {
         | Code::InInts(..)
         | Code::InList(..)
         | Code::Contains(..)
+        | Code::ContainsText(..)
         | Code::StartsWith(..)
         | Code::EndsWith(..)
         | Code::Matches(..)
@@ -134,6 +135,7 @@ fn predicate<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Result<bool, Stop
         Code::Contains(text, part) => {
             pair(text, part, facts, |text, part| memchr::memmem::find(text, part).is_some())
         }
+        Code::ContainsText(text, part) => Ok(part.find(&facts.value(text)?.text()?).is_some()),
         Code::StartsWith(text, part) => pair(text, part, facts, <[u8]>::starts_with),
         Code::EndsWith(text, part) => pair(text, part, facts, <[u8]>::ends_with),
         Code::Matches(text, regex) => {

@@ -1,5 +1,6 @@
 //! Whole policies against requests, with a rule set that finds what the test put there.
 
+mod common;
 mod conformance;
 mod crs;
 mod cursor;

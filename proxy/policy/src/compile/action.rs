@@ -8,7 +8,7 @@ use portcullis_config::armor::{self, Conform, Exceed, Fallback, RateKeyKind, Rat
 use portcullis_config::expr::{Kind, Literal};
 
 use super::Compiler;
-use super::code::Operand;
+use super::code::{Common, Operand};
 use super::condition::Context;
 use crate::limit::{BadLimit, BanRule, Limit, Threshold};
 use crate::verdict::ConfiguredAction;
@@ -133,12 +133,12 @@ impl Compiler<'_> {
             RateKeyKind::All => (KeyKind::All, all, "ALL".into()),
             RateKeyKind::Ip => (KeyKind::Ip, all, "IP".into()),
             RateKeyKind::HttpHeader(name) => (
-                KeyKind::Text(Operand::Header(name.as_bytes().into())),
+                KeyKind::Text(self.common(Common::Header(name.as_bytes().into()))),
                 all,
                 format!("HTTP_HEADER:{name}"),
             ),
             RateKeyKind::HttpCookie(name) => (
-                KeyKind::Text(Operand::Cookie(name.as_bytes().into())),
+                KeyKind::Text(self.common(Common::Cookie(name.as_bytes().into()))),
                 all,
                 format!("HTTP_COOKIE:{name}"),
             ),

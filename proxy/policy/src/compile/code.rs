@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
 use portcullis_config::expr::{Arithmetic, Attribute, Comparison, Function, ListKind};
 use regex_automata::meta::Regex;
 
@@ -31,6 +32,8 @@ pub(crate) enum Code {
     /// The needle is one of the token's roles, or an item of a claim.
     InList(Operand, Operand),
     Contains(Operand, Operand),
+    /// The text contains this one, of which the search was prepared.
+    ContainsText(Operand, Box<Finder<'static>>),
     StartsWith(Operand, Operand),
     EndsWith(Operand, Operand),
     Matches(Operand, Regex),
@@ -92,6 +95,20 @@ pub(crate) struct Listed {
     pub(crate) exclusions: IpSet,
 }
 
+/// A value that costs more to read than to keep: it is worked out once for each request, however many rules read it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Common {
+    /// A header by its name in lower case.
+    Header(Box<[u8]>),
+    Cookie(Box<[u8]>),
+    /// A parameter of query or body.
+    Param(Box<[u8]>),
+    /// A function of an attribute.
+    Applied(Function, Attribute),
+    /// A function of a common value with a lower number.
+    Nested(Function, usize),
+}
+
 /// A value.
 #[derive(Debug)]
 pub(crate) enum Operand {
@@ -100,13 +117,10 @@ pub(crate) enum Operand {
     Double(f64),
     Bool(bool),
     Attribute(Attribute),
-    /// A header by its name in lower case.
-    Header(Box<[u8]>),
-    Cookie(Box<[u8]>),
+    /// One of the policy's common values, by its number.
+    Common(usize),
     HeaderBy(Box<Self>),
     CookieBy(Box<Self>),
-    /// A parameter of query or body.
-    Param(Box<[u8]>),
     ParamBy(Box<Self>),
     Claim(Box<[String]>),
     Negate(Box<Self>),

@@ -1,5 +1,6 @@
 //! Conditions: the typed tree to [`Code`].
 
+use memchr::memmem::Finder;
 use portcullis_config::Diagnostic;
 use portcullis_config::armor::{self, Expression};
 use portcullis_config::expr::{
@@ -9,7 +10,7 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
 use super::Compiler;
-use super::code::{Code, HeadText, Listed, Operand};
+use super::code::{Code, Common, HeadText, Listed, Operand};
 use crate::address_set::IpSet;
 
 /// How large one regex's automaton may be.
@@ -130,7 +131,7 @@ impl Compiler<'_> {
             }
             Kind::Call { function, arguments } if !is_predicate(*function) => {
                 let argument = arguments.first().and_then(|argument| self.operand(argument, at))?;
-                Some(Operand::Function(*function, Box::new(argument)))
+                Some(self.applied(*function, argument))
             }
             Kind::List(_)
             | Kind::Has(_)
@@ -152,12 +153,13 @@ impl Compiler<'_> {
         self.reads_body |= map == MapAttribute::Params;
         if let Kind::Literal(Literal::String(name)) = &key.kind {
             let name = name.as_bytes().into();
-            return Some(match map {
-                MapAttribute::Headers => Operand::Header(name),
-                MapAttribute::Cookies => Operand::Cookie(name),
-                MapAttribute::Params => Operand::Param(name),
+            let common = match map {
+                MapAttribute::Headers => Common::Header(name),
+                MapAttribute::Cookies => Common::Cookie(name),
+                MapAttribute::Params => Common::Param(name),
                 MapAttribute::Claims => return None,
-            });
+            };
+            return Some(self.common(common));
         }
         let key = Box::new(self.operand(key, at)?);
         match map {
@@ -206,12 +208,43 @@ impl Compiler<'_> {
             | Function::Double
             | Function::String => {
                 let argument = arguments.first().and_then(|argument| self.operand(argument, at))?;
-                return Some(Code::True(Operand::Function(function, Box::new(argument))));
+                return Some(Code::True(self.applied(function, argument)));
             }
         };
         let [text, part] = arguments else { return None };
         let (text, part) = (self.operand(text, at), self.operand(part, at));
-        Some(make(text?, part?))
+        Some(match (function, text?, part?) {
+            (Function::Contains, text, Operand::Text(part)) => {
+                Code::ContainsText(text, Box::new(Finder::new(&part).into_owned()))
+            }
+            (_, text, part) => make(text, part),
+        })
+    }
+
+    fn applied(&mut self, function: Function, argument: Operand) -> Operand {
+        match &argument {
+            Operand::Attribute(attribute) => self.common(Common::Applied(function, *attribute)),
+            Operand::Common(number) => self.common(Common::Nested(function, *number)),
+            Operand::Text(_)
+            | Operand::Int(_)
+            | Operand::Double(_)
+            | Operand::Bool(_)
+            | Operand::HeaderBy(_)
+            | Operand::CookieBy(_)
+            | Operand::ParamBy(_)
+            | Operand::Claim(_)
+            | Operand::Negate(_)
+            | Operand::Arithmetic { .. }
+            | Operand::Function(..)
+            | Operand::Condition(_) => Operand::Function(function, Box::new(argument)),
+        }
+    }
+
+    /// Returns the number of a common value; equal ones have one.
+    pub(super) fn common(&mut self, common: Common) -> Operand {
+        let next = self.commons.len();
+        let number = *self.commons.entry(common).or_insert(next);
+        Operand::Common(number)
     }
 
     fn regex(&mut self, pattern: &str, span: Span, at: Context<'_>) -> Option<Regex> {

@@ -1,6 +1,7 @@
 //! What is known of the request while its policy runs, and how values are read from it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::claims;
 use super::params::param;
 use super::value::{Stop, Value};
 use super::{Truth, truth};
-use crate::compile::{HeadText, Operand, Policy};
+use crate::compile::{Common, HeadText, Operand, Policy};
 use crate::decode;
 use crate::request::{BodyEnd, ClientCertificate, RequestHead, TokenView};
 
@@ -71,6 +72,9 @@ impl Found {
     }
 }
 
+/// A common value, once it was read in this step of the cursor.
+pub(crate) type Worked<'f> = OnceCell<Result<Value<'f>, Stop>>;
+
 /// Everything that a condition reads.
 #[derive(Debug)]
 pub(crate) struct Facts<'f, 'h> {
@@ -80,6 +84,8 @@ pub(crate) struct Facts<'f, 'h> {
     /// The body for rules that read it themselves.
     pub(crate) kept: Option<&'f KeptBody>,
     pub(crate) runs: &'f mut [Option<Run>],
+    /// One for each of the policy's common values.
+    pub(crate) worked: &'f [Worked<'f>],
     /// The body of this very step, for rule sets that have not seen it yet.
     pub(crate) body: Option<(&'f [u8], BodyEnd)>,
     pub(crate) found: Found,
@@ -125,8 +131,7 @@ impl<'f> Facts<'f, '_> {
             Operand::Double(value) => Ok(Value::Double(*value)),
             Operand::Bool(value) => Ok(Value::Bool(*value)),
             Operand::Attribute(attribute) => self.attribute(*attribute),
-            Operand::Header(name) => self.header(name).map(Value::Text).ok_or(Stop::Error),
-            Operand::Cookie(name) => self.cookie(name).ok_or(Stop::Error),
+            Operand::Common(number) => self.common(*number),
             Operand::HeaderBy(name) => {
                 let name = self.value(name)?.text()?.to_ascii_lowercase();
                 self.header(&name).map(Value::Text).ok_or(Stop::Error)
@@ -136,7 +141,6 @@ impl<'f> Facts<'f, '_> {
                 let name = name.text()?;
                 self.cookie(&name).ok_or(Stop::Error)
             }
-            Operand::Param(name) => self.param(name),
             Operand::ParamBy(name) => {
                 let name = self.value(name)?;
                 let name = name.text()?;
@@ -164,6 +168,25 @@ impl<'f> Facts<'f, '_> {
                 Truth::Error => Err(Stop::Error),
                 Truth::Needs(need) => Err(Stop::Needs(need)),
             },
+        }
+    }
+
+    /// Reads a common value; only the first time costs more than a look.
+    fn common(&self, number: usize) -> Result<Value<'f>, Stop> {
+        let Some(worked) = self.worked.get(number) else { return Err(Stop::Error) };
+        match worked.get_or_init(|| self.work_out(number)) {
+            Ok(value) => Ok(value.borrowed()),
+            Err(stop) => Err(*stop),
+        }
+    }
+
+    fn work_out(&self, number: usize) -> Result<Value<'f>, Stop> {
+        match self.policy.commons.get(number).ok_or(Stop::Error)? {
+            Common::Header(name) => self.header(name).map(Value::Text).ok_or(Stop::Error),
+            Common::Cookie(name) => self.cookie(name).ok_or(Stop::Error),
+            Common::Param(name) => self.param(name),
+            Common::Applied(function, attribute) => apply(*function, self.attribute(*attribute)?),
+            Common::Nested(function, number) => apply(*function, self.common(*number)?),
         }
     }
 

@@ -30,6 +30,19 @@ pub(crate) enum Value<'v> {
 }
 
 impl<'v> Value<'v> {
+    /// Returns the same value, its text borrowed from here.
+    pub(crate) fn borrowed(&self) -> Value<'_> {
+        match self {
+            Self::Text(text) => Value::Text(Cow::Borrowed(text)),
+            Self::Int(value) => Value::Int(*value),
+            Self::Double(value) => Value::Double(*value),
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Address(address) => Value::Address(*address),
+            Self::Roles(roles) => Value::Roles(roles),
+            Self::Json(json) => Value::Json(json),
+        }
+    }
+
     /// Returns the bytes of a text.
     pub(crate) fn text(&self) -> Result<Cow<'_, [u8]>, Stop> {
         match self {
@@ -91,6 +104,9 @@ impl<'v> Value<'v> {
     /// Compares two values of one type; `None` is an order that doubles have not.
     pub(crate) fn order(&self, other: &Self) -> Result<Option<Ordering>, Stop> {
         if let (Self::Address(one), Self::Address(two)) = (self, other) {
+            return Ok(Some(one.cmp(two)));
+        }
+        if let (Self::Int(one), Self::Int(two)) = (self, other) {
             return Ok(Some(one.cmp(two)));
         }
         if let (Ok(one), Ok(two)) = (self.text(), other.text()) {
