@@ -10,6 +10,7 @@ mod imported;
 mod language;
 mod rates;
 mod request;
+mod sequences;
 mod shipped;
 mod waf;
 

@@ -48,7 +48,7 @@ fn result(expression: &str, request: &Request) -> &'static str {
     }
 }
 
-fn read(words: &str) -> Request {
+pub(super) fn read(words: &str) -> Request {
     let mut request = Request::get("/");
     for word in words.split_whitespace() {
         if word.starts_with('/') {
