@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
@@ -78,7 +79,10 @@ impl Authority {
 
     fn write_with(&self, pair: &KeyPair, names: &[&str], cert: &Path, key: &Path) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("the names are names");
+        let mut params = CertificateParams::new(names).expect("the names are names");
+        // As a public authority's: it says where one may ask whether it is revoked.
+        let uris = vec!["http://ca.test/list.crl".to_owned()];
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris }];
         let signed = params.signed_by(pair, &self.issuer).expect("the authority signs");
         fs::write(cert, signed.pem()).expect("the certificate can be written");
         write_secret(key, &pair.serialize_pem());
@@ -144,7 +148,7 @@ impl Authority {
     }
 
     /// Makes a client that trusts this authority and shows a certificate of `clients`: the common name is `node`, and so is
-    /// the end of the URI `spiffe://test/…`.
+    /// the end of the URI `spiffe://test/…`. It is valid until the end of the century.
     ///
     /// # Panics
     ///
@@ -162,6 +166,8 @@ impl Authority {
         let uri = format!("spiffe://test/{node}").try_into().expect("a URI is ASCII");
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.serial_number = Some(serial(node));
+        params.not_after = date_time_ymd(2100, 1, 1);
         let signed = params.signed_by(&pair, &clients.issuer).expect("the authority signs");
         let key = PrivateKeyDer::try_from(pair.serialize_der()).expect("a key in PKCS#8");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -175,7 +181,37 @@ impl Authority {
         Arc::new(config)
     }
 
-    fn roots(&self) -> RootCertStore {
+    /// Writes a revocation list with the certificates of these nodes, up to 2 January of a year.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn write_crl(&self, path: &Path, nodes: &[&str], next_update_year: i32) {
+        let revoked = |node: &&str| RevokedCertParams {
+            serial_number: serial(node),
+            revocation_time: date_time_ymd(2025, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(next_update_year, 1, 2),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: nodes.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("the authority signs");
+        fs::write(path, list.pem().expect("a list is PEM")).expect("the list can be written");
+    }
+
+    /// Returns a store with nothing but this authority.
+    ///
+    /// # Panics
+    ///
+    /// Never: its certificate is one.
+    #[must_use]
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).expect("the root is a certificate");
         roots
@@ -201,6 +237,11 @@ impl Authority {
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
+}
+
+/// The serial number of a node's certificate: its name, at most 20 bytes.
+fn serial(node: &str) -> SerialNumber {
+    SerialNumber::from_slice(node.as_bytes())
 }
 
 fn named(name: &str) -> CertificateParams {

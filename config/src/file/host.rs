@@ -56,9 +56,10 @@ fn host(
 fn client_certificates(node: &Node, cx: &mut Context<'_>) -> Option<ClientCertificates> {
     let fields = Fields::open(node, &keys::CLIENT_CERTIFICATES, cx)?;
     let ca = fields.of("ca", cx, source::certificate);
+    let crl = fields.may("crl", cx, source::certificate);
     let modes = [("require", WithoutCertificate::Refuse), ("request", WithoutCertificate::Admit)];
     let without = fields.of("mode", cx, |node, cx| scalar::choice(node, cx, &modes));
-    Some(ClientCertificates { ca: ca?, without: without? })
+    Some(ClientCertificates { ca: ca?, crl: crl?, without: without? })
 }
 
 fn host_name(entry: &Entry, cx: &mut Context<'_>) -> Option<HostName> {

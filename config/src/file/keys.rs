@@ -825,7 +825,7 @@ pub const HOST: Section = Section {
 /// `hosts.<name>.client_certificates`
 pub const CLIENT_CERTIFICATES: Section = Section {
     path: "hosts.<name>.client_certificates",
-    doc: "Mutual TLS of one host, for connections whose TLS server name is the host's. A certificate that does not verify (another authority, expired, not for clients) ends the handshake in either mode. Requests for the host on any other connection, for another name, without a name or without TLS, get 421 `client_certificate_required`, and so do those on connections from before these settings or the authorities changed. Policies read `origin.tls_client_subject`, `…_issuer`, `…_sha256` and `…_names`. Such connections are never resumed, so that every certificate is verified anew; there are no revocation lists. It changes with a reload.",
+    doc: "Mutual TLS of one host, for connections whose TLS server name is the host's. A certificate that does not verify (another authority, expired, not for clients) ends the handshake in either mode. Requests for the host on any other connection, for another name, without a name or without TLS, get 421 `client_certificate_required`, and so do those on connections from before these settings, the authorities or their lists changed, and on those whose certificate has expired since. Policies read `origin.tls_client_subject`, `…_issuer`, `…_sha256` and `…_names`. Such connections are never resumed, so that every certificate is verified anew. It changes with a reload.",
     keys: &[
         must(
             "ca",
@@ -837,6 +837,12 @@ pub const CLIENT_CERTIFICATES: Section = Section {
             "`require` or `request`",
             "require",
             "Whether a client without a certificate gets no connection (`require`), or one whose certificate is `''` for policies (`request`).",
+        ),
+        may(
+            "crl",
+            "`file:PATH` or `credential:NAME`",
+            "no certificate counts as revoked",
+            "The revocation lists of the authorities, in PEM. Each certificate of a chain has to be covered by one that is not past its `nextUpdate`: otherwise, as where it is revoked, the handshake fails. A new file is taken at once, and every connection is verified anew.",
         ),
     ],
 };

@@ -20,6 +20,8 @@ pub struct Host {
 pub struct ClientCertificates {
     /// The file with the certificates of the authorities that sign clients' certificates, in PEM.
     pub ca: PathBuf,
+    /// The file with their revocation lists, in PEM; none means that no certificate is revoked.
+    pub crl: Option<PathBuf>,
     /// What becomes of a client that shows none. One that does not verify never gets a connection.
     pub without: WithoutCertificate,
 }

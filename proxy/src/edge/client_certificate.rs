@@ -4,27 +4,30 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use portcullis_config::Timestamp;
 use portcullis_policy::ClientCertificate;
 use x509_parser::asn1_rs::ToDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName, X509Name};
 
-/// Reads a leaf in DER; `None` where it does not parse, which no verified certificate should do.
+/// Reads a leaf in DER, and until when it is valid; `None` where it does not parse, which no verified certificate should do.
 ///
 /// Costs some ten allocations; TLS bounds the certificate to 64 KiB.
-pub(super) fn read(der: &[u8]) -> Option<ClientCertificate> {
+pub(super) fn read(der: &[u8]) -> Option<(ClientCertificate, Timestamp)> {
     let (rest, leaf) = X509Certificate::from_der(der).ok()?;
     if !rest.is_empty() {
         return None;
     }
     let names = leaf.subject_alternative_name().ok()?;
     let names = names.iter().flat_map(|names| &names.value.general_names);
-    Some(ClientCertificate {
+    let until = u64::try_from(leaf.validity().not_after.timestamp()).ok()?;
+    let said = ClientCertificate {
         subject: distinguished(leaf.subject()),
         issuer: distinguished(leaf.issuer()),
         sha256: hex(digest(&SHA256, der).as_ref()),
         names: names.filter_map(alternative).collect(),
-    })
+    };
+    Some((said, Timestamp::from_secs(until)))
 }
 
 /// An alternative name with its kind in front, so that no kind is taken for another; `None` for kinds that nobody asks for.
@@ -118,6 +121,7 @@ mod tests {
             params.distinguished_name.push(kind.clone(), value.clone());
         }
         params.subject_alt_names = names;
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
     }
 
@@ -135,7 +139,7 @@ mod tests {
                 (DnType::OrganizationName, DnValue::Utf8String("example".to_owned())),
                 (DnType::CommonName, DnValue::Utf8String(value.to_owned())),
             ];
-            let read = read(&made(&parts, Vec::new())).unwrap();
+            let (read, _until) = read(&made(&parts, Vec::new())).unwrap();
             assert_eq!(read.subject, expected);
             assert_eq!(read.issuer, expected, "it vouches for itself");
         }
@@ -145,7 +149,7 @@ mod tests {
     fn what_has_no_name_in_the_standard_is_written_in_full() {
         let custom = DnType::CustomDnType(vec![1, 2, 3]);
         let der = made(&[(custom, DnValue::Utf8String("x".to_owned()))], Vec::new());
-        assert_eq!(read(&der).unwrap().subject, "1.2.3=#0c0178");
+        assert_eq!(read(&der).unwrap().0.subject, "1.2.3=#0c0178");
     }
 
     #[test]
@@ -159,7 +163,7 @@ mod tests {
             SanType::IpAddress("2001:db8::1".parse().unwrap()),
         ];
         let der = made(&[], names);
-        let read = read(&der).unwrap();
+        let (read, until) = read(&der).unwrap();
         let expected = [
             "dns:node.example",
             "email:a@example.com",
@@ -169,6 +173,7 @@ mod tests {
         ];
         assert_eq!(read.names, expected);
         assert_eq!((read.subject.as_str(), read.sha256.len()), ("", 64));
+        assert_eq!(until, Timestamp::from_secs(4_102_444_800), "2100-01-01");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
+use portcullis_config::Timestamp;
 use portcullis_policy::{ClientCertificate, Scheme};
 
 use super::fingerprint::Fingerprints;
@@ -32,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) fingerprints: Fingerprints,
     /// What the client's certificate says, if it showed one.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
+    /// Until when that certificate is valid.
+    pub(crate) certificate_until: Option<Timestamp>,
     /// What verified the client, or would have: none where nobody asked for a certificate.
     pub(crate) trust: Option<TrustDigest>,
     /// What the listener does with requests.
@@ -59,6 +62,7 @@ impl Connection {
             tls_version: None,
             fingerprints: Fingerprints::default(),
             certificate: None,
+            certificate_until: None,
             trust: None,
             manner,
             active: AtomicUsize::new(0),

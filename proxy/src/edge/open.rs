@@ -8,6 +8,7 @@ use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::tls::TlsRef;
 use pingora::protocols::tls::server::handshake;
 use pingora::protocols::{Ssl, Stream};
+use portcullis_config::Timestamp;
 use portcullis_policy::ClientCertificate;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -166,7 +167,10 @@ impl Opening {
         connection.fingerprints = fingerprints;
         if let Some(asking) = asking {
             connection.trust = Some(asking.trust);
-            connection.certificate = shown(made)?;
+            if let Some((certificate, until)) = shown(made)? {
+                connection.certificate = Some(Arc::new(certificate));
+                connection.certificate_until = Some(until);
+            }
         }
         connection.tls_version = Some(made.version().unwrap_or("unknown"));
         Ok((Box::new(tls), connection))
@@ -202,12 +206,11 @@ impl Opening {
     }
 }
 
-/// What the client's certificate says, if it showed one. It has been verified; one that cannot be read all the same gets no
+/// What the client's certificate says, if it showed one, and until when it is valid. It has been verified; one that cannot be read all the same gets no
 /// connection, because nobody could say whose it is.
-fn shown(made: &TlsRef) -> Result<Option<Arc<ClientCertificate>>, Cause> {
+fn shown(made: &TlsRef) -> Result<Option<(ClientCertificate, Timestamp)>, Cause> {
     let Some(der) = made.peer_certificate_der() else { return Ok(None) };
-    let read = client_certificate::read(der).ok_or(Cause::HandshakeFailed)?;
-    Ok(Some(Arc::new(read)))
+    client_certificate::read(der).ok_or(Cause::HandshakeFailed).map(Some)
 }
 
 fn guarded(edge: &Arc<Edge>, stream: Stream, connection: Connection) -> Result<Guard, Cause> {

@@ -47,7 +47,7 @@ pub(super) async fn judge(
     if let Manner::RedirectToHttps { status, port } = work.connection.manner {
         return Err(to_https(&snapshot, &target, status, port));
     }
-    let entry = routing::find(&snapshot, &work.connection, &target)?;
+    let entry = routing::find(&snapshot, &work.connection, &target, gate.shared.clock.now())?;
     work.entry = Some(Arc::clone(&entry));
     let target = target.with_path_form(entry.route.path_form)?;
     check_open(gate, work, &entry)?;

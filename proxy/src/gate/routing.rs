@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use portcullis_config::Timestamp;
+
 use super::refusal::Refusal;
 use super::sanity::Target;
 use crate::edge::Connection;
@@ -18,10 +20,11 @@ pub(super) fn find(
     snapshot: &Snapshot,
     connection: &Connection,
     target: &Target,
+    now: Timestamp,
 ) -> Result<Arc<RouteEntry>, Refusal> {
     let entry = lookup(snapshot, target, &target.path)?;
     check_directed(snapshot, connection, target)?;
-    check_trusted(snapshot, connection, &entry)?;
+    check_trusted(snapshot, connection, &entry, now)?;
     let resolved = resolve(&target.path);
     if resolved != target.path.as_ref() {
         let same =
@@ -59,14 +62,17 @@ fn check_directed(
 }
 
 /// A host that asks for certificates is reached only by connections that were asked, by the same authorities: neither a
-/// connection for another name nor one from before the settings changed, nor one without TLS, says who its client is.
+/// connection for another name nor one from before the settings changed, nor one without TLS, nor one whose certificate has
+/// expired, says who its client is.
 fn check_trusted(
     snapshot: &Snapshot,
     connection: &Connection,
     entry: &RouteEntry,
+    now: Timestamp,
 ) -> Result<(), Refusal> {
     let Some(trust) = snapshot.client_trust.get(entry.host.as_str()) else { return Ok(()) };
-    if connection.trust == Some(trust.digest) {
+    let is_valid = connection.certificate_until.is_none_or(|until| now <= until);
+    if is_valid && connection.trust == Some(trust.digest) {
         return Ok(());
     }
     Err(Refusal::of(Reason::CertificateRequired))

@@ -9,7 +9,7 @@ use rustls::server::danger::ClientCertVerifier;
 pub struct ClientTrust {
     /// Verifies a chain against the authorities; without a certificate it ends the handshake, or lets it be.
     pub verifier: Arc<dyn ClientCertVerifier>,
-    /// SHA-256 of the host, the mode and the authorities. What a connection was verified by counts for a request only
+    /// SHA-256 of the host, the mode, the authorities and their revocation lists. What a connection was verified by counts for a request only
     /// while it is still the same.
     pub digest: TrustDigest,
 }

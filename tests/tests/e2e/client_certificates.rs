@@ -186,3 +186,56 @@ async fn a_ticket_from_before_a_host_asked_is_no_way_round() {
     edge.publish().unwrap();
     assert_eq!(status(&edge, &config, "edge.test", "edge.test").await, None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_certificate_and_one_that_no_list_covers_get_no_connection() {
+    let origin = Origin::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let clients = Authority::named("clients");
+    let (ca, crl) = (home.path().join("clients.pem"), home.path().join("clients.crl"));
+    clients.write_root(&ca);
+    clients.write_crl(&crl, &["b"], 2100);
+    let files = format!("ca: 'file:{}', crl: 'file:{}'", ca.display(), crl.display());
+    let asks = format!("client_certificates: {{ {files} }}");
+    let edge = Edge::builder(&origin).host(&asks).start().await;
+    let node = |name| edge.authority().client_of(&clients, name, &["http/1.1"], &[&TLS13]);
+    let (a, b) = (node("a"), node("b"));
+    let asked =
+        async |config: &Arc<ClientConfig>| status(&edge, config, "edge.test", "edge.test").await;
+    assert_eq!((asked(&a).await, asked(&b).await), (Some(200), None));
+
+    let (_, mut standing) = shake(&edge, &a).await;
+    clients.write_crl(&crl, &["a"], 2100);
+    edge.publish().unwrap();
+    assert_eq!(standing.ask(get("edge.test")).await.status, 421, "it is verified anew");
+    assert_eq!((asked(&a).await, asked(&b).await), (None, Some(200)));
+
+    clients.write_crl(&crl, &[], 2025);
+    edge.publish().unwrap();
+    assert_eq!((asked(&a).await, asked(&b).await), (None, None), "the list is too old");
+    Authority::named("others").write_crl(&crl, &[], 2100);
+    edge.publish().unwrap();
+    assert_eq!((asked(&a).await, asked(&b).await), (None, None), "nobody's list");
+
+    for bad in ["", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"] {
+        std::fs::write(&crl, bad).unwrap();
+        let refused = edge.publish().unwrap_err().0;
+        assert!(refused.contains("crl-invalid"), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_outlives_no_certificate() {
+    let origin = Origin::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let clients = Authority::named("clients");
+    let edge = edge(&origin, home.path(), &clients, "require").await;
+    let config = edge.authority().client_of(&clients, "a", &["http/1.1"], &[&TLS13]);
+    let (_, mut standing) = shake(&edge, &config).await;
+    // From 2026-01-01 to 2100-01-01, which is its last second.
+    let whole = std::time::Duration::from_secs(4_102_444_800 - 1_767_225_600);
+    edge.advance(whole);
+    assert_eq!(standing.ask(get("edge.test")).await.status, 200, "its last second");
+    edge.advance(std::time::Duration::from_secs(1));
+    assert_eq!(standing.ask(get("edge.test")).await.status, 421);
+}

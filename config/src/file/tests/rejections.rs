@@ -1144,6 +1144,14 @@ const CASES: &[Case] = &[
         "`request`",
     ),
     (
+        "hosts.<name>.client_certificates",
+        "crl",
+        "crl: file:/etc/portcullis/clients-crl.pem",
+        "crl: [a]",
+        "wrong-kind",
+        "not a list",
+    ),
+    (
         "hosts.<name>.routes[]",
         "path",
         "path: /files",
