@@ -36,7 +36,9 @@ pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,
 };
 pub use limits::Limits;
-pub use listener::{CertificateRef, Listener, ListenerKind, SessionTickets, Tls, TlsVersions};
+pub use listener::{
+    CertificateRef, Listener, ListenerCertificate, ListenerKind, SessionTickets, Tls, TlsVersions,
+};
 pub use log::{Capture, CaptureKey, Log, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;

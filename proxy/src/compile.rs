@@ -6,6 +6,7 @@ mod egress;
 mod geo;
 mod identity;
 mod lists;
+mod ocsp;
 mod policies;
 mod sources;
 mod suites;

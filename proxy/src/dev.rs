@@ -24,7 +24,7 @@ pub fn prepare(config: &Config, now: Timestamp) -> Result<(), DevError> {
     files::make_directory(&config.state_dir)?;
     for listener in &config.listeners {
         let ListenerKind::Tls(tls) = &listener.kind else { continue };
-        for reference in &tls.certificates {
+        for reference in tls.certificates.iter().map(|certificate| &certificate.pair) {
             let Some(key) = reference.key.path() else { continue };
             if !reference.cert.exists() || !key.exists() {
                 make_certificate(&reference.cert, &key, &certificate::names(config), now)?;

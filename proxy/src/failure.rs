@@ -65,6 +65,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_list_stale"),
     },
     Dependency {
+        name: "The OCSP response of a certificate (`ocsp`)",
+        at_start: "Unreadable, damaged or about another certificate: refused. Not `good`: a warning, and it is not sent.",
+        later: "Past its `nextUpdate` it is left out of handshakes, with a warning; they go on without it.",
+        otherwise: None,
+        metric: Some("edge_ocsp_staples_left_out_total"),
+    },
+    Dependency {
         name: "The disk of captured requests",
         at_start: "The directory cannot be made: refused.",
         later: "Requests go on; what should have been captured is lost and counted.",

@@ -6,7 +6,7 @@ mod available;
 use portcullis_config::file::limits::LIMITS;
 use portcullis_config::model::Limits;
 
-use crate::{capture, edge, gate, log};
+use crate::{capture, edge, gate, log, tickets};
 
 pub use available::{Available, available};
 
@@ -40,6 +40,13 @@ pub const FIXED: &[Fixed] = &[
         unit: "bytes",
         beyond: "the connection is closed",
         metric: "edge_connections_refused_total{cause=\"not_tls\"}",
+    },
+    Fixed {
+        name: "session ticket",
+        value: tickets::TICKET_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "none is given, and one that comes opens nothing",
+        metric: "edge_session_tickets_total{outcome=\"unknown\"}",
     },
     Fixed {
         name: "addresses whose connection rate is known",

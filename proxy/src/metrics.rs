@@ -54,6 +54,10 @@ pub struct Metrics {
     pub connections_untracked: IntCounter,
     /// Session tickets, by what became of them: `sealed`, `opened`, or `unknown` (too old, or of a key that is not known).
     pub session_tickets: IntCounterVec,
+    /// Handshakes without the certificate's OCSP response, because it was too old.
+    pub ocsp_staples_left_out: IntCounter,
+    /// When each stapled OCSP response is too old, in seconds since the Unix epoch, by certificate.
+    pub ocsp_next_update: IntGaugeVec,
     /// Request body bytes held in memory for inspection, all requests together.
     pub body_bytes_held: IntGauge,
     /// Large bodies that were inflated or inspected off the worker threads.
@@ -241,6 +245,17 @@ impl Metrics {
                 "edge_session_tickets_total",
                 "Session tickets of TLS, by what became of them.",
                 &["outcome"],
+            ),
+            ocsp_staples_left_out: counter(
+                r,
+                "edge_ocsp_staples_left_out_total",
+                "Handshakes without the certificate's OCSP response, because it was past its nextUpdate.",
+            ),
+            ocsp_next_update: gauges(
+                r,
+                "edge_ocsp_staple_next_update_timestamp_seconds",
+                "When the OCSP response of the certificate is too old to be sent, since the Unix epoch.",
+                &["certificate"],
             ),
             body_bytes_held: gauge(
                 r,
@@ -430,6 +445,9 @@ impl Metrics {
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);
         }
+        for outcome in ["sealed", "opened", "unknown"] {
+            self.session_tickets.with_label_values(&[outcome]);
+        }
         for outcome in ["written", "dropped", "lost"] {
             self.captures.with_label_values(&[outcome]);
         }
@@ -463,6 +481,12 @@ impl Metrics {
         }
         if let Some(networks) = &snapshot.networks {
             built("asn", networks.describe());
+        }
+        self.ocsp_next_update.reset();
+        let listeners = snapshot.certificates.iter().flatten();
+        for stapled in listeners.flat_map(|certificates| certificates.staples()) {
+            let next = i64::try_from(stapled.next_update.as_secs()).unwrap_or(i64::MAX);
+            self.ocsp_next_update.with_label_values(&[&stapled.name]).set(next);
         }
         self.list_prefixes.reset();
         for (name, set) in &snapshot.lists {

@@ -16,7 +16,7 @@ use portcullis_identity::Verifier;
 use portcullis_policy::waf::AnswerRules;
 use portcullis_policy::{IpSet, LimitId, Policy};
 
-pub use certificates::{Certificates, Choices};
+pub use certificates::{Certificate, Certificates, Choices, Stapled};
 pub use client_trust::{ClientTrust, TrustDigest};
 pub use upstream_tls::UpstreamTls;
 

@@ -34,7 +34,7 @@ const NAME_BYTES: usize = 16;
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 /// The largest session that is sealed or opened. Ours have a name, an ALPN and a secret: some 200 bytes.
-const TICKET_BYTES_MAX: usize = 4096;
+pub(crate) const TICKET_BYTES_MAX: usize = 4096;
 
 /// The process's ticket keys.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! An edge in this process, and what a test does with it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -283,6 +284,12 @@ impl Edge {
         std::fs::write(self.directory.path().join("policy.yaml"), text)
             .expect("the policy can be written");
         self.publish()
+    }
+
+    /// Returns where its files are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Rewrites the configuration, for [`Self::publish`] to take.

@@ -58,6 +58,8 @@ mod process;
 mod proxy_protocol;
 #[path = "e2e/reloads.rs"]
 mod reloads;
+#[path = "e2e/staples.rs"]
+mod staples;
 #[path = "e2e/streams.rs"]
 mod streams;
 #[path = "e2e/tickets.rs"]

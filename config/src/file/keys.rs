@@ -284,6 +284,12 @@ pub const CERTIFICATE: Section = Section {
             "The certificate chain in PEM, leaf first.",
         ),
         must("key", "secret", "The private key in PEM."),
+        may(
+            "ocsp",
+            "`file:PATH` or `credential:NAME`",
+            "nothing is stapled",
+            "An OCSP response for the certificate, in DER (RFC 6960), as `openssl ocsp -respout` writes it. It is stapled until its `nextUpdate` and left out after it, which `edge_ocsp_staples_left_out_total` counts and `edge_ocsp_staple_next_update_timestamp_seconds` tells before; one that does not say `good` is never sent. A new file is taken at once. Its signature is the client's to verify.",
+        ),
     ],
 };
 
@@ -832,17 +838,17 @@ pub const CLIENT_CERTIFICATES: Section = Section {
             "`file:PATH` or `credential:NAME`",
             "The authorities that sign clients' certificates, in PEM. A new file is taken at once.",
         ),
-        or(
-            "mode",
-            "`require` or `request`",
-            "require",
-            "Whether a client without a certificate gets no connection (`require`), or one whose certificate is `''` for policies (`request`).",
-        ),
         may(
             "crl",
             "`file:PATH` or `credential:NAME`",
             "no certificate counts as revoked",
             "The revocation lists of the authorities, in PEM. Each certificate of a chain has to be covered by one that is not past its `nextUpdate`: otherwise, as where it is revoked, the handshake fails. A new file is taken at once, and every connection is verified anew.",
+        ),
+        or(
+            "mode",
+            "`require` or `request`",
+            "require",
+            "Whether a client without a certificate gets no connection (`require`), or one whose certificate is `''` for policies (`request`).",
         ),
     ],
 };

@@ -3,7 +3,9 @@
 use super::fields::Fields;
 use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
-use crate::model::{CertificateRef, Listener, ListenerKind, SessionTickets, Tls, TlsVersions};
+use crate::model::{
+    CertificateRef, Listener, ListenerCertificate, ListenerKind, SessionTickets, Tls, TlsVersions,
+};
 use crate::yaml::{Node, Value};
 
 /// The status of the plain listener's answer: the only one that keeps a request's method.
@@ -81,11 +83,13 @@ fn versions(node: &Node, cx: &mut Context<'_>) -> Option<TlsVersions> {
     }
 }
 
-fn certificate(node: &Node, cx: &mut Context<'_>) -> Option<CertificateRef> {
+fn certificate(node: &Node, cx: &mut Context<'_>) -> Option<ListenerCertificate> {
     let fields = Fields::open(node, &keys::CERTIFICATE, cx)?;
     let cert = fields.of("cert", cx, source::certificate);
     let key = fields.of("key", cx, source::secret);
-    Some(CertificateRef { cert: cert?, key: key? })
+    let ocsp = fields.may("ocsp", cx, source::certificate);
+    let pair = CertificateRef { cert: cert?, key: key? };
+    Some(ListenerCertificate { pair, ocsp: ocsp? })
 }
 
 /// The most intervals that a ticket may live for: each has a key, which has to be looked at.

@@ -45,7 +45,7 @@ pub struct Tls {
     /// The protocol versions that are offered.
     pub versions: TlsVersions,
     /// Certificates, chosen by the name the client asks for; the first serves a client that names none. Never empty.
-    pub certificates: Vec<CertificateRef>,
+    pub certificates: Vec<ListenerCertificate>,
 }
 
 /// The protocol versions of a listener. Older ones are not offered.
@@ -66,6 +66,15 @@ pub struct SessionTickets {
     pub rotate: Duration,
     /// How long a ticket opens after the interval of its key; at most 24 times `rotate`.
     pub lifetime: Duration,
+}
+
+/// A certificate that a listener shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerCertificate {
+    /// The certificate with its key.
+    pub pair: CertificateRef,
+    /// The file with the OCSP response that is stapled to it, in DER.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// A certificate with its key.

@@ -1,18 +1,22 @@
 //! Certificates and their keys, from PEM to what the handshake takes.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_config::Diagnostic;
-use portcullis_config::model::{CertificateRef, Config, Listener, ListenerKind};
+use portcullis_config::model::{
+    CertificateRef, Config, Listener, ListenerCertificate, ListenerKind,
+};
 use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::ocsp::{self, Standing};
 use super::sources::Sources;
-use crate::snapshot::{Certificates, Choices};
+use crate::snapshot::{Certificate, Certificates, Choices, Stapled};
 
 /// Loads the certificates of every listener, in the order of the configuration; a plain listener has none.
 pub(super) fn load(config: &Config, sources: &mut Sources) -> Vec<Option<Arc<Certificates>>> {
@@ -29,7 +33,7 @@ fn of_listener(
     let keys: Vec<_> = tls.certificates.iter().filter_map(|one| load_one(one, sources)).collect();
     let mut by_host = HashMap::new();
     for host in hosts {
-        let for_host = keys.iter().filter(|key| is_for(key, host)).cloned().collect();
+        let for_host = keys.iter().filter(|key| is_for(&key.bare, host)).cloned().collect();
         match Choices::new(for_host) {
             Some(choices) => drop(by_host.insert((*host).into(), choices)),
             // Where a certificate did not load, that is the error to read.
@@ -43,11 +47,11 @@ fn of_listener(
 }
 
 /// What a client without a name is shown: the first certificate, and those for the same host beside it.
-fn for_nobody(keys: &[Arc<CertifiedKey>], hosts: &[&str]) -> Option<Choices> {
+fn for_nobody(keys: &[Arc<Certificate>], hosts: &[&str]) -> Option<Choices> {
     let first = keys.first()?;
-    let host = hosts.iter().find(|host| is_for(first, host));
-    let beside = |key: &&Arc<CertifiedKey>| {
-        Arc::ptr_eq(key, first) || host.is_some_and(|host| is_for(key, host))
+    let host = hosts.iter().find(|host| is_for(&first.bare, host));
+    let beside = |key: &&Arc<Certificate>| {
+        Arc::ptr_eq(key, first) || host.is_some_and(|host| is_for(&key.bare, host))
     };
     Choices::new(keys.iter().filter(beside).cloned().collect())
 }
@@ -70,7 +74,48 @@ fn is_for(key: &CertifiedKey, host: &str) -> bool {
     ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
 }
 
-fn load_one(reference: &CertificateRef, sources: &mut Sources) -> Option<Arc<CertifiedKey>> {
+fn load_one(wanted: &ListenerCertificate, sources: &mut Sources) -> Option<Arc<Certificate>> {
+    let reference = &wanted.pair;
+    let bare = load_pair(reference, sources);
+    let response = match &wanted.ocsp {
+        Some(path) => Some((path, sources.read("the certificate's OCSP response", path)?)),
+        None => None,
+    };
+    let bare = bare?;
+    let stapled = response.and_then(|(path, response)| {
+        let stapled = staple(reference, path, &bare, response);
+        stapled.map_err(|problem| sources.report(problem, path)).ok()
+    });
+    Some(Arc::new(Certificate { bare, stapled }))
+}
+
+/// Staples a response that says that the certificate is good. One that says something else is a warning: a renewed
+/// response comes by itself, and until then clients can ask the responder.
+fn staple(
+    reference: &CertificateRef,
+    path: &Path,
+    bare: &CertifiedKey,
+    response: Vec<u8>,
+) -> Result<Stapled, Diagnostic> {
+    let (cert, shown) = (reference.cert.display().to_string(), path.display());
+    let leaf = bare.cert.first().map_or(&[][..], |leaf| leaf);
+    let said = ocsp::read(&response, leaf).map_err(|why| {
+        let message = format!("`{shown}` is no staple for `{cert}`: {why}");
+        Diagnostic::error("ocsp-invalid", message)
+            .help("fetch a response for this certificate, as by `openssl ocsp -respout FILE`")
+    })?;
+    let standing = match said.standing {
+        Standing::Good => return Ok(Stapled::new(cert, bare, response, said.next_update)),
+        Standing::Revoked => "revoked",
+        Standing::Unknown => "unknown to the responder",
+    };
+    let message = format!("`{shown}` says that the certificate `{cert}` is {standing}");
+    Err(Diagnostic::warning("ocsp-not-good", message).help(
+        "it is not sent; clients that ask the responder themselves will refuse the certificate",
+    ))
+}
+
+fn load_pair(reference: &CertificateRef, sources: &mut Sources) -> Option<Arc<CertifiedKey>> {
     let chain = sources.read("the certificate", &reference.cert);
     let secret = sources.read_secret("the certificate's key", &reference.key);
     match build(reference, &chain?, secret?.expose()) {

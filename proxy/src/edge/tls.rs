@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ConfigBuilder, ServerConfig, SupportedProtocolVersion, WantsVerifier};
 
 use crate::shared::Shared;
-use crate::snapshot::TrustDigest;
+use crate::snapshot::{Stapled, TrustDigest};
 
 const ONLY_13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 const FROM_12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
@@ -134,11 +134,29 @@ impl fmt::Debug for FromSnapshot {
     }
 }
 
+impl FromSnapshot {
+    /// Says whether a staple still holds. One that is too old is left out: a client takes none for a reason to ask the
+    /// responder, and an old one for an attack.
+    fn holds(&self, stapled: &Stapled) -> bool {
+        if self.shared.clock.now() < stapled.next_update {
+            return true;
+        }
+        self.shared.metrics.ocsp_staples_left_out.inc();
+        if stapled.first_to_tell() {
+            let certificate = &stapled.name;
+            tracing::warn!(certificate, "the OCSP response is past its nextUpdate and is left out");
+        }
+        false
+    }
+}
+
 impl ResolvesServerCert for FromSnapshot {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let snapshot = self.shared.snapshot.load();
         let certificates = snapshot.certificates.get(self.listener)?.as_ref()?;
-        Some(certificates.resolve(hello.server_name(), hello.signature_schemes()))
+        let chosen = certificates.resolve(hello.server_name(), hello.signature_schemes());
+        let stapled = chosen.stapled.as_ref().filter(|stapled| self.holds(stapled));
+        Some(Arc::clone(stapled.map_or(&chosen.bare, |stapled| &stapled.key)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a running process cannot change: sockets that are bound, files that are open, tables that have their size.
 
 use portcullis_config::Config;
-use portcullis_config::model::{CertificateRef, Listener, ListenerKind};
+use portcullis_config::model::{Listener, ListenerCertificate, ListenerKind};
 
 /// Names the settings that differ and need a new process; certificates may change.
 pub(super) fn changes(served: &Config, candidate: &Config) -> Vec<String> {
@@ -22,7 +22,7 @@ fn sockets(listeners: &[Listener]) -> Vec<Listener> {
     let without = |listener: &Listener| {
         let mut listener = listener.clone();
         match &mut listener.kind {
-            ListenerKind::Tls(tls) => tls.certificates = Vec::<CertificateRef>::new(),
+            ListenerKind::Tls(tls) => tls.certificates = Vec::<ListenerCertificate>::new(),
             ListenerKind::Plain | ListenerKind::RedirectToHttps { .. } => {}
         }
         listener

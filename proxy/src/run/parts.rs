@@ -456,7 +456,7 @@ fn start_watch(reloader: &Arc<Reloader>) -> Option<Watch> {
 
 fn certificate(config: &Config) -> Option<std::path::PathBuf> {
     config.listeners.iter().find_map(|listener| match &listener.kind {
-        ListenerKind::Tls(tls) => tls.certificates.first().map(|first| first.cert.clone()),
+        ListenerKind::Tls(tls) => tls.certificates.first().map(|first| first.pair.cert.clone()),
         ListenerKind::Plain | ListenerKind::RedirectToHttps { .. } => None,
     })
 }

@@ -314,7 +314,7 @@ const CASES: &[Case] = &[
     (
         "listeners[].tls",
         "certificates",
-        "certificates:\n        - cert: file:/etc/portcullis/tls.crt\n          key: file:/etc/portcullis/tls.key",
+        "certificates:\n        - cert: file:/etc/portcullis/tls.crt\n          key: file:/etc/portcullis/tls.key\n          ocsp: file:/etc/portcullis/tls.ocsp",
         "certificates: []",
         "empty-list",
         "at least one is needed",
@@ -343,6 +343,14 @@ const CASES: &[Case] = &[
         "lifetime: 25h",
         "out-of-range",
         "more than 24 times `rotate`",
+    ),
+    (
+        "listeners[].tls.certificates[]",
+        "ocsp",
+        "ocsp: file:/etc/portcullis/tls.ocsp",
+        "ocsp: ''",
+        "wrong-value",
+        "the value is empty",
     ),
     (
         "listeners[].tls.certificates[]",
@@ -1137,19 +1145,19 @@ const CASES: &[Case] = &[
     ),
     (
         "hosts.<name>.client_certificates",
-        "mode",
-        "mode: require",
-        "mode: optional",
-        "unknown-value",
-        "`request`",
-    ),
-    (
-        "hosts.<name>.client_certificates",
         "crl",
         "crl: file:/etc/portcullis/clients-crl.pem",
         "crl: [a]",
         "wrong-kind",
         "not a list",
+    ),
+    (
+        "hosts.<name>.client_certificates",
+        "mode",
+        "mode: require",
+        "mode: optional",
+        "unknown-value",
+        "`request`",
     ),
     (
         "hosts.<name>.routes[]",
