@@ -1,19 +1,21 @@
-//! A set of addresses and networks: sorted, disjoint ranges, one array for each family.
+//! A set of addresses and networks: sorted, disjoint ranges for each family.
 //!
-//! A million prefixes are a million ranges at most; a question is one binary search. Building sorts once.
+//! A million prefixes are a million ranges at most; a question is a short binary search. Building sorts once.
 
+mod ranges;
 mod read;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use portcullis_config::{Diagnostic, SourceFile};
+use ranges::Ranges;
 
 /// Addresses and networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IpSet {
-    v4: Box<[(u32, u32)]>,
-    v6: Box<[(u128, u128)]>,
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
     prefixes: usize,
 }
 
@@ -34,11 +36,7 @@ impl IpSet {
                 IpNet::V6(net) => v6.push((net.network().to_bits(), net.broadcast().to_bits())),
             }
         }
-        Self {
-            v4: merged(v4, |end| end.checked_add(1)),
-            v6: merged(v6, |end| end.checked_add(1)),
-            prefixes,
-        }
+        Self { v4: Ranges::new(v4), v6: Ranges::new(v6), prefixes }
     }
 
     /// Reads a list. Text has one address or network a line; `#` and `;` start a comment, and what follows the first word
@@ -55,23 +53,19 @@ impl IpSet {
     pub fn union<'s>(sets: impl IntoIterator<Item = &'s Self>) -> Self {
         let (mut v4, mut v6, mut prefixes) = (Vec::new(), Vec::new(), 0);
         for set in sets {
-            v4.extend_from_slice(&set.v4);
-            v6.extend_from_slice(&set.v6);
+            v4.extend_from_slice(set.v4.as_slice());
+            v6.extend_from_slice(set.v6.as_slice());
             prefixes += set.prefixes;
         }
-        Self {
-            v4: merged(v4, |end| end.checked_add(1)),
-            v6: merged(v6, |end| end.checked_add(1)),
-            prefixes,
-        }
+        Self { v4: Ranges::new(v4), v6: Ranges::new(v6), prefixes }
     }
 
     /// Whether every address of the network is in the set.
     #[must_use]
     pub fn covers(&self, net: &IpNet) -> bool {
         match net {
-            IpNet::V4(net) => spans(&self.v4, net.network().to_bits(), net.broadcast().to_bits()),
-            IpNet::V6(net) => spans(&self.v6, net.network().to_bits(), net.broadcast().to_bits()),
+            IpNet::V4(net) => self.v4.span(net.network().to_bits(), net.broadcast().to_bits()),
+            IpNet::V6(net) => self.v6.span(net.network().to_bits(), net.broadcast().to_bits()),
         }
     }
 
@@ -79,8 +73,8 @@ impl IpSet {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
-            IpAddr::V4(address) => holds(&self.v4, address.to_bits()),
-            IpAddr::V6(address) => holds(&self.v6, address.to_bits()),
+            IpAddr::V4(address) => self.v4.span(address.to_bits(), address.to_bits()),
+            IpAddr::V6(address) => self.v6.span(address.to_bits(), address.to_bits()),
         }
     }
 
@@ -95,30 +89,6 @@ impl IpSet {
     pub const fn is_empty(&self) -> bool {
         self.prefixes == 0
     }
-}
-
-fn merged<T: Ord + Copy>(mut ranges: Vec<(T, T)>, after: fn(T) -> Option<T>) -> Box<[(T, T)]> {
-    ranges.sort_unstable();
-    let mut out: Vec<(T, T)> = Vec::with_capacity(ranges.len());
-    for (start, end) in ranges {
-        match out.last_mut() {
-            Some(last) if after(last.1).is_none_or(|next| start <= next) => {
-                last.1 = last.1.max(end)
-            }
-            Some(_) | None => out.push((start, end)),
-        }
-    }
-    out.into_boxed_slice()
-}
-
-fn holds<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
-    spans(ranges, value, value)
-}
-
-/// Whether one range holds everything from `first` to `last`: adjacent ones have been merged.
-fn spans<T: Ord + Copy>(ranges: &[(T, T)], first: T, last: T) -> bool {
-    let after = ranges.partition_point(|(start, _)| *start <= first);
-    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, end)| last <= *end)
 }
 
 #[cfg(test)]
