@@ -16,6 +16,8 @@ use crate::log::{Escaped, PolicyRecord, SignatureRecord};
 use crate::reason::Reason;
 use crate::recent::Decision;
 use crate::snapshot::Snapshot;
+use crate::trial::Ask;
+use crate::trial::attacks::Attack;
 
 /// What can be done about a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Edit {
     pub rule: u32,
     /// What is changed.
     pub changes: Vec<Change>,
+    /// The path of the request that it is for.
+    pub path: String,
 }
 
 /// One change of a rule.
@@ -55,6 +59,15 @@ pub enum Change {
         field: Field,
         /// The field's name; for the URI its path.
         name: String,
+    },
+    /// Keeps the rule as it is, in a rule of its own above it, for all but what the condition leaves out.
+    Keep {
+        /// The new rule's priority.
+        priority: u32,
+        /// Its condition.
+        expression: String,
+        /// What it leaves out, in words.
+        but: String,
     },
     /// Puts another expression in the place of the rule's condition.
     Condition {
@@ -111,6 +124,18 @@ impl Field {
             _ => None, // names, bodies and methods
         }
     }
+
+    /// Puts an attack where this field of this name is read. A URI is named by its path.
+    #[must_use]
+    pub fn carrying(self, attack: &Attack, path: &str, name: &str) -> Ask {
+        const HOST: &str = "host.invalid";
+        match self {
+            Self::Parameter => attack.in_parameter(HOST, path.as_bytes(), name),
+            Self::Header => attack.in_header(HOST, path.as_bytes(), name.as_bytes()),
+            Self::Cookie => attack.in_cookie(HOST, path.as_bytes(), name),
+            Self::Uri => attack.in_parameter(HOST, name.as_bytes(), "id"),
+        }
+    }
 }
 
 impl Change {
@@ -121,6 +146,9 @@ impl Change {
             Self::Exclude { set, signatures, field, name } => {
                 let ids: Vec<String> = signatures.iter().map(ToString::to_string).collect();
                 format!("leave the {} `{name}` out of {} of {set}", field.as_str(), ids.join(", "))
+            }
+            Self::Keep { priority, but, .. } => {
+                format!("a rule {priority} above keeps it as it is, but for {but}")
             }
             Self::Condition { expression } => format!("make the condition {expression}"),
         }
@@ -175,7 +203,7 @@ fn by_policy(snapshot: &Snapshot, decision: &Decision) -> Remedy {
     let changes = if record.signatures.is_empty() {
         except_client(rule, decision).map(|change| vec![change])
     } else {
-        exclusions(rule, record, decision)
+        exclusions(rule, record, decision).map(|changes| kept(definition, rule, decision, changes))
     };
     let Some(changes) = changes else {
         return Remedy::words(format!(
@@ -188,7 +216,13 @@ fn by_policy(snapshot: &Snapshot, decision: &Decision) -> Remedy {
     let Some(PolicySource::File(file)) = snapshot.config.policies.get(id.as_str()) else {
         return Remedy::words(format!("{words}; the policy is built in: copy it to a file first"));
     };
-    let edit = Edit { policy: id.to_string(), file: file.clone(), rule: rule.priority, changes };
+    let edit = Edit {
+        policy: id.to_string(),
+        file: file.clone(),
+        rule: rule.priority,
+        changes,
+        path: path_of(&decision.target),
+    };
     Remedy { words, edit: Some(edit), command: None }
 }
 
@@ -220,6 +254,87 @@ fn exclusions(rule: &Rule, record: &PolicyRecord, decision: &Decision) -> Option
     Some(changes)
 }
 
+/// Where all that is left out is parameters whose values are words, the rule stays as it is for all other values of them,
+/// and on all other paths: an attack in the same field is refused as before.
+fn kept(
+    definition: &SecurityPolicy,
+    rule: &Rule,
+    decision: &Decision,
+    mut changes: Vec<Change>,
+) -> Vec<Change> {
+    if let Some(keep) = keep(definition, rule, decision, &changes) {
+        changes.insert(0, keep);
+    }
+    changes
+}
+
+fn keep(
+    definition: &SecurityPolicy,
+    rule: &Rule,
+    decision: &Decision,
+    changes: &[Change],
+) -> Option<Change> {
+    let Condition::Expression(expression) = &rule.condition else { return None };
+    let path = path_of(&decision.target);
+    if !is_quotable(&path) {
+        return None;
+    }
+    let mut names = Vec::new();
+    for change in changes {
+        let Change::Exclude { field: Field::Parameter, name, .. } = change else { return None };
+        if !is_quotable(name) || !is_of_words(&decision.target, name) {
+            return None;
+        }
+        names.push(name.as_str());
+    }
+    names.sort_unstable();
+    names.dedup();
+    let priority = rule.priority.checked_sub(1)?;
+    if names.is_empty() || definition.rules.iter().any(|other| other.priority == priority) {
+        return None;
+    }
+    let guards: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let value = format!("request.params['{name}']");
+            format!("(has({value}) && {value}.matches('[^0-9A-Za-z ]'))")
+        })
+        .collect();
+    let whole = expression.typed.text.trim();
+    Some(Change::Keep {
+        priority,
+        expression: format!("(request.path != '{path}' || {}) && ({whole})", guards.join(" || ")),
+        but: format!("`{}` of letters, digits and spaces on {path}", names.join("`, `")),
+    })
+}
+
+/// Whether a parameter is in a query, and every value of it is letters, digits and spaces. A name that is written in
+/// escapes could be its own.
+fn is_of_words(target: &[u8], name: &str) -> bool {
+    let query = target.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
+    let mut found = false;
+    for pair in query.split(|byte| *byte == b'&') {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let (known, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+        if known.contains(&b'%') || known.contains(&b'+') {
+            return false;
+        }
+        if known == name.as_bytes() {
+            let text = str::from_utf8(value).unwrap_or("%").replace("%20", "+");
+            if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+') {
+                return false;
+            }
+            found = true;
+        }
+    }
+    found
+}
+
+/// Whether a text can stand between quotes in an expression.
+fn is_quotable(text: &str) -> bool {
+    !text.contains(['\'', '\\']) && !text.contains(char::is_control)
+}
+
 /// What Google takes as a field's name in an exclusion.
 fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&*+-.^_`|~".contains(&byte);
@@ -249,9 +364,8 @@ fn add(changes: &mut Vec<Change>, matched: &SignatureRecord, wanted: Field, want
 fn opted_out(rule: &Rule, unnamed: &[&SignatureRecord], path: &str) -> Option<Change> {
     let Condition::Expression(expression) = &rule.condition else { return None };
     let Kind::Waf(call) = &expression.typed.root.kind else { return None };
-    let quotable = |text: &str| !text.contains(['\'', '\\']) && !text.contains(char::is_control);
     let has_more = expression.typed.text.contains("scoring");
-    if !call.opt_in.is_empty() || call.deprecated || has_more || !quotable(path) {
+    if !call.opt_in.is_empty() || call.deprecated || has_more || !is_quotable(path) {
         return None;
     }
     let mut ids: Vec<String> = call.opt_out.iter().map(|one| one.text.clone()).collect();

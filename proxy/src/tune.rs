@@ -14,7 +14,7 @@ use crate::remedy::Field;
 use crate::replay::{Entry, Recorded, RecordedMatch};
 use crate::snapshot::Snapshot;
 use crate::trial::attacks::{ATTACKS, Attack};
-use crate::trial::{Ask, Judged, Trial};
+use crate::trial::{Judged, Trial};
 
 /// Kinds of request (by what matched) that are told apart; the rest is counted.
 const KINDS_MAX: usize = 10_000;
@@ -285,7 +285,7 @@ fn slips_through(
     place: &Place,
     signatures: &BTreeSet<u32>,
 ) -> bool {
-    let ask = carried(attack, place);
+    let ask = place.field.carrying(attack, "/", &place.name);
     let judged = Trial::small_of_policy(policy).traced().judge(&ask, Timestamp::from_secs(0));
     let Some(trace) = &judged.trace else { return false };
     let counted = |one: &&TracedMatch| one.rule == place.rule && !one.is_excluded;
@@ -299,13 +299,4 @@ fn slips_through(
             && Field::of_match(one.field.as_str()) == Some(place.field)
             && (place.field == Field::Uri || one.name.eq_ignore_ascii_case(place.name.as_bytes()))
     })
-}
-
-fn carried(attack: &Attack, place: &Place) -> Ask {
-    match place.field {
-        Field::Parameter => attack.in_parameter("host.invalid", b"/", &place.name),
-        Field::Header => attack.in_header("host.invalid", b"/", place.name.as_bytes()),
-        Field::Cookie => attack.in_cookie("host.invalid", b"/", &place.name),
-        Field::Uri => attack.in_parameter("host.invalid", place.name.as_bytes(), "id"),
-    }
 }

@@ -13,7 +13,7 @@ use super::{Done, Failed, ban, say, say_json, style};
 use crate::admin::{DecisionView, RuleView, WhyView};
 use crate::atomic_file;
 use crate::remedy::{Change, Edit, EditError, apply};
-use crate::trial::attacks::newly_passing;
+use crate::trial::attacks::{Attack, newly_passing};
 use crate::trial::policy_alone;
 
 #[derive(Args, Debug)]
@@ -190,7 +190,8 @@ fn write_policy(edit: &Edit) -> Result<(), Failed> {
     })
 }
 
-/// The built-in attacks that were refused are refused after the change, or nothing is written. The rule sets of the
+/// The built-in attacks that were refused, in the fields that the change leaves out too, are refused after it, or nothing
+/// is written. The rule sets of the
 /// configuration are not at hand here, so the built-in rules answer; the test that is written asks the real ones.
 fn refuse_new_holes(edit: &Edit, before: &str, after: &str) -> Result<(), Failed> {
     let compiled = |text: &str| {
@@ -202,7 +203,16 @@ fn refuse_new_holes(edit: &Edit, before: &str, after: &str) -> Result<(), Failed
             ))
         })
     };
-    let holes = newly_passing(&compiled(before)?.policy, &compiled(after)?.policy);
+    let carried = |attack: &Attack| {
+        let mut asks = vec![attack.ask("host.invalid")];
+        for change in &edit.changes {
+            if let Change::Exclude { field, name, .. } = change {
+                asks.extend(["/", &edit.path].map(|path| field.carrying(attack, path, name)));
+            }
+        }
+        asks
+    };
+    let holes = newly_passing(&compiled(before)?.policy, &compiled(after)?.policy, carried);
     if holes.is_empty() {
         return Ok(());
     }

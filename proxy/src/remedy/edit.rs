@@ -56,10 +56,50 @@ fn one(text: &str, rule: u32, change: &Change) -> Result<String, EditError> {
             let item = exclusion(set, signatures, *field, name);
             exclude(text, node, &item).ok_or(EditError::Shape(rule))
         }
+        Change::Keep { priority, expression, .. } => {
+            keep(text, rule, node, *priority, expression).ok_or(EditError::Shape(rule))
+        }
         Change::Condition { expression } => {
             recondition(text, node, expression).ok_or(EditError::Shape(rule))
         }
     }
+}
+
+/// Writes the rule's own lines once more above it, with another priority and condition.
+fn keep(text: &str, rule: u32, node: &Node, priority: u32, expression: &str) -> Option<String> {
+    let (first, last) = extent(node)?;
+    let start = line_start(text, first);
+    if text.get(start..first)?.trim() != "-" {
+        return None;
+    }
+    let end = line_end(text, text.get(..last)?.trim_end().len());
+    let block = text.get(start..end)?;
+    let block = if block.ends_with('\n') { block.to_owned() } else { format!("{block}\n") };
+    let doubled = insert(text, start, &block)?;
+    // The copy is the first of two rules with this priority.
+    let copy = |text: &str| yaml::read(&SourceFile::new("policy", text)).0;
+    let conditioned = recondition(&doubled, rule_node(&copy(&doubled)?, rule)?, expression)?;
+    let root = copy(&conditioned)?;
+    let number = rule_node(&root, rule)?.get("priority")?.span.clone();
+    let mut changed = conditioned;
+    changed.replace_range(number, &priority.to_string());
+    Some(changed)
+}
+
+/// Where a mapping's first key begins, and where the last value in it ends.
+fn extent(node: &Node) -> Option<(usize, usize)> {
+    let Value::Map(entries) = &node.value else { return None };
+    let first = entries.iter().map(|entry| entry.span.start).min()?;
+    Some((first, entries.iter().map(|entry| end_of(&entry.node)).max()?))
+}
+
+fn end_of(node: &Node) -> usize {
+    let within = match &node.value {
+        Value::Map(entries) => entries.iter().map(|entry| end_of(&entry.node)).max(),
+        Value::List(items) => items.iter().map(end_of).max(),
+        Value::Null | Value::Scalar { .. } => Some(node.span.end),
+    };
+    within.unwrap_or(node.span.end)
 }
 
 fn rule_node(root: &Node, rule: u32) -> Option<&Node> {
@@ -171,10 +211,18 @@ fn holds(policy: &SecurityPolicy, rule: u32, change: &Change) -> bool {
             .exclusions
             .iter()
             .any(|exclusion| exclusion.set == *set && exclusion.signatures == *signatures),
-        Change::Condition { expression } => match &found.condition {
-            Condition::Expression(known) => known.typed.text.trim() == expression.trim(),
-            Condition::Any | Condition::SourceRanges(_) => false,
-        },
+        Change::Keep { priority, expression, .. } => policy
+            .rules
+            .iter()
+            .any(|one| one.priority == *priority && is_condition(one, expression)),
+        Change::Condition { expression } => is_condition(found, expression),
+    }
+}
+
+fn is_condition(rule: &Rule, expression: &str) -> bool {
+    match &rule.condition {
+        Condition::Expression(known) => known.typed.text.trim() == expression.trim(),
+        Condition::Any | Condition::SourceRanges(_) => false,
     }
 }
 
@@ -240,6 +288,34 @@ mod tests {
             let changed = apply("p.yaml", &text, 10, std::slice::from_ref(&change));
             let changed = changed.unwrap_or_else(|error| panic!("{error:?}\n{text}"));
             assert!(changed.contains("# The rest."), "{changed}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_kept_in_a_copy_above_it() {
+        let keep = Change::Keep {
+            priority: 9,
+            expression: format!("(request.path != '/a') && ({WAF})"),
+            but: "everything on /a".to_owned(),
+        };
+        for written in [
+            format!(
+                "  # Of ours.\n  - priority: 10\n    action: deny(403)\n    match: {{ expr: {{ expression: \"{WAF}\" }} }}\n"
+            ),
+            format!(
+                "  - action: deny(403)\n    match:\n      expr:\n        expression: \"{WAF}\"\n    description: d\n    priority: 10 # ten\n"
+            ),
+        ] {
+            let changes = [keep.clone(), change()];
+            let changed = apply("p.yaml", &policy(&written), 10, &changes);
+            let changed = changed.unwrap_or_else(|error| panic!("{error:?}\n{written}"));
+            let policy = load("p.yaml", &changed).unwrap();
+            let excluded: Vec<(u32, bool)> = policy
+                .rules
+                .iter()
+                .map(|rule| (rule.priority, !rule.exclusions.is_empty()))
+                .collect();
+            assert_eq!(excluded, [(9, false), (10, true), (2_147_483_647, false)], "{changed}");
         }
     }
 

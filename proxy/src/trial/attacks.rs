@@ -56,15 +56,18 @@ pub fn of(category: &str) -> impl Iterator<Item = &'static Attack> {
     ATTACKS.iter().filter(move |attack| attack.category == category)
 }
 
-/// Returns the attacks that the first policy refuses and the second lets pass.
-#[must_use]
-pub fn newly_passing(before: &Arc<Policy>, after: &Arc<Policy>) -> Vec<&'static Attack> {
-    let passes = |policy: &Arc<Policy>, attack: &Attack| {
+/// Returns the attacks that the first policy refuses and the second lets pass, in any of the requests that carry them.
+pub fn newly_passing(
+    before: &Arc<Policy>,
+    after: &Arc<Policy>,
+    carried: impl Fn(&Attack) -> Vec<Ask>,
+) -> Vec<&'static Attack> {
+    let passes = |policy: &Arc<Policy>, ask: &Ask| {
         let trial = Trial::small_of_policy(policy);
-        let judged = trial.judge(&attack.ask("host.invalid"), Timestamp::from_secs(0));
-        judged.answer.passes() == Some(true)
+        trial.judge(ask, Timestamp::from_secs(0)).answer.passes() == Some(true)
     };
-    ATTACKS.iter().filter(|attack| !passes(before, attack) && passes(after, attack)).collect()
+    let newly = |ask: &Ask| !passes(before, ask) && passes(after, ask);
+    ATTACKS.iter().filter(|attack| carried(attack).iter().any(newly)).collect()
 }
 
 impl Attack {

@@ -1,5 +1,6 @@
 //! A customer is locked out: from the request's id to the narrowest fix, tested and live, in four commands.
 
+use portcullis::trial::attacks::ATTACKS;
 use portcullis_tests::Origin;
 use serde_json::Value;
 
@@ -24,8 +25,18 @@ rules:
 /// A question about databases, which is what the customer sells books about.
 const CUSTOMER: &str = "/search?q=union%20select%20name%20from%20books";
 
-/// Attacks in places that the fix must not open.
-fn attacks() -> Vec<(&'static str, Vec<&'static str>)> {
+/// Attacks in places that the fix must not open: those of the corpus in the customer's own field, on its path and beside
+/// it, and in another field.
+fn attacks() -> Vec<(String, Vec<&'static str>)> {
+    let places = ["/search?q=", "/search?id=", "/?q=", "/search?q=books&q=", "/search?%71="];
+    let corpus = ATTACKS.iter().flat_map(|attack| {
+        let value: String = attack.payload.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        places.map(|place| (format!("{place}{value}"), vec![]))
+    });
+    corpus.chain(elsewhere().into_iter().map(|(path, more)| (path.to_owned(), more))).collect()
+}
+
+fn elsewhere() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("/search?id=1%27%20UNION%20SELECT%20password%20FROM%20users--", vec![]),
         ("/?id=1%27%20OR%20%271%27%3D%271%27--%20", vec![]),
@@ -56,7 +67,9 @@ async fn a_locked_out_customer_is_let_in_by_four_commands_and_no_attack_with_the
     let edge = serve(home);
     let before: Vec<String> =
         attacks().iter().map(|(path, more)| ask(home, &edge, path, more).0).collect();
-    assert!(before.iter().all(|status| status == "403"), "{before:?}");
+    // The policy asks for two of the corpus's categories.
+    let refused = before.iter().filter(|status| *status == "403").count();
+    assert!(refused >= 9 * 5 + elsewhere().len(), "{before:?}");
     let (status, body) = ask(home, &edge, CUSTOMER, &[]);
     assert_eq!(status, "403", "the customer is locked out");
     let body: Value = serde_json::from_str(&body).unwrap();
@@ -69,6 +82,7 @@ async fn a_locked_out_customer_is_let_in_by_four_commands_and_no_attack_with_the
         "rule     20 of tested",
         "ARG_VALUES `q`",
         "generation 1; still served",
+        "a rule 19 above keeps it as it is, but for `q` of letters, digits and spaces on /search",
         "leave the parameter `q` out of",
     ] {
         assert!(shown.contains(part), "{part}\n{shown}");
@@ -82,6 +96,8 @@ async fn a_locked_out_customer_is_let_in_by_four_commands_and_no_attack_with_the
     let reloaded = run(home, &["reload", "--socket", "admin.sock"]);
     assert!(reloaded.status.success(), "{}", text(&reloaded.stderr));
 
+    let by_address = run(home, &["why", "127.0.0.1", "--socket", "admin.sock"]);
+    assert!(text(&by_address.stdout).contains(id), "{}", text(&by_address.stdout));
     assert_eq!(ask(home, &edge, CUSTOMER, &[]).0, "200", "the customer is let in");
     let after: Vec<String> =
         attacks().iter().map(|(path, more)| ask(home, &edge, path, more).0).collect();
@@ -92,8 +108,6 @@ async fn a_locked_out_customer_is_let_in_by_four_commands_and_no_attack_with_the
         "{policy}"
     );
 
-    let by_address = run(home, &["why", "127.0.0.1", "--socket", "admin.sock"]);
-    assert!(text(&by_address.stdout).contains(id), "{}", text(&by_address.stdout));
     let unknown = run(home, &["why", "nobody", "--socket", "admin.sock"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
