@@ -131,8 +131,10 @@ fn as_many_as_were_asked_for_fit_and_almost_none_goes_before() {
     }
     assert_eq!(table.len() + gone, 10_000);
     assert!(gone < 5, "{gone}");
-    let found = (0..10_000).filter(|n| table.find(digest(*n)).is_some()).count();
-    assert_eq!(found, table.len());
+    let found: Vec<_> = (0..10_000).filter_map(|n| Some((n, table.find(digest(n))?.0))).collect();
+    assert_eq!(found.len(), table.len());
+    let at_favourite = found.iter().filter(|(n, at)| at % GROUP == favourite(digest(*n))).count();
+    assert!(at_favourite > 5_500, "{at_favourite}");
     assert!(table.entries.len() <= 10_000 * 6 / 5 + GROUP);
 }
 
