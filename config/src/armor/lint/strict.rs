@@ -4,10 +4,10 @@ use super::condition::captures;
 use super::order::rate;
 use super::{Findings, named};
 use crate::armor::{
-    Action, Condition, Conform, Exceed, Expression, Rate, RateKeyKind, Rule, Scoring,
+    Action, Condition, Conform, Exceed, Expression, PolicyType, Rate, RateKeyKind, Rule, Scoring,
     SecurityPolicy,
 };
-use crate::expr::{Kind, ListKind, MapAttribute, Node};
+use crate::expr::{Attribute, Kind, ListKind, MapAttribute, Node};
 
 const INTERVALS: &[u32] = &[10, 30, 60, 120, 180, 240, 300, 600, 900, 1200, 1800, 2700, 3600];
 const BAN_SECS_MIN: u32 = 60;
@@ -35,7 +35,38 @@ pub(super) fn lint(policy: &SecurityPolicy, found: &mut Findings) {
             Condition::SourceRanges(_) => {}
             Condition::Expression(expression) => language(rule, expression, found),
         }
+        if policy.policy_type == PolicyType::Edge {
+            edge(rule, found);
+        }
     }
+}
+
+/// What a policy of Google's edge may read: it runs before the cache, and sees no more of a request.
+const EDGE_ATTRIBUTES: &[Attribute] = &[
+    Attribute::OriginIp,
+    Attribute::OriginRegionCode,
+    Attribute::OriginAsn,
+    Attribute::Method,
+    Attribute::Path,
+    Attribute::Query,
+    Attribute::Scheme,
+];
+
+fn edge(rule: &Rule, found: &mut Findings) {
+    let Condition::Expression(expression) = &rule.condition else { return };
+    expression.typed.walk(&mut |node| {
+        let what = if let Kind::Waf(call) = &node.kind {
+            call.set.name.as_str()
+        } else if let Kind::Attribute(attribute) = &node.kind
+            && !EDGE_ATTRIBUTES.contains(attribute)
+        {
+            attribute.as_str()
+        } else {
+            return;
+        };
+        let message = format!("{}: a policy of the edge has no `{what}` on Google", named(rule));
+        found.report("gcp-extension", message, expression.location(node.span));
+    });
 }
 
 fn over(rule: &Rule, found: &mut Findings, what: &str) {

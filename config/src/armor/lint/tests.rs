@@ -528,6 +528,23 @@ fn strict_refuses_what_google_refuses() {
 }
 
 #[test]
+fn a_policy_of_the_edge_reads_what_googles_edge_reads() {
+    let edge = "type: CLOUD_ARMOR_EDGE\n";
+    for (expression, expected) in [
+        ("evaluatePreconfiguredWaf('sqli-v33-stable', {'sensitivity': 1})", true),
+        ("origin.user_ip == '192.0.2.1'", true),
+        ("origin.tls_ja4_fingerprint == 'a'", true),
+        ("origin.ip == '192.0.2.1' && origin.asn != 64500", false),
+        ("has(request.headers['a']) && request.path.startsWith('/a')", false),
+    ] {
+        let rules = expr(1, "deny(403)", expression);
+        let told = |head, strictness| found(head, &rules, strictness).contains(&"gcp-extension");
+        assert_eq!(told(edge, Strictness::Gcp), expected, "{expression}");
+        assert!(!told("", Strictness::Gcp) && !told(edge, Strictness::Native), "{expression}");
+    }
+}
+
+#[test]
 fn the_page_has_every_lint_once() {
     let page = page();
     for lint in LINTS {
