@@ -196,6 +196,12 @@ const CRS_30: &[Row] = &[
     (1, &[943_100, 943_110, 943_120]),
 ];
 
+/// The set of single holes: Log4Shell, and the two of React (CVE-2025-55182) that Google numbers itself.
+const CVE: &[Row] = &[(1, &[44_228, 144_228, 1, 2]), (3, &[244_228, 344_228])];
+
+/// SQL in JSON.
+const JSON_SQLI: &[Row] = &[(2, &[942_550])];
+
 /// Returns the level of a signature in Google's set of that version; `None` where the set has it not.
 pub(super) fn level(version: SetVersion, id: u32) -> Option<u8> {
     rows(version).iter().find(|(_, ids)| ids.contains(&id)).map(|(level, _)| *level)
@@ -210,11 +216,14 @@ pub(super) fn above(version: SetVersion, thousands: u32, level: u8) -> impl Iter
 /// Returns the signatures of one of Google's sets with their levels; none for a set of our own.
 pub fn google_signatures(set: &WafSet) -> impl Iterator<Item = (u32, u8)> + use<> {
     let thousands = CATEGORIES.iter().find(|(word, _)| *word == set.category).map(|row| row.1);
-    let whole = !set.name.starts_with("json-");
-    let rows = if whole { rows(set.version) } else { &[] };
+    let (rows, is_whole) = match set.category {
+        "cve" => (CVE, true),
+        _ if set.name.starts_with("json-") => (JSON_SQLI, true),
+        _ => (rows(set.version), false),
+    };
     rows.iter()
         .flat_map(|(level, ids)| ids.iter().map(|id| (*id, *level)))
-        .filter(move |(id, _)| Some(id / 1000) == thousands)
+        .filter(move |(id, _)| is_whole || Some(id / 1000) == thousands)
 }
 
 /// Categories by the thousands of their ids.
@@ -246,6 +255,17 @@ const fn rows(version: SetVersion) -> &'static [Row] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sets_of_single_holes_are_googles() {
+        let ids = |name| {
+            let set = WafSet::parse(name).unwrap();
+            google_signatures(&set).map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("cve-canary"), [44_228, 144_228, 1, 2, 244_228, 344_228]);
+        assert_eq!(ids("json-sqli-canary"), [942_550]);
+        assert_eq!(ids("java-v422-stable").len(), 14);
+    }
 
     #[test]
     fn the_counts_are_those_of_the_documentation() {

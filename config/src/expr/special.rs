@@ -107,6 +107,12 @@ impl WafSet {
         exists.then(|| Self { name: name.to_owned(), category, version })
     }
 
+    /// Returns what else than the set's own version Google writes inside its signatures' ids: the set of single holes lists
+    /// some under two versions, and some of Google's own.
+    fn other_versions(&self) -> &'static [&'static str] {
+        if self.category == "cve" { &["v042200", "v202512"] } else { &[] }
+    }
+
     /// Says whether Cloud Armor has a set of this name.
     #[must_use]
     pub fn is_google(&self) -> bool {
@@ -173,7 +179,8 @@ impl SignatureRef {
                 .map_err(|problem| problem.with_help("as in 'owasp-crs-v030301-id942251-sqli'"));
         };
         let wanted = set.version.in_signature();
-        if version.is_some_and(|version| version != wanted) {
+        let fits = |version| version == wanted || set.other_versions().contains(&version);
+        if version.is_some_and(|version| !fits(version)) {
             return wrong(format!("`{text}` is not of the version of `{}`", set.name)).map_err(
                 |problem| {
                     problem.with_help(format!(

@@ -268,3 +268,21 @@ fn no_text_panics() {
         drop(problems(&text));
     }
 }
+
+#[test]
+fn the_set_of_single_holes_takes_every_id_that_google_lists() {
+    let asked = |id: &str| {
+        let text = format!(
+            "evaluatePreconfiguredWaf('cve-canary', {{'sensitivity': 3, 'opt_out_rule_ids': ['{id}']}})"
+        );
+        parse_and_check(&text).is_ok()
+    };
+    for id in [
+        "owasp-crs-v030001-id044228-cve",
+        "owasp-crs-v042200-id144228-cve",
+        "google-mrs-v202512-id000001-rce",
+    ] {
+        assert!(asked(id), "{id}");
+    }
+    assert!(!asked("owasp-crs-v030301-id144228-cve"));
+}

@@ -104,12 +104,13 @@ fn as_waf(loaded: &BTreeMap<String, Arc<Loaded>>) -> BTreeMap<String, Arc<dyn Wa
 }
 
 /// Returns for each policy the rule that refuses any SQL injection that no earlier rule decides: the first enforced
-/// `deny` whose whole condition is the question for one.
+/// `deny` whose whole condition is the question for one. A question for single signatures refuses theirs only.
 fn known_bad(definition: &SecurityPolicy) -> Option<u32> {
     let refuses = |rule: &&Rule| {
         let Condition::Expression(expression) = &rule.condition else { return false };
         let Kind::Waf(call) = &expression.typed.root.kind else { return false };
-        matches!(rule.action, Action::Deny(_)) && !rule.preview && call.set.category == "sqli"
+        let is_whole = call.set.name.starts_with("sqli-") && call.level() > 0;
+        matches!(rule.action, Action::Deny(_)) && !rule.preview && is_whole
     };
     definition.rules.iter().find(refuses).map(|rule| rule.priority)
 }
