@@ -62,6 +62,8 @@ mod reloads;
 mod staples;
 #[path = "e2e/streams.rs"]
 mod streams;
+#[path = "e2e/testssl.rs"]
+mod testssl;
 #[path = "e2e/tickets.rs"]
 mod tickets;
 #[path = "e2e/tokens.rs"]
