@@ -205,6 +205,7 @@ mod tests {
             (Reason::BodyTooLarge, 413, "body_too_large"),
             (Reason::RateLimited, 429, "rate_limited"),
             (Reason::Misdirected, 421, "misdirected_request"),
+            (Reason::CertificateRequired, 421, "client_certificate_required"),
             (Reason::HeaderTooLarge, 431, "header_too_large"),
         ] {
             assert_eq!((reason.row().status, reason.row().code), (status, code));

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use portcullis_config::Timestamp;
-use portcullis_policy::Scheme;
+use portcullis_policy::{ClientCertificate, Scheme};
 use serde_json::Value;
 
 use super::{har, time};
@@ -326,10 +326,37 @@ fn of_capture(plain: &[u8], number: u64) -> Option<Entry> {
         client: known.client,
         region: known.region,
         asn: known.asn,
+        ja3: known.ja3,
+        ja4: known.ja4,
+        certificate: known.certificate,
         scheme: known.scheme,
         ..ask
     };
     Some(Entry { ask, ..entry })
+}
+
+/// Takes over what a log says of the client's TLS. Only ours has certificates.
+fn read_tls(payload: &Value, ask: &mut Ask) {
+    let text = |at: &Value, name: &str| {
+        at.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let Some(data) = payload.get("securityPolicyRequestData") else { return };
+    ask.ja3 = text(data, "tlsJa3Fingerprint");
+    ask.ja4 = text(data, "tlsJa4Fingerprint");
+    ask.certificate = data.get("tlsClientCertificate").map(|shown| {
+        let names = shown.get("names").and_then(Value::as_array);
+        ClientCertificate {
+            subject: text(shown, "subject"),
+            issuer: text(shown, "issuer"),
+            sha256: text(shown, "sha256"),
+            names: names
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        }
+    });
 }
 
 /// Reads one entry; both logs have the same fields.
@@ -358,6 +385,7 @@ fn entry(kind: Kind, line: &Value, number: u64) -> Option<Entry> {
     ask.region = region.map(str::to_owned);
     let asn = info.and_then(|info| info.get("asn")).and_then(Value::as_u64);
     ask.asn = asn.and_then(|asn| u32::try_from(asn).ok()).unwrap_or(0);
+    read_tls(payload, &mut ask);
     ask.body = body(kind, method, request);
     ask.caller = caller(kind, line);
     let decision = recorded(line, payload);
@@ -487,4 +515,38 @@ fn unescaped(text: &str) -> Vec<u8> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_says_of_tls_what_the_policy_was_told() {
+        let mut line = json!({
+            "timestamp": "2026-01-01T00:00:00Z",
+            "httpRequest": { "requestMethod": "GET", "requestUrl": "https://a.test/", "remoteIp": "192.0.2.1" },
+            "jsonPayload": { "securityPolicyRequestData": {} },
+        });
+        let ask = |line: &Value| entry(Kind::Ours, line, 1).unwrap().ask;
+        let bare = ask(&line);
+        assert_eq!((bare.ja3.as_str(), bare.ja4.as_str(), bare.certificate), ("", "", None));
+        line["jsonPayload"]["securityPolicyRequestData"] = json!({
+            "tlsJa3Fingerprint": "3",
+            "tlsJa4Fingerprint": "4",
+            "tlsClientCertificate": {
+                "subject": "CN=a", "issuer": "CN=ca", "sha256": "00ff", "names": ["dns:a.test"],
+            },
+        });
+        let told = ask(&line);
+        assert_eq!((told.ja3.as_str(), told.ja4.as_str()), ("3", "4"));
+        let certificate = ClientCertificate {
+            subject: "CN=a".to_owned(),
+            issuer: "CN=ca".to_owned(),
+            sha256: "00ff".to_owned(),
+            names: vec!["dns:a.test".to_owned()],
+        };
+        assert_eq!(told.certificate, Some(certificate));
+    }
 }

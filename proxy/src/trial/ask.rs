@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use portcullis_config::model::PathForm;
 use portcullis_identity::Identity;
-use portcullis_policy::{RequestHead, Scheme};
+use portcullis_policy::{ClientCertificate, RequestHead, Scheme};
 
 use crate::path_form;
 
@@ -35,6 +35,8 @@ pub struct Ask {
     pub ja3: String,
     /// The JA4 fingerprint.
     pub ja4: String,
+    /// The client's certificate, if it showed one.
+    pub certificate: Option<ClientCertificate>,
     /// With or without TLS.
     pub scheme: Scheme,
     /// What is known of the token.
@@ -78,6 +80,7 @@ impl Ask {
             asn: 0,
             ja3: String::new(),
             ja4: String::new(),
+            certificate: None,
             scheme: Scheme::Https,
             caller: Caller::Token,
         }
@@ -153,8 +156,7 @@ impl Ask {
             sni: Some(self.host()).filter(|host| self.scheme == Scheme::Https && !host.is_empty()),
             ja3: &self.ja3,
             ja4: &self.ja4,
-            // No log and no request file carries one.
-            certificate: None,
+            certificate: self.certificate.as_ref(),
             scheme: self.scheme,
             host: self.host(),
             method: &self.method,
