@@ -120,8 +120,7 @@ fn predicate<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Result<bool, Stop
             }
         }
         Code::InTexts(needle, texts) => {
-            let needle = facts.value(needle)?;
-            let needle = needle.text()?;
+            let needle = facts.text(needle)?;
             Ok(texts.binary_search_by(|text| (**text).cmp(&needle)).is_ok())
         }
         Code::InInts(needle, ints) => {
@@ -135,19 +134,17 @@ fn predicate<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Result<bool, Stop
         Code::Contains(text, part) => {
             pair(text, part, facts, |text, part| memchr::memmem::find(text, part).is_some())
         }
-        Code::ContainsText(text, part) => Ok(part.find(&facts.value(text)?.text()?).is_some()),
+        Code::ContainsText(text, part) => Ok(part.find(&facts.text(text)?).is_some()),
         Code::StartsWith(text, part) => pair(text, part, facts, <[u8]>::starts_with),
         Code::EndsWith(text, part) => pair(text, part, facts, <[u8]>::ends_with),
         Code::Matches(text, regex) => {
-            let text = facts.value(text)?;
-            let text = text.text()?;
+            let text = facts.text(text)?;
             Ok(regex.is_match(&*text))
         }
         Code::InRange(address, set) => Ok(set.contains(facts.value(address)?.address()?)),
         Code::InComputedRange(address, range) => {
             let address = facts.value(address)?.address()?;
-            let range = facts.value(range)?;
-            let net = parse_net(&range.text()?).ok_or(Stop::Error)?;
+            let net = parse_net(&facts.text(range)?).ok_or(Stop::Error)?;
             Ok(net.contains(&address.to_canonical()))
         }
         Code::Listed(listed) => {
@@ -158,11 +155,18 @@ fn predicate<'f>(code: &'f Code, facts: &mut Facts<'f, '_>) -> Result<bool, Stop
             }
             Ok(found)
         }
-        Code::Has(operand) => match facts.value(operand) {
-            Ok(_) => Ok(true),
-            Err(Stop::Error) => Ok(false),
-            Err(Stop::Needs(need)) => Err(Stop::Needs(need)),
-        },
+        Code::Has(operand) => {
+            let stop = if let Operand::Common(number) = operand {
+                facts.common(*number).err()
+            } else {
+                facts.value(operand).err()
+            };
+            match stop {
+                None => Ok(true),
+                Some(Stop::Error) => Ok(false),
+                Some(need @ Stop::Needs(_)) => Err(need),
+            }
+        }
         Code::True(operand) => facts.value(operand)?.bool(),
         Code::Constant(_)
         | Code::Is { .. }
@@ -184,9 +188,9 @@ fn pair<'f>(
     facts: &mut Facts<'f, '_>,
     test: fn(&[u8], &[u8]) -> bool,
 ) -> Result<bool, Stop> {
-    let text = facts.value(text)?;
-    let part = facts.value(part)?;
-    Ok(test(&text.text()?, &part.text()?))
+    let text = facts.text(text)?;
+    let part = facts.text(part)?;
+    Ok(test(&text, &part))
 }
 
 fn compare(operator: Comparison, left: &Value<'_>, right: &Value<'_>) -> Result<bool, Stop> {

@@ -131,7 +131,7 @@ impl<'f> Facts<'f, '_> {
             Operand::Double(value) => Ok(Value::Double(*value)),
             Operand::Bool(value) => Ok(Value::Bool(*value)),
             Operand::Attribute(attribute) => self.attribute(*attribute),
-            Operand::Common(number) => self.common(*number),
+            Operand::Common(number) => self.common(*number).map(Value::borrowed),
             Operand::HeaderBy(name) => {
                 let name = self.value(name)?.text()?.to_ascii_lowercase();
                 self.header(&name).map(Value::Text).ok_or(Stop::Error)
@@ -171,13 +171,21 @@ impl<'f> Facts<'f, '_> {
         }
     }
 
-    /// Reads a common value; only the first time costs more than a look.
-    fn common(&self, number: usize) -> Result<Value<'f>, Stop> {
-        let Some(worked) = self.worked.get(number) else { return Err(Stop::Error) };
-        match worked.get_or_init(|| self.work_out(number)) {
-            Ok(value) => Ok(value.borrowed()),
-            Err(stop) => Err(*stop),
+    /// Reads a text; what stands somewhere already is not made a value of its own first.
+    pub(super) fn text(&mut self, operand: &'f Operand) -> Result<Cow<'f, [u8]>, Stop> {
+        if let Operand::Text(text) = operand {
+            return Ok(Cow::Borrowed(text));
         }
+        if let Operand::Common(number) = operand {
+            return self.common(*number)?.text();
+        }
+        self.value(operand)?.into_text()
+    }
+
+    /// Reads a common value; only the first time costs more than a look.
+    pub(super) fn common(&self, number: usize) -> Result<&'f Value<'f>, Stop> {
+        let worked = self.worked.get(number).ok_or(Stop::Error)?;
+        worked.get_or_init(|| self.work_out(number)).as_ref().map_err(|stop| *stop)
     }
 
     fn work_out(&self, number: usize) -> Result<Value<'f>, Stop> {
@@ -186,7 +194,7 @@ impl<'f> Facts<'f, '_> {
             Common::Cookie(name) => self.cookie(name).ok_or(Stop::Error),
             Common::Param(name) => self.param(name),
             Common::Applied(function, attribute) => apply(*function, self.attribute(*attribute)?),
-            Common::Nested(function, number) => apply(*function, self.common(*number)?),
+            Common::Nested(function, number) => apply(*function, self.common(*number)?.borrowed()),
         }
     }
 
