@@ -98,10 +98,10 @@ pub fn parse_set_name(name: &str) -> Option<SetName> {
         (None, Some(rest)) => (rest, Channel::Canary),
         (None, None) => return None,
     };
-    // Two sets that Cloud Armor cut out of newer rules: Log4Shell, and SQL in JSON.
+    // Two sets that Cloud Armor cut out of newer rules, Log4Shell and SQL in JSON: those of the Core Rule Set, and ours.
     match rest {
         "cve" => {
-            let only = &[944_150, 944_151, 944_152];
+            let only = &[944_150, 944_151, 944_152, 9_544_120];
             return Some(SetName {
                 category: Category::Java,
                 family: Family::Crs422,
@@ -110,7 +110,7 @@ pub fn parse_set_name(name: &str) -> Option<SetName> {
             });
         }
         "json-sqli" => {
-            let (category, only) = (Category::Sqli, &[942_550]);
+            let (category, only) = (Category::Sqli, &[942_550, 9_542_210]);
             return Some(SetName { category, family: Family::Crs422, channel, only });
         }
         _ => {} // a name made of its parts
@@ -192,7 +192,7 @@ mod tests {
         ] {
             assert_eq!(read(name), expected, "{name}");
         }
-        assert_eq!(parse_set_name("json-sqli-canary").unwrap().only, [942_550]);
+        assert_eq!(parse_set_name("json-sqli-canary").unwrap().only, [942_550, 9_542_210]);
     }
 
     #[test]

@@ -134,13 +134,17 @@ impl Compiler<'_> {
         Some(self.questions.len() - 1)
     }
 
-    /// Finds the rule set that serves the call best, and numbers it.
+    /// Finds the rule set that serves the call best, one that has any of its signatures before one that has none, and
+    /// numbers it.
     fn waf(&mut self, call: &WafCall, at: Context<'_>) -> Option<usize> {
         let best = self
             .with
             .rulesets
             .values()
-            .filter_map(|waf| waf.serves(&call.set).map(|rank| (rank, waf)))
+            .filter_map(|waf| {
+                let rank = waf.serves(&call.set)?;
+                Some(((!waf.signatures(&call.set).is_empty(), rank), waf))
+            })
             .max_by_key(|(rank, _)| *rank);
         let Some((_, waf)) = best else {
             let message = format!("no loaded rule set serves `{}`", call.set.name);

