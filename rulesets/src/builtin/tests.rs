@@ -47,6 +47,7 @@ enum Place {
     Body,
     Xml,
     XmlAttribute,
+    Method,
 }
 
 const ANYWHERE: [Place; 6] =
@@ -106,7 +107,11 @@ fn fired(program: &Arc<Program>, place: Place, text: &str) -> BTreeSet<u32> {
     } else {
         None
     };
-    let method: &[u8] = if body.is_some() { b"POST" } else { b"GET" };
+    let method: &[u8] = match (place, &body) {
+        (Place::Method, _) => text.as_bytes(),
+        (_, Some(_)) => b"POST",
+        (_, None) => b"GET",
+    };
     request.request_line(method, uri.as_bytes(), b"HTTP/1.1");
     request.request_header(b"Host", b"licenses.example.com");
     request.request_header(b"Accept", b"application/json, text/plain, */*;q=0.8");
@@ -165,7 +170,10 @@ fn read<T: serde::de::DeserializeOwned>(name: &str) -> T {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
+    "methods.yaml",
+    "generic.yaml",
+    "fixation.yaml",
     "scanners.yaml",
     "lfi.yaml",
     "protocol.yaml",
@@ -246,5 +254,5 @@ fn a_program_that_runs_alone_refuses_an_attack_and_nothing_else() {
     }
 }
 
-const CASES: usize = 2449;
+const CASES: usize = 2676;
 const ORDINARY: usize = 576;
