@@ -19,7 +19,7 @@ use portcullis_benches::mode::Mode;
 use portcullis_benches::request_file::RequestFile;
 use portcullis_benches::rule_files::{self, Chosen};
 use portcullis_benches::{machine, record};
-use seclang::{Program, Transaction};
+use seclang::{Clock, Program, Transaction};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -154,7 +154,7 @@ fn bench(mode: Mode) -> io::Result<()> {
     let sizes = SIZES.get(..mode.rounds(SIZES.len())).unwrap_or(&SIZES);
     let seconds = if mode == Mode::OnePass { 0.05 } else { named.unwrap_or(6.0) };
     let mut text = format!(
-        "# The worst that a request costs the engine\n\n{}; {set}, paranoia level 1; seed {SEED}, {seconds} s for each row.\n\n| family | KiB | first inputs µs/B | worst found µs/B | inputs tried | the worst one |\n|---|---|---|---|---|---|\n",
+        "# The worst that a request costs the engine\n\n{}; {set}, paranoia level 1; seed {SEED}, {seconds} s for each row.\n\n| family | KiB | first inputs µs/B | worst found µs/B | inputs tried | the worst one | its costliest rules |\n|---|---|---|---|---|---|---|\n",
         machine::describe()
     );
     for family in &FAMILIES {
@@ -162,13 +162,14 @@ fn bench(mode: Mode) -> io::Result<()> {
             let row = hunt(&program, family, *size, Duration::from_secs_f64(seconds));
             writeln!(
                 text,
-                "| {} | {} | {:.2} | {:.2} | {} | {} |",
+                "| {} | {} | {:.2} | {:.2} | {} | {} | {} |",
                 family.name,
                 size >> 10,
                 row.first,
                 row.worst,
                 row.tried,
-                row.outcome
+                row.outcome,
+                row.costliest
             )
             .expect("writing to a string does not fail");
         }
@@ -181,6 +182,7 @@ struct Row {
     worst: f64,
     tried: usize,
     outcome: &'static str,
+    costliest: String,
 }
 
 fn hunt(program: &Arc<Program>, family: &Family, size: usize, span: Duration) -> Row {
@@ -204,14 +206,43 @@ fn hunt(program: &Arc<Program>, family: &Family, size: usize, span: Duration) ->
         tried += 1;
     }
     // Once more with care: what was interrupted while it ran looked worse than it is.
-    let mut worst = (0.0, "none");
+    let mut worst = Row { first, worst: 0.0, tried, outcome: "none", costliest: String::new() };
     for (_, payload) in &kept {
         let figure = cost(&mut transaction, family, payload, 9);
-        if figure > worst.0 {
-            worst = (figure, outcome(&transaction));
+        if figure > worst.worst {
+            let costliest = costliest(program, family, payload);
+            worst = Row { worst: figure, outcome: outcome(&transaction), costliest, ..worst };
         }
     }
-    Row { first, worst: worst.0, tried, outcome: worst.1 }
+    worst
+}
+
+#[derive(Debug)]
+struct WallClock(Instant);
+
+impl Clock for WallClock {
+    fn nanos(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The rules on which the most time went, each with its part of what all rules took.
+fn costliest(program: &Arc<Program>, family: &Family, payload: &[u8]) -> String {
+    let request = (family.request)(payload);
+    let mut transaction = program.start();
+    inspect(&mut transaction, &request);
+    transaction.reset();
+    transaction.watch(Some(Arc::new(WallClock(Instant::now()))));
+    inspect(&mut transaction, &request);
+    let mut ran: Vec<(u64, u32)> = transaction
+        .ran()
+        .iter()
+        .filter_map(|ran| Some((ran.nanos?, program.rules().get(ran.rule.get())?.id)))
+        .collect();
+    ran.sort_by(|a, b| b.cmp(a));
+    let all: u64 = ran.iter().map(|(nanos, _)| nanos).sum();
+    let part = |(nanos, id): &(u64, u32)| format!("{id} {} %", nanos * 100 / all.max(1));
+    ran.iter().take(3).map(part).collect::<Vec<_>>().join(", ")
 }
 
 fn keep(kept: &mut Vec<(f64, Vec<u8>)>, cost: f64, payload: Vec<u8>) {

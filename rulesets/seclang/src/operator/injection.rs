@@ -1,11 +1,12 @@
-//! `@detectSQLi`, `@detectXSS`: libinjection's detectors, behind gates that skip what they cannot flag.
+//! `@detectSQLi`, `@detectXSS`: libinjection's detectors, behind gates that skip what they cannot flag. That of SQL is
+//! our own, that of scripts the crate's.
 //!
 //! The gates say "perhaps" or "no"; a "no" is the detector's own answer, which a differential test holds them to.
 
 use crate::byte_set::ByteSet;
-use libinjectionrs::{SqliFlags, SqliState, detect_xss};
+use libinjectionrs::detect_xss;
 
-mod sql_prefix;
+mod sql;
 mod sql_words;
 
 use sql_words::SqlWords;
@@ -31,8 +32,7 @@ pub(crate) fn assert_gates(value: &[u8]) {
 
 /// The detector of SQL without a gate.
 pub(super) fn sql_plain(value: &[u8]) -> Option<String> {
-    let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);
-    state.detect().then(|| state.fingerprint_string())
+    sql::detect(value)
 }
 
 /// The detector, with its one known fault corrected: it does not see that a tab, a line end or a form feed
@@ -59,16 +59,6 @@ fn without_space_before_equals(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Says whether the detector of SQL may flag `value`: its first tokens do not rule it out, nor do all together.
-///
-/// A value is flagged when the sequence of its tokens' types is in libinjection's list. The list has no sequence
-/// of barewords, numbers, dots, commas, colons, semicolons, operators and functions alone, and none of
-/// barewords, numbers, dots, colons, variables and parentheses but `1n(v)`. So what holds no quote, no comment,
-/// no logical operator and no other keyword is never flagged: one pass with a look-up per word decides.
-fn sql_gate(value: &[u8], holds: &ByteSet) -> bool {
-    !sql_prefix::is_harmless(value, holds) && sql_tokens_gate(value, holds)
-}
-
 /// Bytes at which the tokenizer does something that is not modelled here.
 const SPECIAL: ByteSet = ByteSet::of(b"'\"`#\\$[\x7f\xa0\x00")
     .or(ByteSet::range(0x01, 0x08))
@@ -77,7 +67,13 @@ const OPERATORS: ByteSet = ByteSet::of(b"=<>!%^+-*/~&|");
 const PARENTHESES: ByteSet = ByteSet::of(b"(){}");
 const SEPARATORS: ByteSet = ByteSet::of(b",;?]");
 
-fn sql_tokens_gate(value: &[u8], holds: &ByteSet) -> bool {
+/// Says whether the detector of SQL may flag `value`.
+///
+/// A value is flagged when the sequence of its tokens' types is in libinjection's list. The list has no sequence
+/// of barewords, numbers, dots, commas, colons, semicolons, operators and functions alone, and none of
+/// barewords, numbers, dots, colons, variables and parentheses but `1n(v)`. So what holds no quote, no comment,
+/// no logical operator and no other keyword is never flagged: one pass with a look-up per word decides.
+fn sql_gate(value: &[u8], holds: &ByteSet) -> bool {
     let pair = |first: u8, second: u8| holds.contains(first) && follows(value, first, second);
     if holds.meets(&SPECIAL)
         || pair(b'-', b'-')
@@ -166,5 +162,7 @@ fn is_listed(name: &[u8]) -> bool {
         || ATTRIBUTES.iter().any(|attribute| attribute.eq_ignore_ascii_case(name))
 }
 
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The words at which libinjection's tokenizer may find anything but a bareword or a number.
 
+use super::sql::FUNCTIONS;
 use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -11,21 +12,6 @@ pub(super) struct SqlWords {
 }
 
 const BITS: usize = 1 << 16;
-
-/// Words that are functions before a parenthesis, though the table of keywords has them otherwise or not at all.
-const FUNCTIONS: [&[u8]; 11] = [
-    b"USER_ID",
-    b"USER_NAME",
-    b"DATABASE",
-    b"PASSWORD",
-    b"USER",
-    b"CURRENT_USER",
-    b"CURRENT_DATE",
-    b"CURRENT_TIME",
-    b"CURRENT_TIMESTAMP",
-    b"LOCALTIME",
-    b"LOCALTIMESTAMP",
-];
 
 static WORDS: LazyLock<SqlWords> = LazyLock::new(SqlWords::build);
 
@@ -50,13 +36,9 @@ impl SqlWords {
                 strict.insert(first);
             }
         }
+        // Functions before a parenthesis, though the table has them otherwise or not at all.
         all.extend(FUNCTIONS.iter().map(|name| hash(name)));
         Self { all: bitmap(&all), without_functions: bitmap(&strict) }
-    }
-
-    /// Says whether `word` is in the table, or a part of it between dots is.
-    pub(super) fn hold_any(&self, word: &[u8]) -> bool {
-        word.split(|byte| *byte == b'.').any(|part| holds(&self.all, hash(part)))
     }
 
     /// Says whether a word of the table stands in `value`: as a whole word, or behind a number.

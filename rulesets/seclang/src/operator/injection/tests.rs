@@ -1,13 +1,10 @@
 //! The gates against the detectors, and upstream's files as a corpus.
 
-use super::sql_prefix::{KEYWORDS, OPERATORS, TYPES};
-use super::sql_words::SqlWords;
 use super::{
     cross_site as cross_site_of, cross_site_gate, cross_site_plain, sql as sql_of, sql_gate,
     sql_plain,
 };
 use crate::byte_set::ByteSet;
-use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -66,17 +63,7 @@ fn scripts_are_flagged_and_markup_free_text_is_not() {
 
 #[test]
 fn the_gates_skip_ordinary_values() {
-    let values: [&[u8]; 20] = [
-        b"from the shop in the high street",
-        b"is it possible to update the order?",
-        b"When the seats run out, tell the owner",
-        b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-        b"O'Brien",
-        b"I'd like 2 seats or 3; it depends on the price",
-        b"It's a test -- really",
-        b"He said \"hello\" and left",
-        b"The quick brown fox will select a union",
-        b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)",
+    let values: [&[u8]; 10] = [
         b"application/xhtml+xml,application/xml;q=0.9,image/avif",
         b"hello world",
         b"jane.doe@example.com",
@@ -112,7 +99,7 @@ fn what_fuzzing_found_stays_found() {
     }
 }
 
-fn corpus() -> Option<Vec<(PathBuf, Vec<u8>, String)>> {
+pub(super) fn corpus() -> Option<Vec<(PathBuf, Vec<u8>, String)>> {
     let shared = std::env::var_os("PORTCULLIS_SHARED").map(PathBuf::from).or_else(|| {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         here.ancestors().map(|folder| folder.join("shared")).find(|path| path.is_dir())
@@ -158,7 +145,7 @@ fn upstreams_files_give_upstreams_answers_through_the_gates() {
     assert_eq!(checked, 50);
 }
 
-fn sql_text() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn sql_text() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
         "union",
         "select",
@@ -238,13 +225,16 @@ fn sql_text() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Text that begins with a word of SQL's, as sentences do.
-fn sentence() -> impl Strategy<Value = Vec<u8>> {
-    let lead = prop::sample::select([OPERATORS.as_slice(), &KEYWORDS, &TYPES].concat());
+pub(super) fn sentence() -> impl Strategy<Value = Vec<u8>> {
+    let lead = prop::sample::select(vec![
+        "between", "is", "as", "both", "default", "from", "match", "open", "return", "then",
+        "time", "when", "where", "binary", "int", "real", "text",
+    ]);
     let spare = prop::sample::select(vec!["", "(", "-", "int ", "hello ", "from ", "'", "1 "]);
     let plain =
         prop::sample::select(vec![" a b ", " the shop ", " a", " 1 ", "/", "'", " of(", ""]);
     (spare, lead, plain, sql_text()).prop_map(|(spare, lead, plain, rest)| {
-        [spare.as_bytes(), lead, plain.as_bytes(), &rest].concat()
+        [spare.as_bytes(), lead.as_bytes(), plain.as_bytes(), &rest].concat()
     })
 }
 
@@ -256,34 +246,7 @@ fn a_function_behind_a_word_that_folds_away_is_found() {
     assert!(sql(b"LIKE a=(1)").is_some());
 }
 
-#[test]
-fn the_words_that_begin_sentences_are_what_the_gate_takes_them_for() {
-    let words = || SQL_KEYWORDS.iter().filter(|keyword| keyword.token_type != b'F');
-    let of_type = |kind: u8, list: &[&[u8]]| {
-        for word in list {
-            let found = words().find(|keyword| keyword.word.as_bytes() == *word);
-            let kept = found.map(|keyword| keyword.token_type);
-            assert_eq!(kept, Some(kind), "{}", word.escape_ascii());
-        }
-    };
-    of_type(b'o', &OPERATORS);
-    of_type(b'k', &KEYWORDS);
-    of_type(b't', &TYPES);
-    for phrase in words() {
-        let Some((first, rest)) = phrase.word.split_once(' ') else { continue };
-        assert!(!KEYWORDS.contains(&first.as_bytes()), "{}", phrase.word);
-        if OPERATORS.contains(&first.as_bytes()) {
-            let second = rest.split(' ').next().unwrap_or_default();
-            assert!(SqlWords::get().hold_any(second.as_bytes()), "{}", phrase.word);
-        }
-    }
-    for listed in SQL_KEYWORDS.iter().filter(|keyword| keyword.token_type == b'F') {
-        let types = listed.word.get(1..).unwrap_or_default();
-        assert!(!types.starts_with('O') && !types.starts_with("KNN"), "{types}");
-    }
-}
-
-fn html_text() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn html_text() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "<",
         ">",
