@@ -24,6 +24,7 @@ use crate::operator::Operator;
 use crate::prefilter::Condition;
 use crate::program::{Compiled, Settings, TargetRemoval, TxNames};
 use crate::syntax::{ActionSyntax, SourceText};
+use crate::variable::Variable;
 use crate::{Diagnostic, Resolve, Severity};
 use draft::Draft;
 use update::UpdateSyntax;
@@ -50,6 +51,8 @@ struct Compiler<'a> {
     chain_open: bool,
     tx_names: TxNames,
     removals: Vec<TargetRemoval>,
+    /// Variables that rules read, or collections that they open.
+    used: HashSet<Variable>,
     multi_line: bool,
     /// Operators that are compiled already: rules share patterns and lists of phrases.
     operators: HashMap<OperatorKey, (Arc<Operator>, Condition)>,
@@ -90,6 +93,7 @@ pub(crate) fn compile(
         updates: Vec::new(),
         chain_open: false,
         tx_names: TxNames::new(),
+        used: HashSet::new(),
         removals: Vec::new(),
         multi_line: false,
         operators: HashMap::new(),

@@ -36,6 +36,8 @@ pub struct Program {
     pub(crate) nodes: Nodes,
     pub(crate) settings: Settings,
     pub(crate) removals: Vec<TargetRemoval>,
+    pub(crate) reads_time: bool,
+    pub(crate) opens_collections: bool,
     pub(crate) prefilter: Prefilter,
 }
 
@@ -70,6 +72,11 @@ impl Program {
     pub fn rule(&self, id: u32) -> Option<(RuleIndex, &RuleInfo)> {
         let at = self.infos.iter().position(|info| info.id == id)?;
         Some((RuleIndex::new(at), self.infos.get(at)?))
+    }
+
+    /// Says whether rules open a persistent collection: without one, a store would never be asked.
+    pub const fn opens_collections(&self) -> bool {
+        self.opens_collections
     }
 
     /// Starts a transaction; the same as [`Transaction::new`](crate::Transaction::new).

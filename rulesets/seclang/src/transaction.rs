@@ -1,6 +1,7 @@
 //! One request's way through a program, fed piece by piece.
 
 mod body;
+mod calendar;
 mod effects;
 mod evaluate;
 mod expand;
@@ -90,6 +91,12 @@ impl Transaction {
         self.state
             .values
             .set_number(Variable::Duration, usize::try_from(micros).unwrap_or(usize::MAX));
+    }
+
+    /// Says when the request came, in seconds since 1970 (`TIME`, `TIME_EPOCH`, `TIME_HOUR`, …, in UTC). Without it they
+    /// are empty.
+    pub fn received(&mut self, epoch_secs: u64) {
+        calendar::set(&mut self.state.values, &self.program, epoch_secs);
     }
 
     /// Says from which country the client comes (`GEO:COUNTRY_CODE`, two letters). Without it

@@ -114,6 +114,15 @@ variables! {
     ServerName "SERVER_NAME" Scalar,
     ServerPort "SERVER_PORT" Scalar,
     Session "SESSION" Persistent,
+    Time "TIME" Scalar,
+    TimeDay "TIME_DAY" Scalar,
+    TimeEpoch "TIME_EPOCH" Scalar,
+    TimeHour "TIME_HOUR" Scalar,
+    TimeMin "TIME_MIN" Scalar,
+    TimeMon "TIME_MON" Scalar,
+    TimeSec "TIME_SEC" Scalar,
+    TimeWday "TIME_WDAY" Scalar,
+    TimeYear "TIME_YEAR" Scalar,
     Tx "TX" Tx,
     UniqueId "UNIQUE_ID" Scalar,
     UrlencodedError "URLENCODED_ERROR" Scalar,
@@ -127,6 +136,22 @@ variables! {
 pub(crate) const COUNT: usize = TABLE.len();
 
 impl Variable {
+    /// Whether it tells the time of the request.
+    pub(crate) const fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::Time
+                | Self::TimeDay
+                | Self::TimeEpoch
+                | Self::TimeHour
+                | Self::TimeMin
+                | Self::TimeMon
+                | Self::TimeSec
+                | Self::TimeWday
+                | Self::TimeYear
+        )
+    }
+
     /// The name as SecLang spells it; the halves of `XML` by their selector.
     pub fn as_str(self) -> &'static str {
         TABLE.get(self.index()).map_or("", |row| row.1)

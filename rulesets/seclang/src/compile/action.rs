@@ -179,12 +179,12 @@ impl Compiler<'_> {
                 acts.effects.push(effect);
             }
             ("setsid", Some(text)) => {
-                let key = self.expansion(text)?;
-                acts.effects.push(Effect::InitCollection(Variable::Session, key));
+                let effect = self.open_collection(Variable::Session, text)?;
+                acts.effects.push(effect);
             }
             ("setuid", Some(text)) => {
-                let key = self.expansion(text)?;
-                acts.effects.push(Effect::InitCollection(Variable::User, key));
+                let effect = self.open_collection(Variable::User, text)?;
+                acts.effects.push(effect);
             }
             ("ctl", Some(text)) => {
                 let effect = self.control(text)?;

@@ -50,6 +50,7 @@ impl Compiler<'_> {
             problem.help = nearest(name.bytes(), Variable::names());
             return Err(problem);
         };
+        self.used.insert(variable);
         match (variable.home(), field) {
             (Home::Tx, Some(field)) => Ok(Piece::Tx(self.tx_names.intern(field.bytes()))),
             (Home::Rule, Some(field)) => rule_field(&field),

@@ -13,6 +13,7 @@ use crate::program::{
     TargetSource, Test,
 };
 use crate::syntax::{TargetSyntax, Text};
+use crate::variable::Home;
 
 /// A rule and what its jump still needs.
 struct Lowered {
@@ -78,6 +79,8 @@ impl Compiler<'_> {
             nodes,
             settings: self.settings.clone(),
             removals: std::mem::take(&mut self.removals),
+            reads_time: self.used.iter().any(|variable| variable.is_time()),
+            opens_collections: self.used.iter().any(|variable| variable.home() == Home::Persistent),
             prefilter,
         })
     }

@@ -51,7 +51,17 @@ impl Compiler<'_> {
             return Err(text.place().error("`initcol` is `collection=key`"));
         };
         let variable = persistent(&name.trim())?;
-        Ok(Effect::InitCollection(variable, self.expansion(&key)?))
+        self.open_collection(variable, &key)
+    }
+
+    /// Opens the record of a collection that `key` names.
+    pub(super) fn open_collection(
+        &mut self,
+        variable: Variable,
+        key: &Text,
+    ) -> Result<Effect, Diagnostic> {
+        self.used.insert(variable);
+        Ok(Effect::InitCollection(variable, self.expansion(key)?))
     }
 
     fn slot(&mut self, place: &Text) -> Result<Slot, Diagnostic> {

@@ -56,6 +56,7 @@ impl Compiler<'_> {
             problem.help = nearest(name.bytes(), Variable::names());
             return Err(problem);
         };
+        self.used.insert(variable);
         if let (Home::Xml, selector) = (variable.home(), &syntax.selector) {
             return Ok((variable, TargetSource::Lists(xml(name, selector.as_ref())?), Select::All));
         }

@@ -286,3 +286,27 @@ fn the_user_is_who_basic_credentials_name() {
     assert_eq!(user("Basic !"), None);
     assert_eq!(tx(&with("Basic QWxhZGRpbg"), "basic").as_deref(), Some("1"));
 }
+
+#[test]
+fn the_time_of_the_request_is_utc_and_absent_unless_told() {
+    let rules = program(
+        "SecRule TIME_HOUR \"@lt 6\" \"id:1,phase:1,log,pass,t:none\"\n\
+         SecRule TIME \"@streq 03:05:06\" \"id:2,phase:1,log,pass,t:none\"\n\
+         SecRule TIME_EPOCH \"@streq 1582945506\" \"id:3,phase:1,log,pass,t:none\"\n\
+         SecRule TIME_MIN|TIME_MON|TIME_WDAY \"@rx ^(?:05|1|6)$\" \"id:4,phase:1,log,pass,t:none\"\n\
+         SecAction \"id:5,phase:1,nolog,pass,setvar:'tx.day=%{TIME_YEAR}-%{TIME_DAY}'\"\n\
+         SecRule TX:day \"@streq 2020-29\" \"id:6,phase:1,log,pass,t:none\"\n\
+         SecRule TIME_YEAR \"^$\" \"id:7,phase:1,log,pass,t:none\"",
+    );
+    let ask = |received: Option<u64>| {
+        let mut transaction = Transaction::new(Arc::clone(&rules));
+        if let Some(secs) = received {
+            transaction.received(secs);
+        }
+        transaction.request_line(b"GET", b"/", b"HTTP/1.1");
+        let _ = transaction.request_headers();
+        ids(&transaction)
+    };
+    assert_eq!(ask(Some(1_582_945_506)), [1, 2, 3, 4, 4, 4, 6]); // a Saturday, 29 February 2020
+    assert_eq!(ask(None), [1, 7]);
+}
