@@ -84,6 +84,10 @@ pub struct Metrics {
     pub rate_keys_evicted: IntCounter,
     /// Bans dropped at the cap before their end.
     pub bans_evicted: IntCounter,
+    /// Bytes that rules keep between requests.
+    pub collection_bytes: IntGauge,
+    /// Records of theirs pushed out at the cap.
+    pub collections_evicted: IntCounter,
     /// Writes of the ban file that the disk refused.
     pub ban_write_errors: IntCounter,
     /// Log lines lost because the writer fell behind or the disk refused, by log.
@@ -313,6 +317,16 @@ impl Metrics {
                 "edge_bans_evicted_total",
                 "Bans dropped at the cap before their end.",
             ),
+            collection_bytes: gauge(
+                r,
+                "edge_collections_bytes",
+                "Bytes that rules keep between requests.",
+            ),
+            collections_evicted: counter(
+                r,
+                "edge_collections_evicted_total",
+                "Records that rules keep between requests, pushed out at the cap.",
+            ),
             ban_write_errors: counter(
                 r,
                 "edge_ban_write_errors_total",
@@ -522,6 +536,8 @@ impl Metrics {
         gauge(&self.rate_keys_max, figures.keys_max);
         total(&self.rate_keys_evicted, figures.keys_evicted_total);
         total(&self.bans_evicted, figures.bans_evicted_total);
+        gauge(&self.collection_bytes, figures.collection_bytes);
+        total(&self.collections_evicted, figures.collections_evicted_total);
         total(&self.bans_added.with_label_values(&["rule"]), figures.bans_started_total);
     }
 

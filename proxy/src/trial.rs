@@ -36,6 +36,8 @@ use crate::snapshot::Snapshot;
 
 /// Counter keys that a trial holds: a log has many clients.
 const KEYS_MAX: usize = 1_000_000;
+/// Bytes of collections that a trial holds.
+const COLLECTION_BYTES_MAX: usize = 16 << 20;
 /// Bans that a trial holds.
 const BANS_MAX: usize = 100_000;
 
@@ -74,7 +76,15 @@ impl<'s> Trial<'s> {
     }
 
     fn new(under: Under<'s>, keys_max: usize, bans_max: usize) -> Self {
-        Self { under, state: State::new(Limits { keys_max, bans_max }), is_traced: false }
+        Self {
+            under,
+            state: State::new(Limits {
+                keys_max,
+                bans_max,
+                collection_bytes_max: COLLECTION_BYTES_MAX,
+            }),
+            is_traced: false,
+        }
     }
 
     /// Answers carry what came of every rule, and every match.

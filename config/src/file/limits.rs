@@ -182,6 +182,9 @@ pub const LIMITS: &[Limit] = &[
     limit!("bans", number 1000 to 10000000, "100000",
         "Bans; beyond it the one that ends first is forgotten and counted.",
         "edge_bans_evicted_total", Memory::Each(|l| u64::from(l.bans), BAN_BYTES)),
+    limit!("collections", size "64KiB" to "1GiB", "16MiB",
+        "What rules keep between requests in `IP`, `SESSION`, `GLOBAL`, …; beyond it what was written longest ago is forgotten and counted.",
+        "edge_collections_evicted_total", Memory::Times(|l| l.collection_bytes, 1)),
     limit!("recent_decisions", number 0 to 1000000, "10000",
         "Refusals and preview matches that are remembered for `portcullis why`; the oldest are forgotten.",
         "edge_refusals_total", Memory::Each(|l| u64::from(l.recent_decisions), DECISION_BYTES)),
@@ -226,6 +229,7 @@ pub(super) fn limits(node: &Node, cx: &mut Context<'_>) -> Option<Limits> {
     let body_buffer_bytes = of.size("body_buffer");
     let rate_keys = of.number("rate_keys");
     let bans = of.number("bans");
+    let collection_bytes = of.size("collections");
     let recent_decisions = of.number("recent_decisions");
     Some(Limits {
         connections: connections?,
@@ -247,6 +251,7 @@ pub(super) fn limits(node: &Node, cx: &mut Context<'_>) -> Option<Limits> {
         body_buffer_bytes: body_buffer_bytes?,
         rate_keys: rate_keys?,
         bans: bans?,
+        collection_bytes: collection_bytes?,
         recent_decisions: recent_decisions?,
     })
 }

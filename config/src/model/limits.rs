@@ -43,6 +43,8 @@ pub struct Limits {
     pub rate_keys: u32,
     /// Bans; beyond it the one that ends first is forgotten and counted.
     pub bans: u32,
+    /// Bytes of what rules keep between requests; beyond it what was written longest ago is forgotten and counted.
+    pub collection_bytes: u64,
     /// Decisions that are remembered for `why`; beyond it the oldest are forgotten. 0 remembers none.
     pub recent_decisions: u32,
 }

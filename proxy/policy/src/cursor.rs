@@ -179,6 +179,8 @@ impl Cursor {
             kept: given.body.as_ref(),
             runs: &mut given.runs,
             worked: &worked,
+            state,
+            now,
             body,
             found: Found::default(),
         };

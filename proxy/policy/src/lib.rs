@@ -24,7 +24,8 @@ pub use cursor::{Cursor, Step};
 pub use limit::{BanRule, Limit, LimitId, LimitKey, LimitOutcome, Threshold};
 pub use request::{BodyEnd, ClientCertificate, Header, Input, RequestHead, Scheme, TokenView};
 pub use state::{
-    Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, CountSecret, ForeignCounts, Limits, State,
+    Ban, BanHit, BanKey, BanOrigin, BanSelector, Caller, CountSecret, ForeignCounts, Limits,
+    Memory, State,
 };
 pub use trace::{RuleResult, RuleTrace, Trace, TracedMatch};
 pub use verdict::{

@@ -1,10 +1,11 @@
-//! What outlives a policy: counters and bans. A `State` is made once and shared by every request; a reload swaps the
+//! What outlives a policy: counters, bans and SecLang's collections. A `State` is made once and shared by every request; a reload swaps the
 //! policy beside it and loses no count whose definition stayed the same. It reads no clock, opens no file and has no
 //! lock that all requests share.
 
 mod allow;
 mod ban;
 mod bans;
+mod collections;
 mod counters;
 mod digest;
 mod table;
@@ -12,6 +13,7 @@ mod table;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_config::Timestamp;
@@ -21,6 +23,8 @@ pub use allow::AllowList;
 pub use ban::{BadBanKey, Ban, BanKey, BanOrigin, BanSelector};
 use bans::Bans;
 pub use bans::{BanHit, BanRefused, Caller, Named};
+use collections::Collections;
+pub use collections::Memory;
 use counters::{Counters, Window};
 
 /// How much a [`State`] may hold.
@@ -31,12 +35,14 @@ pub struct Limits {
     pub keys_max: usize,
     /// Live bans. At the cap an automatic ban that ends soon makes room; an operator's never does.
     pub bans_max: usize,
+    /// Bytes of SecLang's persistent collections. At the cap what was written longest ago goes.
+    pub collection_bytes_max: usize,
 }
 
 impl Default for Limits {
-    /// A million keys and a hundred thousand bans.
+    /// A million keys, a hundred thousand bans and 16 MiB of collections.
     fn default() -> Self {
-        Self { keys_max: 1_000_000, bans_max: 100_000 }
+        Self { keys_max: 1_000_000, bans_max: 100_000, collection_bytes_max: 16 << 20 }
     }
 }
 
@@ -69,6 +75,7 @@ pub struct ForeignCounts;
 pub struct State {
     counters: Counters,
     bans: Bans,
+    collections: Arc<Collections>,
     /// The generation of the served configuration, for the record of a ban.
     generation: AtomicU64,
 }
@@ -94,6 +101,10 @@ pub struct StateFigures {
     pub bans_spared_total: u64,
     /// Bans that were not started because the table was full of bans that may not be dropped.
     pub bans_refused_total: u64,
+    /// Bytes that SecLang's persistent collections hold.
+    pub collection_bytes: u64,
+    /// Records of theirs that were pushed out at the cap.
+    pub collections_evicted_total: u64,
     /// Grows with every change of the ban list: what stores bans compares it.
     pub bans_version: u64,
 }
@@ -126,8 +137,12 @@ impl State {
     /// Makes an empty state that can take the counts of another with the same secret.
     #[must_use]
     pub fn with_secret(limits: Limits, secret: CountSecret) -> Self {
-        let counters = Counters::new(limits.keys_max, secret);
-        Self { counters, bans: Bans::new(limits.bans_max), generation: AtomicU64::new(0) }
+        Self {
+            counters: Counters::new(limits.keys_max, secret),
+            bans: Bans::new(limits.bans_max),
+            collections: Arc::new(Collections::new(limits.collection_bytes_max)),
+            generation: AtomicU64::new(0),
+        }
     }
 
     /// Returns what its keys are digested with.
@@ -199,6 +214,12 @@ impl State {
         self.bans.of_caller(caller, now)
     }
 
+    /// Returns what rules of a request at `now` may keep for later ones.
+    #[must_use]
+    pub fn memory(&self, now: Timestamp) -> Memory {
+        Memory::new(Arc::clone(&self.collections), now)
+    }
+
     /// Places a ban, or moves the end of the one that stands on the same key.
     ///
     /// # Errors
@@ -258,6 +279,7 @@ impl State {
     pub fn sweep(&self, now: Timestamp) {
         self.bans.sweep(now);
         self.counters.sweep(now);
+        self.collections.sweep(now);
     }
 
     /// Returns the state's figures.
@@ -266,6 +288,7 @@ impl State {
         let mut figures = StateFigures::default();
         self.counters.report(&mut figures);
         self.bans.report(&mut figures);
+        (figures.collection_bytes, figures.collections_evicted_total) = self.collections.figures();
         figures
     }
 

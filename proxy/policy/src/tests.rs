@@ -22,6 +22,7 @@ use portcullis_config::expr::WafSet;
 use portcullis_config::{Diagnostic, SourceFile, Timestamp};
 
 use crate::request::{BodyEnd, RequestHead};
+use crate::state::Memory;
 use crate::waf::{Signature, WafField, WafMatch, WafRules, WafRun};
 use crate::{GeoState, IpSet, Limits, Materials, Policy, State, Verdict};
 pub(crate) use request::Request;
@@ -67,7 +68,7 @@ impl WafRules for Marker {
         4
     }
 
-    fn begin(&self, head: &RequestHead<'_>) -> Box<dyn WafRun> {
+    fn begin(&self, head: &RequestHead<'_>, _memory: Memory) -> Box<dyn WafRun> {
         let mut run = MarkerRun {
             matches: Vec::new(),
             gave_up: memchr::memmem::find(head.uri, b"give-up").is_some(),
@@ -165,7 +166,7 @@ pub(crate) fn compiled(
 }
 
 pub(crate) fn state() -> State {
-    State::new(Limits { keys_max: 10_000, bans_max: 1_000 })
+    State::new(Limits { keys_max: 10_000, bans_max: 1_000, ..Limits::default() })
 }
 
 /// One rule with an expression.

@@ -15,6 +15,7 @@ use std::fmt::Debug;
 use portcullis_config::expr::WafSet;
 
 use crate::request::{BodyEnd, RequestHead};
+use crate::state::Memory;
 
 /// A loaded rule set.
 pub trait WafRules: Debug + Send + Sync {
@@ -30,8 +31,8 @@ pub trait WafRules: Debug + Send + Sync {
     /// Returns the highest level that is loaded.
     fn level(&self) -> u8;
 
-    /// Starts a run: the head is inspected.
-    fn begin(&self, head: &RequestHead<'_>) -> Box<dyn WafRun>;
+    /// Starts a run: the head is inspected. The rules know of other requests what `memory` does.
+    fn begin(&self, head: &RequestHead<'_>, memory: Memory) -> Box<dyn WafRun>;
 }
 
 /// One signature.

@@ -49,6 +49,7 @@ pub(super) async fn judge(
     let Some(rules) = work.snapshot.answer_rules.get(&inspection.ruleset).cloned() else {
         return Err(Refusal::because(Reason::Internal, "the route's rule set is not there"));
     };
+    let memory = gate.shared.state.memory(gate.shared.clock.now());
     let max = inspection.body.unwrap_or(0);
     let coding = Coding::of(&head.headers);
     let size = usize::try_from(max).unwrap_or(usize::MAX);
@@ -65,7 +66,7 @@ pub(super) async fn judge(
             }
         };
         Ok(find(session, forward, head, plain, |request, answer, body| {
-            rules.judge(request, answer, body)
+            rules.judge(request, answer, body, &memory)
         }))
     };
     let found = gate.heavy.run(body.len(), judging).await;

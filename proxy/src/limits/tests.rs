@@ -99,6 +99,7 @@ fn capacity_adds_up_what_the_limits_allow() {
         body_buffer_bytes: 5000,
         rate_keys: 0,
         bans: 0,
+        collection_bytes: 0,
         recent_decisions: 0,
     };
     let (items, sum) = capacity(&limits, true);

@@ -359,6 +359,7 @@ fn share(
     let limits = Limits {
         keys_max: usize::try_from(config.limits.rate_keys).unwrap_or(usize::MAX),
         bans_max: usize::try_from(config.limits.bans).unwrap_or(usize::MAX),
+        collection_bytes_max: usize::try_from(config.limits.collection_bytes).unwrap_or(usize::MAX),
     };
     let clock: Arc<dyn Clock> = Arc::new(System::new());
     Ok(Shared {

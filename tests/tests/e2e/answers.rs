@@ -210,3 +210,30 @@ async fn a_redirect_may_keep_path_and_query_and_a_wildcard_serves_one_label() {
         assert_eq!(ask("edge.test", host, "/").await.status, 404, "{host}");
     }
 }
+
+/// Rules that count failed sign-ins of an address, as sites write them.
+const COUNTING: &str = "SecAction \"id:1101,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}\"\n\
+    SecRule RESPONSE_STATUS \"@streq 401\" \"id:1102,phase:3,pass,nolog,setvar:ip.failed=+1\"\n\
+    SecRule IP:failed \"@gt 3\" \"id:1103,phase:3,deny,log,msg:'failed sign-ins'\"\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rules_count_in_a_collection_outlives_requests_and_reloads() {
+    let rules = tempfile::tempdir().unwrap();
+    write_rules(rules.path());
+    std::fs::write(rules.path().join("rules/RESPONSE-900.conf"), COUNTING).unwrap();
+    let origin = Origin::answering(
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno",
+    )
+    .await;
+    let edge = inspecting(&origin, rules.path(), "").start().await;
+    for _ in 0..3 {
+        assert_eq!(edge.get("/sign-in").await.status, 401);
+    }
+    let changed = COUNTING.replace("failed sign-ins", "too many failed sign-ins");
+    std::fs::write(rules.path().join("rules/RESPONSE-900.conf"), changed).unwrap();
+    edge.publish().unwrap();
+    assert_eq!(edge.get("/sign-in").await.status, 403);
+    let log = edge.request_log();
+    assert!(log.iter().any(|line| line.to_string().contains("too many failed sign-ins")));
+    assert!(edge.shared().state.figures().collection_bytes > 0);
+}

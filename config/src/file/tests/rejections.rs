@@ -1641,6 +1641,14 @@ const CASES: &[Case] = &[
     ),
     (
         "limits",
+        "collections",
+        "  collections: 16MiB",
+        "  collections: 1KiB",
+        "out-of-range",
+        "from 64KiB to 1GiB",
+    ),
+    (
+        "limits",
         "recent_decisions",
         "recent_decisions: 5000",
         "recent_decisions: -1",

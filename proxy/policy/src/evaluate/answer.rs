@@ -148,13 +148,14 @@ impl<'f> Facts<'f, '_> {
         while let Some(exclusions) = self.undecided(number, question) {
             let Some(rules) = self.policy.wafs.get(question.waf) else { return };
             let (head, kept) = (self.head, self.kept);
+            let memory = self.state.memory(self.now).read_only();
             let Some(run) = self.run(question.waf) else { return };
             let saw_body = run.saw_body;
             let body = kept.filter(|_| saw_body).map(|kept| &*kept.bytes);
             let patterns: Vec<&FieldPattern> = patterns(question, &exclusions).collect();
             let emptied = Emptied::of(head, body, &patterns);
             let ids = emptied.with_head(|head| {
-                let mut again = rules.begin(head);
+                let mut again = rules.begin(head, memory.clone());
                 if saw_body {
                     again.body(
                         head,

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use portcullis_config::Timestamp;
 use portcullis_config::expr::{Attribute, Function, ListKind, Need};
 use serde_json::{Map, Value as Json};
 
@@ -16,6 +17,7 @@ use super::{Truth, truth};
 use crate::compile::{Common, HeadText, Operand, Policy};
 use crate::decode;
 use crate::request::{BodyEnd, ClientCertificate, RequestHead, TokenView};
+use crate::state::State;
 
 /// The token, kept by the cursor between its steps.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +88,8 @@ pub(crate) struct Facts<'f, 'h> {
     pub(crate) runs: &'f mut [Option<Run>],
     /// One for each of the policy's common values.
     pub(crate) worked: &'f [Worked<'f>],
+    pub(crate) state: &'f State,
+    pub(crate) now: Timestamp,
     /// The body of this very step, for rule sets that have not seen it yet.
     pub(crate) body: Option<(&'f [u8], BodyEnd)>,
     pub(crate) found: Found,
@@ -97,7 +101,8 @@ impl<'f> Facts<'f, '_> {
         let rules = self.policy.wafs.get(number)?;
         let head = self.head;
         let run = self.runs.get_mut(number)?;
-        let run = run.get_or_insert_with(|| Run::new(rules.begin(head)));
+        let memory = || self.state.memory(self.now);
+        let run = run.get_or_insert_with(|| Run::new(rules.begin(head, memory())));
         if let (false, Some((body, end))) = (run.saw_body, self.body) {
             run.run.body(head, body, end);
             run.saw_body = true;

@@ -288,7 +288,7 @@ fn bans_survive_a_restart_and_ended_ones_do_not_come_back() {
 
 #[test]
 fn a_full_counter_table_lets_go_of_the_harmless_first() {
-    let state = State::new(Limits { keys_max: 6400, bans_max: 100 });
+    let state = State::new(Limits { keys_max: 6400, bans_max: 100, ..Limits::default() });
     let limit = throttle(100, 60);
     let near: Vec<LimitKey> = (0..64u8).map(|n| key(&format!("198.51.100.{n}"))).collect();
     for key in &near {
@@ -310,7 +310,7 @@ fn a_full_counter_table_lets_go_of_the_harmless_first() {
 
 #[test]
 fn a_full_ban_table_keeps_what_an_operator_placed() {
-    let state = State::new(Limits { keys_max: 100_000, bans_max: 640 });
+    let state = State::new(Limits { keys_max: 100_000, bans_max: 640, ..Limits::default() });
     let limit = banning(1, 60, None, 600);
     for n in 0..640u32 {
         let key = format!("10.0.{}.{}", n / 256, n % 256);

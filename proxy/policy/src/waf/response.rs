@@ -9,7 +9,9 @@ use std::sync::Arc;
 use portcullis_rulesets::RuleSet;
 use seclang::{EngineMode, Outcome, Program, RuleIndex, Transaction};
 
+use super::rule_set::remember;
 use crate::request::{Header, RequestHead};
+use crate::state::Memory;
 
 /// The rules that answers are judged by.
 #[derive(Clone, Debug)]
@@ -66,8 +68,11 @@ impl AnswerRules {
         request: &RequestHead<'_>,
         answer: &AnswerHead<'_>,
         body: &[u8],
+        memory: &Memory,
     ) -> AnswerFinding {
         let mut run = Transaction::new(Arc::clone(&self.program));
+        // The request's own run has counted what phase 1 counts.
+        remember(&mut run, &self.program, &memory.clone().read_only());
         run.set_engine(EngineMode::DetectionOnly);
         run.connection(request.client_ip, 0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         run.request_line(request.method, request.uri, request.version);
@@ -79,6 +84,7 @@ impl AnswerRules {
         let id_of =
             |rule: RuleIndex| self.program.rules().get(rule.get()).map_or(0, |info| info.id);
         run.set_engine(EngineMode::On);
+        remember(&mut run, &self.program, memory);
         run.response_status(answer.status, answer.version);
         for header in answer.headers {
             run.response_header(header.name, header.value);
@@ -103,6 +109,8 @@ mod tests {
 
     use super::*;
     use crate::request::Scheme;
+    use crate::{Limits, State};
+    use portcullis_config::Timestamp;
 
     const RULES: &str = "SecRuleEngine On\n\
         SecAction \"id:1,phase:1,pass,nolog,setvar:tx.limit=5\"\n\
@@ -150,6 +158,10 @@ mod tests {
         }
     }
 
+    fn memory(secs: u64) -> Memory {
+        State::new(Limits::default()).memory(Timestamp::from_secs(secs))
+    }
+
     #[test]
     fn an_answer_is_judged_by_its_status_its_headers_and_its_body_together() {
         let rules = rules();
@@ -165,9 +177,31 @@ mod tests {
                 Header { name: b"x-leak", value: leak.as_bytes() },
             ];
             let answer = AnswerHead { status, version: b"HTTP/1.1", headers: &headers };
-            let found = rules.judge(&request(), &answer, body.as_bytes());
+            let found = rules.judge(&request(), &answer, body.as_bytes(), &memory(0));
             let found = (found.refusal.map(|refusal| refusal.rule_id), found.matched);
             assert_eq!(found, expected, "{status} {leak} {body}");
         }
+    }
+
+    /// What the request's phase counts is the request's own run's to keep; what the answer's phases count is kept here.
+    #[test]
+    fn answers_are_counted_across_requests_by_client_and_time() {
+        const COUNTING: &str = "SecRuleEngine On\n\
+            SecAction \"id:1,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR},setvar:ip.asked=+1\"\n\
+            SecRule RESPONSE_STATUS \"@streq 401\" \"id:2,phase:3,pass,nolog,setvar:ip.failed=+1,expirevar:ip.failed=60\"\n\
+            SecRule IP:failed \"@gt 2\" \"id:3,phase:3,deny,log,msg:'too many'\"\n\
+            SecRule IP:asked \"@gt 1\" \"id:4,phase:3,deny,log,msg:'counted twice'\"\n";
+        let compiled = Program::compile("t.conf", COUNTING, &NoFiles).unwrap();
+        let rules = AnswerRules { program: Arc::new(compiled.program) };
+        let state = State::new(Limits::default());
+        let refused = |client: u8, secs: u64| {
+            let request = RequestHead { client_ip: [192, 0, 2, client].into(), ..request() };
+            let answer = AnswerHead { status: 401, version: b"HTTP/1.1", headers: &[] };
+            let memory = state.memory(Timestamp::from_secs(secs));
+            rules.judge(&request, &answer, b"", &memory).refusal.map(|refusal| refusal.rule_id)
+        };
+        assert_eq!([refused(1, 0), refused(1, 1), refused(1, 2)], [None, None, Some(3)]);
+        assert_eq!(refused(2, 2), None);
+        assert_eq!(refused(1, 62), None);
     }
 }

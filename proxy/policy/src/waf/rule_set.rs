@@ -10,6 +10,7 @@ use seclang::{EngineMode, Match, Outcome, Program, RuleInfo, Transaction, Variab
 use super::body_shape::{Shape, readings};
 use super::{Signature, WafField, WafMatch, WafRules, WafRun};
 use crate::request::{BodyEnd, RequestHead};
+use crate::state::Memory;
 
 /// How many matches of one run are kept; a request that has more is refused by the first of them already.
 const MATCHES_MAX: usize = 512;
@@ -46,8 +47,8 @@ impl WafRules for RuleSet {
         self.run_level()
     }
 
-    fn begin(&self, head: &RequestHead<'_>) -> Box<dyn WafRun> {
-        Box::new(EngineRun::begin(Arc::clone(self.program()), head, None))
+    fn begin(&self, head: &RequestHead<'_>, memory: Memory) -> Box<dyn WafRun> {
+        Box::new(EngineRun::begin(Arc::clone(self.program()), head, None, memory))
     }
 }
 
@@ -70,6 +71,7 @@ fn family_of(set: &RuleSet) -> Family {
 #[derive(Debug)]
 struct EngineRun {
     program: Arc<Program>,
+    memory: Memory,
     transaction: Transaction,
     matches: Vec<WafMatch>,
     read: usize,
@@ -78,9 +80,15 @@ struct EngineRun {
 
 impl EngineRun {
     /// Runs phase 1. The body is read as `labelled`, where that is said, whatever the client's Content-Type.
-    fn begin(program: Arc<Program>, head: &RequestHead<'_>, labelled: Option<Shape>) -> Self {
+    fn begin(
+        program: Arc<Program>,
+        head: &RequestHead<'_>,
+        labelled: Option<Shape>,
+        memory: Memory,
+    ) -> Self {
         let mut transaction = Transaction::new(Arc::clone(&program));
         transaction.set_engine(EngineMode::DetectionOnly);
+        remember(&mut transaction, &program, &memory);
         transaction.connection(head.client_ip, 0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         if !head.region_code.is_empty() {
             transaction.country(head.region_code.as_bytes());
@@ -95,7 +103,8 @@ impl EngineRun {
         if let Some(shape) = labelled {
             transaction.body_type(shape.media_type());
         }
-        let mut run = Self { program, transaction, matches: Vec::new(), read: 0, gave_up: false };
+        let mut run =
+            Self { program, memory, transaction, matches: Vec::new(), read: 0, gave_up: false };
         let outcome = run.transaction.request_headers();
         run.collect(outcome);
         if let Some(shape) = labelled {
@@ -147,7 +156,9 @@ impl WafRun for EngineRun {
         }
         self.inspect(body);
         if let Some(shape) = readings.second {
-            let mut again = Self::begin(Arc::clone(&self.program), head, Some(shape));
+            // It counts nothing a second time.
+            let memory = self.memory.clone().read_only();
+            let mut again = Self::begin(Arc::clone(&self.program), head, Some(shape), memory);
             again.inspect(body);
             self.join(again);
         }
@@ -159,6 +170,14 @@ impl WafRun for EngineRun {
 
     fn gave_up(&self) -> bool {
         self.gave_up
+    }
+}
+
+/// Tells a transaction the time, and gives it what collections hold where its rules open one.
+pub(super) fn remember(transaction: &mut Transaction, program: &Program, memory: &Memory) {
+    transaction.received(memory.now().as_secs());
+    if program.opens_collections() {
+        transaction.set_store(Arc::new(memory.clone()));
     }
 }
 

@@ -22,6 +22,7 @@ fn limits() -> Limits {
         body_timeout: Duration::from_secs(1),
         body_buffer_bytes: 1,
         rate_keys: 1,
+        collection_bytes: 1,
         recent_decisions: 0,
         bans: 1,
     }
