@@ -4,6 +4,8 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::edge::HOST;
+
 /// What one run of h2load saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -22,7 +24,7 @@ pub fn is_installed() -> bool {
     Command::new("h2load").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
-/// Loads `url` for `span` with `connections` connections, each with one request at a time: as fast as it is answered, or
+/// Loads `url`, as of [`HOST`], for `span` with `connections` connections, each with one request at a time: as fast as it is answered, or
 /// `per_second` requests on all of them together.
 ///
 /// # Errors
@@ -36,6 +38,7 @@ pub fn run(
     let mut command = Command::new("h2load");
     command.args(["--h1", "-m1", "-c", &connections.to_string()]);
     command.args(["-D", &span.as_secs().to_string()]);
+    command.arg("-H").arg(format!(":authority: {HOST}"));
     if let Some(rate) = per_second {
         command.arg(format!("--rps={}", rate / f64::from(connections)));
     }

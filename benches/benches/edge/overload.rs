@@ -31,6 +31,9 @@ pub(crate) fn bench(mode: Mode) -> io::Result<()> {
     let url = format!("http://{}/api/v1/licenses/7?page=2&sort=name", edge.plain);
     let span = mode.span(Duration::from_secs(10));
     let capacity = per_second(h2load::run(&url, 64, None, span)?.good, span);
+    if capacity <= 0.0 {
+        return Err(io::Error::other("no request was answered well, so that there is no capacity"));
+    }
     let mut text = format!(
         "# The edge at and beyond its capacity\n\n{}; one worker, the shipped policy, HTTP/1.1 without TLS from {CONNECTIONS} connections to {HOST}'s backend with at most 64 requests in work and 64 that wait. Capacity: {capacity:.0} requests a second, by 64 connections that ask as fast as they are answered.\n\n| offered | sent/s | good/s | of the capacity | shed/s | broken | health checks | slowest, ms |\n|---|---|---|---|---|---|---|---|\n",
         machine::describe(),

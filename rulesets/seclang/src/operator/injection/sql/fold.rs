@@ -249,6 +249,10 @@ impl<'v> Window<'v> {
         if !is_word(first.kind) || !(is_word(second.kind) || second.kind == Kind::Logic) {
             return false;
         }
+        // Phrases are made of letters: marks, which may come by thousands, are none.
+        if !(first.first().is_ascii_alphabetic() && second.first().is_ascii_alphabetic()) {
+            return false;
+        }
         let length = first.text().len() + 1 + second.text().len();
         if length > TEXT_BYTES_MAX {
             return false;
