@@ -12,10 +12,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, CONNECTION, HOST};
+use http_body_util::Full;
 use portcullis_config::model::{self, Url};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub use address::is_public;
@@ -60,6 +65,9 @@ pub enum Fetched {
 /// Why nothing was fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum EgressError {
+    /// What is to be asked is no URL.
+    #[error("`{0}` cannot be asked: the URL {1}")]
+    NoUrl(String, String),
     /// The URL is plain HTTP and its host is not listed.
     #[error("`{0}` may not be asked over plain HTTP; list it in `egress.plain_http`")]
     PlainHttp(String),
@@ -118,7 +126,8 @@ pub enum EgressError {
 
 impl EgressError {
     /// Every label of [`Self::label`].
-    pub const LABELS: [&str; 11] = [
+    pub const LABELS: [&str; 12] = [
+        "no_url",
         "plain_http",
         "forbidden_address",
         "unresolved",
@@ -136,6 +145,7 @@ impl EgressError {
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
+            Self::NoUrl(..) => "no_url",
             Self::PlainHttp(_) => "plain_http",
             Self::Forbidden { .. } => "forbidden_address",
             Self::Unresolved(_) => "unresolved",
@@ -181,18 +191,54 @@ impl Egress {
         fetched.await.unwrap_or(Err(EgressError::TimedOut(request.time_max)))
     }
 
+    /// Asks what `request` says, and returns the whole answer, whatever its status; a redirect is an error. The request's
+    /// URI is the whole URL; `Host` and what belongs to the connection are set here.
+    ///
+    /// # Errors
+    /// When the guard refuses, the other end does not answer, or a limit is crossed.
+    pub async fn ask(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        bytes_max: usize,
+        time_max: Duration,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        let asked = tokio::time::timeout(time_max, self.converse(request, bytes_max));
+        asked.await.unwrap_or(Err(EgressError::TimedOut(time_max)))
+    }
+
+    async fn converse(
+        &self,
+        mut request: http::Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<http::Response<Bytes>, EgressError> {
+        let written = request.uri().to_string();
+        let no_url =
+            |why: &dyn std::fmt::Display| EgressError::NoUrl(written.clone(), why.to_string());
+        let url = Url::parse(&written).map_err(|why| no_url(&why))?;
+        *request.uri_mut() = url.target().parse().map_err(|why| no_url(&why))?;
+        let host = HeaderValue::try_from(client::host(&url)).map_err(|why| no_url(&why))?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, host);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        client::converse(self.open(&url).await?, request, bytes_max).await
+    }
+
     async fn exchange(&self, request: Request<'_>) -> Result<Fetched, EgressError> {
-        let url = request.url;
+        client::exchange(self.open(request.url).await?, request).await
+    }
+
+    /// Opens a connection on which a URL may be asked for.
+    async fn open(&self, url: &Url) -> Result<Box<dyn Wire>, EgressError> {
         let host = url.host();
-        if !url.is_https() && !self.rules.plain_http.iter().any(|listed| listed == host) {
-            return Err(EgressError::PlainHttp(host.to_owned()));
+        if url.is_https() {
+            let stream = self.connect(url).await?;
+            return Ok(Box::new(client::handshake(stream, host, self.tls()?).await?));
         }
-        let stream = self.connect(url).await?;
-        if !url.is_https() {
-            return client::exchange(stream, request).await;
+        if self.rules.plain_http.iter().any(|listed| listed == host) {
+            return Ok(Box::new(self.connect(url).await?));
         }
-        let stream = client::handshake(stream, host, self.tls()?).await?;
-        client::exchange(stream, request).await
+        Err(EgressError::PlainHttp(host.to_owned()))
     }
 
     /// Connects to the first address of the host that may be connected to and answers.
@@ -240,6 +286,11 @@ impl Egress {
         Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(config))))
     }
 }
+
+/// A connection with TLS or without.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// Reads certificate authorities in PEM; `None` if there is none, or something that is none.
 #[must_use]

@@ -7,10 +7,11 @@ use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, IF_NONE_MATCH,
     TRANSFER_ENCODING, USER_AGENT,
 };
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
+use portcullis_config::model::Url;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,35 +46,69 @@ pub(super) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<'_>,
 ) -> Result<Fetched, EgressError> {
+    let (answer, running) = send(stream, asked(request)?).await?;
+    let fetched = read(answer, request).await;
+    drop(running);
+    fetched
+}
+
+/// Asks what a caller has made, and reads the answer whole, whatever its status but for a redirect.
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: http::Request<Full<Bytes>>,
+    bytes_max: usize,
+) -> Result<Response<Bytes>, EgressError> {
+    let has_body = request.method() != Method::HEAD;
+    let (answer, running) = send(stream, request).await?;
+    if answer.status().is_redirection() {
+        return Err(EgressError::Redirect(answer.status().as_u16()));
+    }
+    let (head, body) = answer.into_parts();
+    let bytes = if has_body { whole(&head.headers, body, bytes_max).await? } else { Bytes::new() };
+    drop(running);
+    Ok(Response::from_parts(head, bytes))
+}
+
+/// Sends a request; the connection lives as long as what stands beside the answer.
+async fn send<B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: http::Request<B>,
+) -> Result<(Response<Incoming>, Abort), EgressError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(HEADER_BYTES_MAX)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
     // The connection runs beside the request and ends with it, also when the time is up.
-    let running = Abort(tokio::spawn(connection));
-    let answer = sender.send_request(asked(request)?).await.map_err(broken)?;
-    let fetched = read(answer, request).await;
-    drop(running);
-    fetched
+    let running = Abort(tokio::spawn(async move { connection.await.unwrap_or_default() }));
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    Ok((answer, running))
 }
 
-struct Abort<T>(tokio::task::JoinHandle<T>);
+struct Abort(tokio::task::JoinHandle<()>);
 
-impl<T> Drop for Abort<T> {
+impl Drop for Abort {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn asked(request: Request<'_>) -> Result<http::Request<Empty<Bytes>>, EgressError> {
-    let url = request.url;
+/// What follows the scheme in a URL that names its port only where it is unusual: the value of `Host`.
+pub(super) fn host(url: &Url) -> String {
     let host =
         if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
     let usual = if url.is_https() { 443 } else { 80 };
-    let host = if url.port() == usual { host } else { format!("{host}:{}", url.port()) };
+    if url.port() == usual { host } else { format!("{host}:{}", url.port()) }
+}
+
+fn asked(request: Request<'_>) -> Result<http::Request<Empty<Bytes>>, EgressError> {
+    let url = request.url;
     let mut asked = http::Request::get(url.target())
-        .header(HOST, host)
+        .header(HOST, host(url))
         .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
         .header(ACCEPT_ENCODING, "identity")
         .header(CONNECTION, "close");
@@ -94,7 +129,19 @@ async fn read(answer: Response<Incoming>, request: Request<'_>) -> Result<Fetche
     if status != StatusCode::OK {
         return Err(EgressError::Status(status.as_u16()));
     }
-    let headers = answer.headers();
+    let etag = answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+    let etag = etag.filter(|etag| etag.len() <= ETAG_BYTES_MAX).map(str::to_owned);
+    let (head, body) = answer.into_parts();
+    let bytes = whole(&head.headers, body, request.bytes_max).await?;
+    Ok(Fetched::Body { bytes: bytes.into(), etag })
+}
+
+/// Reads a body to the end that its headers tell.
+async fn whole(
+    headers: &HeaderMap,
+    body: Incoming,
+    bytes_max: usize,
+) -> Result<Bytes, EgressError> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(broken("it is compressed"));
     }
@@ -102,14 +149,9 @@ async fn read(answer: Response<Incoming>, request: Request<'_>) -> Result<Fetche
     if !headers.contains_key(CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
         return Err(broken("it does not say where it ends"));
     }
-    let etag = headers.get(ETAG).and_then(|etag| etag.to_str().ok());
-    let etag = etag.filter(|etag| etag.len() <= ETAG_BYTES_MAX).map(str::to_owned);
-    let body = Limited::new(answer.into_body(), request.bytes_max).collect().await;
-    match body {
-        Ok(body) => Ok(Fetched::Body { bytes: body.to_bytes().into(), etag }),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(EgressError::TooLarge(request.bytes_max))
-        }
+    match Limited::new(body, bytes_max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(EgressError::TooLarge(bytes_max)),
         Err(error) => Err(broken(error)),
     }
 }

@@ -174,3 +174,21 @@ async fn time_is_bounded() {
     assert_eq!(server.guard().fetch(hurried).await.unwrap_err().label(), "timed_out");
     drop(listener);
 }
+
+#[tokio::test]
+async fn what_is_asked_is_judged_like_what_is_fetched() {
+    let egress = Egress::new(model::Egress::default(), None);
+    for (url, expected) in [
+        ("https://127.0.0.1/new-order", "forbidden_address"),
+        ("https://[::1]/new-order", "forbidden_address"),
+        ("https://169.254.169.254/latest", "forbidden_address"),
+        ("http://192.0.2.1/", "plain_http"),
+        ("https://user@192.0.2.1/", "no_url"),
+        ("ftp://192.0.2.1/", "no_url"),
+        ("/new-order", "no_url"),
+    ] {
+        let request = http::Request::post(url).body(Full::from("{}")).unwrap();
+        let asked = egress.ask(request, 100, Duration::from_secs(5)).await;
+        assert_eq!(asked.unwrap_err().label(), expected, "{url}");
+    }
+}
