@@ -37,7 +37,8 @@ pub use identity::{
 };
 pub use limits::Limits;
 pub use listener::{
-    CertificateRef, Listener, ListenerCertificate, ListenerKind, SessionTickets, Tls, TlsVersions,
+    Acme, AcmeChallenge, CertificateRef, Listener, ListenerCertificate, ListenerKind,
+    SessionTickets, Tls, TlsVersions,
 };
 pub use log::{Capture, CaptureKey, Log, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};

@@ -17,8 +17,8 @@ mod why;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, DecisionView, DrainBackend,
-    Failure, FieldView, ListView, LockdownView, PlaceLockdown, PolicyView, ReloadView, RuleView,
-    StatusView, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
+    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, DecisionView,
+    DrainBackend, Failure, FieldView, ListView, LockdownView, PlaceLockdown, PolicyView,
+    ReloadView, RuleView, StatusView, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

@@ -28,6 +28,8 @@ pub enum Actor {
     Watch,
     /// The task that renews fetched lists.
     Feeds,
+    /// The task that orders certificates.
+    Acme,
     /// The process itself, at its start.
     Start,
     /// The end of a time that was set before.
@@ -41,6 +43,7 @@ impl std::fmt::Display for Actor {
             Self::Signal => f.write_str("signal"),
             Self::Watch => f.write_str("watch"),
             Self::Feeds => f.write_str("feeds"),
+            Self::Acme => f.write_str("acme"),
             Self::Start => f.write_str("start"),
             Self::Timer => f.write_str("timer"),
         }

@@ -13,7 +13,9 @@ pub use files::DevError;
 pub use issuer::{Issuer, TokenWish};
 pub use lines::{Tour, tour};
 
-use portcullis_config::model::{ListSource, ListenerKind, Provider, StaticProvider};
+use portcullis_config::model::{
+    ListSource, ListenerCertificate, ListenerKind, Provider, StaticProvider,
+};
 use portcullis_config::{Config, Timestamp};
 
 /// Makes what the embedded default refers to and what is not there yet: certificate, issuer key and key set, lists.
@@ -24,7 +26,10 @@ pub fn prepare(config: &Config, now: Timestamp) -> Result<(), DevError> {
     files::make_directory(&config.state_dir)?;
     for listener in &config.listeners {
         let ListenerKind::Tls(tls) = &listener.kind else { continue };
-        for reference in tls.certificates.iter().map(|certificate| &certificate.pair) {
+        for certificate in &tls.certificates {
+            let ListenerCertificate::Files { pair: reference, ocsp: _ } = certificate else {
+                continue;
+            };
             let Some(key) = reference.key.path() else { continue };
             if !reference.cert.exists() || !key.exists() {
                 make_certificate(&reference.cert, &key, &certificate::names(config), now)?;

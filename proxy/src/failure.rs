@@ -72,6 +72,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_ocsp_staples_left_out_total"),
     },
     Dependency {
+        name: "The authority of a certificate that is ordered (`acme`)",
+        at_start: "The kept certificate is served. Without one the names get the listener's first certificate, and no handshake where there is none, with a warning, until it is issued.",
+        later: "The last good certificate stays, whatever is answered; ordering is tried again, less and less often. `status` says why, and `edge_acme_certificate_not_after_timestamp_seconds` how long there is.",
+        otherwise: None,
+        metric: Some("edge_acme_orders_total"),
+    },
+    Dependency {
         name: "The disk of captured requests",
         at_start: "The directory cannot be made: refused.",
         later: "Requests go on; what should have been captured is lost and counted.",

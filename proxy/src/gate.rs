@@ -186,6 +186,11 @@ impl ProxyHttp for Gate {
         let Context::Request(work) = ctx else { return Ok(false) };
         let outcome = match judge::judge(self, session, work).await {
             Ok(judge::Pass::Direct) => return Ok(false),
+            Ok(judge::Pass::Proof(proof)) => {
+                work.remark = Some("the proof of a name for an ACME authority".into());
+                answer::prove(session, &work.id, proof).await?;
+                return Ok(true);
+            }
             Ok(judge::Pass::Replay { forward, body }) => {
                 replay::send(session, &forward, body).await
             }

@@ -4,6 +4,7 @@
 //! start-up, `check` and reload all call it. One [`Shared`](shared::Shared) per process holds the published snapshot
 //! and everything that outlives it: counters and bans, the clock, metrics, logs.
 
+pub mod acme;
 pub mod admin;
 mod atomic_file;
 pub mod audit;

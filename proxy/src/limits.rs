@@ -6,7 +6,7 @@ mod available;
 use portcullis_config::file::limits::LIMITS;
 use portcullis_config::model::Limits;
 
-use crate::{capture, edge, gate, log, tickets};
+use crate::{acme, capture, edge, gate, log, tickets};
 
 pub use available::{Available, available};
 
@@ -47,6 +47,13 @@ pub const FIXED: &[Fixed] = &[
         unit: "bytes",
         beyond: "none is given, and one that comes opens nothing",
         metric: "edge_session_tickets_total{outcome=\"unknown\"}",
+    },
+    Fixed {
+        name: "answer of an ACME authority",
+        value: acme::BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "the order fails and is tried again later",
+        metric: "edge_egress_requests_total{purpose=\"acme\",result=\"too_large\"}",
     },
     Fixed {
         name: "addresses whose connection rate is known",

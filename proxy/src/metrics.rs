@@ -1,5 +1,6 @@
 //! What the process counts, in one registry. Read on the metrics listener; nothing here is fetched by name.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use prometheus::{
@@ -58,6 +59,10 @@ pub struct Metrics {
     pub ocsp_staples_left_out: IntCounter,
     /// When each stapled OCSP response is too old, in seconds since the Unix epoch, by certificate.
     pub ocsp_next_update: IntGaugeVec,
+    /// Orders of certificates, by the file of the certificate and by result.
+    acme_orders: IntCounterVec,
+    /// When an ordered certificate ends, by its file.
+    acme_ends: IntGaugeVec,
     /// Request body bytes held in memory for inspection, all requests together.
     pub body_bytes_held: IntGauge,
     /// Large bodies that were inflated or inspected off the worker threads.
@@ -261,6 +266,18 @@ impl Metrics {
                 "When the OCSP response of the certificate is too old to be sent, since the Unix epoch.",
                 &["certificate"],
             ),
+            acme_orders: counters(
+                r,
+                "edge_acme_orders_total",
+                "Orders of certificates by ACME, by result.",
+                &["certificate", "result"],
+            ),
+            acme_ends: gauges(
+                r,
+                "edge_acme_certificate_not_after_timestamp_seconds",
+                "When the certificate that was ordered ends, since the Unix epoch; 0 while there is none.",
+                &["certificate"],
+            ),
             body_bytes_held: gauge(
                 r,
                 "edge_body_bytes_held",
@@ -455,6 +472,7 @@ impl Metrics {
         }
         for result in ["ok"].into_iter().chain(EgressError::LABELS) {
             self.egress_requests.with_label_values(&["list", result]);
+            self.egress_requests.with_label_values(&["acme", result]);
         }
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);
@@ -480,6 +498,24 @@ impl Metrics {
     pub fn egress(&self, purpose: &str, error: Option<&EgressError>) {
         let result = error.map_or("ok", EgressError::label);
         self.egress_requests.with_label_values(&[purpose, result]).inc();
+    }
+
+    /// Counts one order of the certificate in a file.
+    pub(crate) fn ordered(&self, certificate: &Path, result: &str) {
+        self.acme_orders.with_label_values(&[&certificate.display().to_string(), result]).inc();
+    }
+
+    /// Tells when the certificate in a file ends, in seconds since the Unix epoch; 0 where there is none.
+    pub(crate) fn certificate_ends(&self, certificate: &Path, ends: u64) {
+        let ends = i64::try_from(ends).unwrap_or(i64::MAX);
+        self.acme_ends.with_label_values(&[&certificate.display().to_string()]).set(ends);
+    }
+
+    /// Lets go of a certificate that is ordered no longer.
+    pub(crate) fn forget_certificate(&self, certificate: &Path) {
+        // An error means that nothing had been told of it.
+        let label = certificate.display().to_string();
+        self.acme_ends.remove_label_values(&[&label]).unwrap_or_default();
     }
 
     /// Takes over what a published snapshot was made of.

@@ -350,9 +350,9 @@ fn give_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// The watch and the feeds look often; they speak only when something has come of it.
+/// These tasks look often; they speak only when something has come of it.
 fn is_quiet(actor: &Actor) -> bool {
-    matches!(actor, Actor::Watch | Actor::Feeds)
+    matches!(actor, Actor::Watch | Actor::Feeds | Actor::Acme)
 }
 
 /// Sets the metrics of the snapshot that is served.

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::State;
 
+use crate::acme::Proofs;
 use crate::bans::Allowances;
 use crate::capture::Capture;
 use crate::clock::Clock;
@@ -31,6 +32,8 @@ pub struct Shared {
     pub assertion_key: AssertionKey,
     /// What session tickets are sealed with.
     pub tickets: Tickets,
+    /// What is proved to authorities of certificates, and what went wrong with them.
+    pub proofs: Proofs,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

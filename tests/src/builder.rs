@@ -34,6 +34,7 @@ pub struct Builder {
     top: String,
     policy: Option<String>,
     lists: Vec<(String, String)>,
+    state_dir: String,
 }
 
 /// Why an edge does not come up; the text names every problem.
@@ -55,6 +56,7 @@ impl Builder {
             top: String::new(),
             policy: None,
             lists: Vec::new(),
+            state_dir: ".".to_owned(),
         }
     }
 
@@ -63,6 +65,22 @@ impl Builder {
     pub fn tls_versions(mut self, versions: &str) -> Self {
         self.listeners =
             format!("  - {{ address: '127.0.0.1:0', tls: {{ versions: {versions}, {TLS} }} }}\n");
+        self
+    }
+
+    /// Shows these certificates: the list as in the file, without its brackets.
+    #[must_use]
+    pub fn certificates(mut self, certificates: &str) -> Self {
+        self.listeners = format!(
+            "  - {{ address: '127.0.0.1:0', tls: {{ certificates: [{certificates}] }} }}\n"
+        );
+        self
+    }
+
+    /// Keeps its state in a directory that outlives it.
+    #[must_use]
+    pub fn state_dir(mut self, directory: &Path) -> Self {
+        self.state_dir = directory.display().to_string();
         self
     }
 
@@ -187,6 +205,7 @@ impl Builder {
                 .expect("memory opens"),
             capture: None,
             tickets: Tickets::new(Vec::new()),
+            proofs: portcullis::acme::Proofs::default(),
             metrics,
         });
         let config = Arc::clone(&shared.snapshot.load().config);
@@ -215,7 +234,8 @@ impl Builder {
     }
 
     fn text(&self) -> String {
-        let Self { origin, listeners, routes, host, backend, top, policy, lists: _ } = self;
+        let Self { origin, listeners, routes, host, backend, top, policy, lists: _, state_dir } =
+            self;
         let (policies, of_backend) = match policy {
             Some(_) => (
                 "rulesets: { core: { builtin: core } }\npolicies: { tested: { file: policy.yaml } }\n",
@@ -224,7 +244,7 @@ impl Builder {
             None => ("", ""),
         };
         format!(
-            "version: 1\nenvironment: development\nstate_dir: .\nadmin: {{ socket: admin.sock }}\n\
+            "version: 1\nenvironment: development\nstate_dir: '{state_dir}'\nadmin: {{ socket: admin.sock }}\n\
              listeners:\n{listeners}\
              log: {{ requests: off, events: off }}\n\
              identity:\n  providers:\n    dev: {{ kind: static, issuer: '{ISSUER}', audience: {AUDIENCE}, \

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
-    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    PublicKeyData, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
@@ -86,6 +87,25 @@ impl Authority {
         let signed = params.signed_by(pair, &self.issuer).expect("the authority signs");
         fs::write(cert, signed.pem()).expect("the certificate can be written");
         write_secret(key, &pair.serialize_pem());
+    }
+
+    /// Certifies somebody's key for `names` from a time on, in seconds since the Unix epoch; returns the chain in PEM.
+    ///
+    /// # Panics
+    ///
+    /// When the names are none.
+    #[must_use]
+    pub(crate) fn certify(
+        &self,
+        key: &impl PublicKeyData,
+        names: &[String],
+        from_secs: u64,
+        lifetime: Duration,
+    ) -> String {
+        let mut params = CertificateParams::new(names).expect("the names are names");
+        params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(from_secs);
+        params.not_after = params.not_before + lifetime;
+        params.signed_by(key, &self.issuer).expect("the authority signs").pem() + &self.root_pem
     }
 
     /// Writes the authority's own certificate.

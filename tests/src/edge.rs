@@ -5,8 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use portcullis::acme::AcmeKeeper;
+use portcullis::audit::Audit;
 use portcullis::clock::{Clock, Manual};
 use portcullis::edge::Running;
+use portcullis::reload::Reloader;
 use portcullis::shared::Shared;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
@@ -284,6 +287,19 @@ impl Edge {
         std::fs::write(self.directory.path().join("policy.yaml"), text)
             .expect("the policy can be written");
         self.publish()
+    }
+
+    /// Makes what orders and renews its certificates, and publishes them by a reload. It does nothing by itself.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no thread, or the audit file does not open.
+    #[must_use]
+    pub fn acme_keeper(&self) -> AcmeKeeper {
+        let audit = Audit::open(&self.directory.path().join("audit.jsonl")).expect("it opens");
+        let file = portcullis::origin::Origin::File(self.directory.path().join("portcullis.yaml"));
+        let reloader = Reloader::new(Arc::clone(&self.shared), file, Arc::new(audit));
+        AcmeKeeper::new(Arc::clone(&self.shared), Arc::new(reloader.expect("a thread")))
     }
 
     /// Returns where its files are.

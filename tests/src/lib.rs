@@ -21,6 +21,7 @@
     reason = "the harness is test code: what goes wrong fails the test"
 )]
 
+mod acme;
 mod albedo;
 mod answer;
 mod builder;
@@ -39,6 +40,7 @@ mod token;
 
 use std::time::Duration;
 
+pub use acme::{AcmeServer, How, shown_to};
 pub use albedo::Albedo;
 pub use answer::Answer;
 pub use builder::{BuildError, Builder};

@@ -8,6 +8,8 @@
 
 #[path = "e2e/abuse.rs"]
 mod abuse;
+#[path = "e2e/acme.rs"]
+mod acme;
 #[path = "e2e/answers.rs"]
 mod answers;
 #[path = "e2e/attacks.rs"]

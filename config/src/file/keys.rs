@@ -78,6 +78,7 @@ pub const SECTIONS: &[&Section] = &[
     &LISTENER,
     &TLS,
     &CERTIFICATE,
+    &ACME,
     &SESSION_TICKETS,
     &GEO,
     &LIST,
@@ -126,7 +127,7 @@ pub const ROOT: Section = Section {
         must(
             "state_dir",
             "path",
-            "The directory for bans, keys made here and the embedded license service's database.",
+            "The directory for bans, fetched lists, ordered certificates, keys made here and the embedded license service's database.",
         ),
         must("admin", "mapping", "How operators reach the process."),
         must("listeners", "list of mappings", "Where clients connect."),
@@ -276,19 +277,61 @@ pub const TLS: Section = Section {
 /// `listeners[].tls.certificates[]`
 pub const CERTIFICATE: Section = Section {
     path: "listeners[].tls.certificates[]",
-    doc: "A certificate with its key.",
+    doc: "A certificate with its key: from files (`cert` and `key`), or ordered by this process (`acme`).",
     keys: &[
-        must(
+        may(
             "cert",
             "`file:PATH` or `credential:NAME`",
+            "needed without `acme`",
             "The certificate chain in PEM, leaf first.",
         ),
-        must("key", "secret", "The private key in PEM."),
+        may("key", "secret", "needed beside `cert`", "The private key in PEM."),
+        may(
+            "acme",
+            "mapping",
+            "nothing is ordered",
+            "The certificate is ordered from an authority by ACME (RFC 8555), kept in `state_dir`, and renewed.",
+        ),
         may(
             "ocsp",
             "`file:PATH` or `credential:NAME`",
             "nothing is stapled",
             "An OCSP response for the certificate, in DER (RFC 6960), as `openssl ocsp -respout` writes it. It is stapled until its `nextUpdate` and left out after it, which `edge_ocsp_staples_left_out_total` counts and `edge_ocsp_staple_next_update_timestamp_seconds` tells before; one that does not say `good` is never sent. A new file is taken at once. Its signature is the client's to verify.",
+        ),
+    ],
+};
+
+/// `listeners[].tls.certificates[].acme`
+pub const ACME: Section = Section {
+    path: "listeners[].tls.certificates[].acme",
+    doc: "A certificate that this process orders by ACME (RFC 8555). Account and certificate are kept in `state_dir/acme` with mode 0600. It is renewed at two thirds of its lifetime and up to a 24th of it later; after a failure it is tried again after 5 minutes, then after twice as long each time, up to 12 hours, and the last good certificate is served meanwhile; a restart tries at once. Until the first one is there, its names are answered with the listener's first certificate, and the handshake is refused where there is no other: a self-signed one would be refused by clients as well, and learnt by the careless. The directory is asked by the rules of `egress`, so an authority of one's own needs its network in `egress.networks` and its root in `egress.ca`. Two with the same names and directory are one, ordered as the first says.",
+    keys: &[
+        must(
+            "names",
+            "list of DNS names, at most 100",
+            "What the certificate is for. Patterns (`*.example.com`) and addresses cannot be proved by these challenges.",
+        ),
+        must(
+            "directory",
+            "URL, `https://` only",
+            "The authority's directory, such as `https://acme-v02.api.letsencrypt.org/directory`.",
+        ),
+        must(
+            "terms_agreed",
+            "`true`",
+            "That the authority's terms of service are agreed to, which it asks for with the account.",
+        ),
+        may(
+            "contact",
+            "list of mail addresses",
+            "none is given",
+            "Whom the authority may write to. Other addresses make another account.",
+        ),
+        or(
+            "challenge",
+            "`tls-alpn-01` or `http-01`",
+            "tls-alpn-01",
+            "How the names are proved: `tls-alpn-01` (RFC 8737) on a TLS listener that the authority reaches on port 443, `http-01` on a plain or redirecting listener that it reaches on port 80.",
         ),
     ],
 };

@@ -24,12 +24,16 @@ const fn lint(code: &'static str, meaning: &'static str) -> Problem {
 /// Every kind, errors first, each by its code.
 pub const PROBLEMS: &[Problem] = &[
     error(
+        "acme-unheard",
+        "A certificate is to be proved by `http-01`, and there is no plain listener to answer on.",
+    ),
+    error(
         "conflicting-keys",
         "Two keys are there of which only one makes sense, or one has no meaning beside another.",
     ),
     error(
         "duplicate",
-        "One address or socket for two listeners, two spellings of one host, or one path twice.",
+        "One address or socket for two listeners, two spellings of one host, or one path or name twice.",
     ),
     error(
         "duplicate-key",

@@ -209,7 +209,8 @@ fn feed(fields: &Fields<'_>, source: &Node, cx: &mut Context<'_>) -> Option<Feed
     Some(feed)
 }
 
-fn url(node: &Node, cx: &mut Context<'_>) -> Option<Url> {
+/// Reads a URL.
+pub(super) fn url(node: &Node, cx: &mut Context<'_>) -> Option<Url> {
     let written = scalar::text(node, cx)?;
     match Url::parse(written) {
         Ok(url) => Some(url),

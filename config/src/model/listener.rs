@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::{HostName, Url};
 use crate::secret::SecretRef;
 
 /// One listening address.
@@ -70,11 +71,38 @@ pub struct SessionTickets {
 
 /// A certificate that a listener shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListenerCertificate {
-    /// The certificate with its key.
-    pub pair: CertificateRef,
-    /// The file with the OCSP response that is stapled to it, in DER.
-    pub ocsp: Option<PathBuf>,
+pub enum ListenerCertificate {
+    /// From files.
+    Files {
+        /// The certificate with its key.
+        pair: CertificateRef,
+        /// The file with the OCSP response that is stapled to it, in DER.
+        ocsp: Option<PathBuf>,
+    },
+    /// Ordered by this process.
+    Acme(Acme),
+}
+
+/// A certificate that is ordered and renewed by ACME (RFC 8555).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Acme {
+    /// What it is for: DNS names without patterns. Never empty.
+    pub names: Vec<HostName>,
+    /// The directory of the authority that issues it.
+    pub directory: Url,
+    /// Mail addresses that the authority may write to.
+    pub contact: Vec<String>,
+    /// How the names are proved to be ours.
+    pub challenge: AcmeChallenge,
+}
+
+/// How an ACME server is shown that a name is ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AcmeChallenge {
+    /// By an answer on port 80 (RFC 8555, section 8.3).
+    Http01,
+    /// By a certificate in a handshake on port 443 (RFC 8737).
+    TlsAlpn01,
 }
 
 /// A certificate with its key.

@@ -235,12 +235,29 @@ pub struct StatusView {
     pub networks: Option<String>,
     /// The lists of addresses.
     pub lists: Vec<ListView>,
+    /// The certificates that this process orders.
+    pub certificates: Vec<CertificateView>,
     /// Bans in force.
     pub bans: u64,
     /// Rate keys held.
     pub rate_keys: u64,
     /// The cap on rate keys.
     pub rate_keys_max: u64,
+}
+
+/// One certificate that is ordered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// What it is for.
+    pub names: Vec<String>,
+    /// The authority's directory.
+    pub directory: String,
+    /// Until when it is valid, RFC 3339; none while there is none.
+    pub not_after: Option<String>,
+    /// When it is renewed, or ordered again, RFC 3339.
+    pub next_order: Option<String>,
+    /// What went wrong with the last order; none if it was good.
+    pub last_error: Option<String>,
 }
 
 /// One list of the published snapshot.

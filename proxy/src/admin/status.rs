@@ -7,12 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use portcullis_config::Timestamp;
 use portcullis_config::armor;
-use portcullis_config::model::{ListSource, PolicyId, PolicySource};
+use portcullis_config::model::{Acme, ListSource, PolicyId, PolicySource};
 
-use super::message::{ListView, PolicyView, StatusView, TestedView};
+use super::message::{CertificateView, ListView, PolicyView, StatusView, TestedView};
 use super::server::Operator;
-use crate::feeds::Kept;
+use crate::acme::{self, Kept};
+use crate::feeds;
 use crate::log::rfc3339;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::trial::Tested;
 
@@ -43,6 +45,7 @@ pub(super) async fn show(State(operator): State<Arc<Operator>>) -> Json<StatusVi
         geo: snapshot.geo.as_ref().map(|geo| geo.describe().0.to_owned()),
         networks: snapshot.networks.as_ref().map(|one| one.describe().0.to_owned()),
         lists: lists(&snapshot, now),
+        certificates: certificates(shared, &snapshot),
         bans: shared.state.bans(now).len() as u64,
         rate_keys: figures.keys_live,
         rate_keys_max: figures.keys_max,
@@ -62,7 +65,7 @@ fn lists(snapshot: &Snapshot, now: Timestamp) -> Vec<ListView> {
             ListSource::File(path) => (path.display().to_string(), None, None),
             ListSource::Include(parts) => (parts.join(" + "), None, None),
             ListSource::Feed(feed) => {
-                let kept = Kept::of(&config.state_dir, name, &feed.url);
+                let kept = feeds::Kept::of(&config.state_dir, name, &feed.url);
                 (feed.url.to_string(), kept.fetched(), Some(feed.max_age))
             }
         };
@@ -76,6 +79,24 @@ fn lists(snapshot: &Snapshot, now: Timestamp) -> Vec<ListView> {
         }
     };
     config.lists.iter().map(view).collect()
+}
+
+fn certificates(shared: &Shared, snapshot: &Snapshot) -> Vec<CertificateView> {
+    let config = &snapshot.config;
+    let view = |acme: &Acme| {
+        let kept = Kept::of(&config.state_dir, acme);
+        let issued = kept.issued(&acme.names);
+        let failure = shared.proofs.failure(kept.path());
+        let next = failure.as_ref().map(|failure| failure.retry);
+        CertificateView {
+            names: acme.names.iter().map(ToString::to_string).collect(),
+            directory: acme.directory.to_string(),
+            not_after: issued.as_ref().map(|issued| rfc3339(issued.not_after)),
+            next_order: next.or_else(|| Some(issued?.renew_at())).map(rfc3339),
+            last_error: failure.map(|failure| failure.why),
+        }
+    };
+    acme::of(config).map(view).collect()
 }
 
 fn policies(snapshot: &Snapshot) -> Vec<PolicyView> {

@@ -12,7 +12,9 @@ use serde_json::json;
 use super::ban::duration;
 use super::socket::{Target, ask};
 use super::{Done, say, say_json};
-use crate::admin::{ReloadView, StatusView, TestedView, UpgradeView, WantReload, WantUpgrade};
+use crate::admin::{
+    CertificateView, ReloadView, StatusView, TestedView, UpgradeView, WantReload, WantUpgrade,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct Status {
@@ -154,6 +156,7 @@ fn draw(view: &StatusView) -> String {
         let (name, prefixes, source) = (&list.name, list.prefixes, &list.source);
         rows.push(("list", format!("{name}: {prefixes} prefixes from {source}{age}")));
     }
+    rows.extend(view.certificates.iter().map(|one| ("certificate", certificate(one))));
     for policy in &view.policies {
         let routes = policy.routes.join(", ");
         rows.push(("policy", format!("{} from {} on {routes}", policy.id, policy.source)));
@@ -162,6 +165,17 @@ fn draw(view: &StatusView) -> String {
         writeln!(text, "{name:<14} {value}").expect("a string takes all text");
         text
     })
+}
+
+fn certificate(view: &CertificateView) -> String {
+    let names = view.names.join(", ");
+    let held = match &view.not_after {
+        Some(not_after) => format!("valid until {not_after}"),
+        None => "NOT ISSUED YET".to_owned(),
+    };
+    let next = view.next_order.as_ref().map(|at| format!(", next order {at}")).unwrap_or_default();
+    let wrong = view.last_error.as_ref().map(|why| format!(", LAST ORDER FAILED: {why}"));
+    format!("{names} from {}: {held}{next}{}", view.directory, wrong.unwrap_or_default())
 }
 
 fn tested(tests: &TestedView) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portcullis_config::Diagnostic;
 use portcullis_config::model::{
-    CertificateRef, Config, Listener, ListenerCertificate, ListenerKind,
+    Acme, CertificateRef, Config, Listener, ListenerCertificate, ListenerKind,
 };
 use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
@@ -16,21 +16,29 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::ocsp::{self, Standing};
 use super::sources::Sources;
+use crate::acme::{Issued, Kept};
 use crate::snapshot::{Certificate, Certificates, Choices, Stapled};
 
 /// Loads the certificates of every listener, in the order of the configuration; a plain listener has none.
 pub(super) fn load(config: &Config, sources: &mut Sources) -> Vec<Option<Arc<Certificates>>> {
     let hosts: Vec<&str> = config.hosts.iter().map(|host| host.name.as_str()).collect();
-    config.listeners.iter().map(|listener| of_listener(listener, &hosts, sources)).collect()
+    let state_dir = &config.state_dir;
+    let listeners = config.listeners.iter();
+    listeners.map(|listener| of_listener(listener, state_dir, &hosts, sources)).collect()
 }
 
 fn of_listener(
     listener: &Listener,
+    state_dir: &Path,
     hosts: &[&str],
     sources: &mut Sources,
 ) -> Option<Arc<Certificates>> {
     let ListenerKind::Tls(tls) = &listener.kind else { return None };
-    let keys: Vec<_> = tls.certificates.iter().filter_map(|one| load_one(one, sources)).collect();
+    let load = |one: &ListenerCertificate| match one {
+        ListenerCertificate::Files { pair, ocsp } => load_one(pair, ocsp.as_deref(), sources),
+        ListenerCertificate::Acme(acme) => issued(state_dir, acme, sources),
+    };
+    let keys: Vec<_> = tls.certificates.iter().filter_map(load).collect();
     let mut by_host = HashMap::new();
     for host in hosts {
         let for_host = keys.iter().filter(|key| is_for(&key.bare, host)).cloned().collect();
@@ -74,10 +82,40 @@ fn is_for(key: &CertifiedKey, host: &str) -> bool {
     ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
 }
 
-fn load_one(wanted: &ListenerCertificate, sources: &mut Sources) -> Option<Arc<Certificate>> {
-    let reference = &wanted.pair;
+/// Reads a certificate that this process orders, as it was kept. It is no file of the operator's: whoever changes it asks
+/// for a reload. Without one the edge serves what else it has.
+fn issued(state_dir: &Path, acme: &Acme, sources: &mut Sources) -> Option<Arc<Certificate>> {
+    let kept = Kept::of(state_dir, acme);
+    let path = kept.path().display().to_string();
+    let read = kept.read().map_err(|error| error.to_string()).and_then(|bytes| match bytes {
+        Some(bytes) => {
+            sources.hash(path.as_bytes(), &bytes);
+            Issued::read(&bytes, &acme.names).map(Some).map_err(|unusable| unusable.to_string())
+        }
+        None => Ok(None),
+    });
+    let names = acme.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let why = match read {
+        Ok(Some(issued)) => {
+            return Some(Arc::new(Certificate { bare: Arc::new(issued.key), stapled: None }));
+        }
+        Ok(None) => format!("the certificate for {names} has not been issued yet"),
+        Err(why) => format!("the kept certificate `{path}` cannot be served: {why}"),
+    };
+    let problem = Diagnostic::warning("certificate-not-issued", why);
+    sources.problems.push(problem.help(
+        "the running process orders it; until then its names get the listener's first certificate, and no handshake where there is none",
+    ));
+    None
+}
+
+fn load_one(
+    reference: &CertificateRef,
+    ocsp: Option<&Path>,
+    sources: &mut Sources,
+) -> Option<Arc<Certificate>> {
     let bare = load_pair(reference, sources);
-    let response = match &wanted.ocsp {
+    let response = match ocsp {
         Some(path) => Some((path, sources.read("the certificate's OCSP response", path)?)),
         None => None,
     };

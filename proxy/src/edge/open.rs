@@ -39,6 +39,7 @@ pub(super) enum Cause {
     HelloTimeout,
     HandshakeTimeout,
     HandshakeFailed,
+    Proved,
     Gone,
 }
 
@@ -53,6 +54,7 @@ impl Cause {
             Self::HelloTimeout => "client_hello_timeout",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
+            Self::Proved => "acme_proof",
             Self::Gone => "gone",
         }
     }
@@ -156,6 +158,12 @@ impl Opening {
         hello.await.map_err(|_| Cause::HelloTimeout)??;
         let Ends { client, server } = self.ends;
         let fingerprints = Fingerprints::of(&self.read);
+        if let Some(acceptor) = tls.proving(&self.read) {
+            let shaken =
+                timeout(edge.deadlines.handshake, handshake(&acceptor, self.into_stream()));
+            let shaken = shaken.await.map_err(|_| Cause::HandshakeTimeout)?;
+            return shaken.map_err(|_| Cause::HandshakeFailed).and(Err(Cause::Proved));
+        }
         let asking = tls.asking(&self.read);
         let acceptor = asking.as_ref().map_or_else(|| tls.usual(), |asking| &asking.acceptor);
         let shaken = timeout(edge.deadlines.handshake, handshake(acceptor, self.into_stream()));

@@ -11,9 +11,10 @@ use pingora::listeners::tls::Acceptor;
 use portcullis_config::model::TlsVersions;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ConfigBuilder, ServerConfig, SupportedProtocolVersion, WantsVerifier};
 
+use crate::acme::ALPN;
 use crate::shared::Shared;
 use crate::snapshot::{Stapled, TrustDigest};
 
@@ -83,7 +84,7 @@ impl Tls {
         if snapshot.client_trust.is_empty() {
             return None;
         }
-        let trust = snapshot.client_trust(&server_name(hello)?)?;
+        let trust = snapshot.client_trust(&read(hello, server_name)?)?;
         let certificates =
             FromSnapshot { shared: Arc::clone(&self.shared), listener: self.listener };
         let mut config = builder(self.versions)
@@ -92,6 +93,27 @@ impl Tls {
             .with_cert_resolver(Arc::new(certificates));
         config.send_tls13_tickets = 0;
         Some(Asking { acceptor: accepting(config), trust: trust.digest })
+    }
+
+    /// Says how to shake hands with an authority that asks for the proof of a name (RFC 8737): nothing is served behind it.
+    /// `None` for everybody else.
+    pub(super) fn proving(&self, hello: &[u8]) -> Option<Acceptor> {
+        let proofs = &self.shared.proofs;
+        if !proofs.awaits_handshakes() {
+            return None;
+        }
+        let key = read(hello, |hello| {
+            let mut offered = hello.alpn()?;
+            let is_only = offered.next() == Some(ALPN) && offered.next().is_none();
+            proofs.tls(hello.server_name().filter(|_| is_only)?)
+        })?;
+        let key = SingleCertAndKey::from(CertifiedKey::clone(&key));
+        let mut config =
+            builder(self.versions).ok()?.with_no_client_auth().with_cert_resolver(Arc::new(key));
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Some(Acceptor::from_server_config(Arc::new(config)))
     }
 }
 
@@ -109,13 +131,17 @@ fn accepting(mut config: ServerConfig) -> Acceptor {
     Acceptor::from_server_config(Arc::new(config))
 }
 
-/// The server name of a ClientHello; none where it has none or is no hello, whose handshake fails by itself.
-fn server_name(mut hello: &[u8]) -> Option<String> {
+fn server_name(hello: &ClientHello<'_>) -> Option<String> {
+    hello.server_name().map(str::to_owned)
+}
+
+/// Looks something up in a ClientHello; none where it is no hello, whose handshake fails by itself.
+fn read<T>(mut hello: &[u8], look: impl FnOnce(&ClientHello<'_>) -> Option<T>) -> Option<T> {
     let mut reader = rustls::server::Acceptor::default();
     while !hello.is_empty() {
         reader.read_tls(&mut hello).ok()?;
         if let Some(accepted) = reader.accept().ok()? {
-            return accepted.client_hello().server_name().map(str::to_owned);
+            return look(&accepted.client_hello());
         }
     }
     None

@@ -67,6 +67,7 @@ impl Served {
             events: EventLog::open(Target::Off, &metrics).unwrap(),
             capture: None,
             tickets: crate::tickets::Tickets::new(Vec::new()),
+            proofs: crate::acme::Proofs::default(),
             metrics,
         });
         let audit = Arc::new(Audit::open(&dir.path().join("audit.jsonl")).unwrap());

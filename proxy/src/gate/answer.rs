@@ -51,6 +51,30 @@ pub(super) async fn refuse(
     Ok(())
 }
 
+/// Answers an authority that asks for the proof of a name (RFC 8555, section 8.3).
+///
+/// # Errors
+///
+/// The connection broke.
+pub(super) async fn prove(session: &mut Session, id: &str, proof: String) -> pingora::Result<()> {
+    session.set_keepalive(None);
+    let has_body = session.req_header().method != Method::HEAD;
+    let mut head = ResponseHeader::build_no_case(200, Some(8))?;
+    head.insert_header(CONTENT_TYPE, "application/octet-stream")?;
+    head.insert_header(CONTENT_LENGTH, proof.len())?;
+    head.insert_header(CACHE_CONTROL, "no-store")?;
+    head.insert_header(REQUEST_ID, id)?;
+    edit_response(&mut head, |parts| {
+        security_headers::apply(&mut parts.headers);
+        Ok(())
+    })?;
+    session.write_response_header(Box::new(head), !has_body).await?;
+    if has_body {
+        session.write_response_body(Some(Bytes::from(proof)), true).await?;
+    }
+    Ok(())
+}
+
 /// Makes head and body of a refusal.
 pub(super) fn head_and_body(
     id: &str,

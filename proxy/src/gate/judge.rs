@@ -7,6 +7,7 @@ use bytes::Bytes;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use portcullis_config::model::{Affinity, RouteAction};
+use portcullis_policy::Scheme;
 
 use super::attempts::{Attempts, Pace};
 use super::decide::Demands;
@@ -31,6 +32,8 @@ pub(super) enum Pass {
     Replay { forward: Arc<Forward>, body: Bytes },
     /// The same, and the answer is held until it is judged.
     Exchange { forward: Arc<Forward>, body: Bytes },
+    /// Not at all: an authority asks for the proof of a name, and this is it.
+    Proof(String),
 }
 
 /// Judges a request. `Err` is what the client is told; `work` knows what the log needs.
@@ -44,6 +47,11 @@ pub(super) async fn judge(
     sanity::join_cookies(session.req_header_mut())?;
     let scheme = work.connection.scheme();
     let target = sanity::check(session.req_header(), limits, scheme.as_str())?;
+    if scheme == Scheme::Http
+        && let Some(proof) = gate.shared.proofs.http(&target.path)
+    {
+        return Ok(Pass::Proof(proof));
+    }
     if let Manner::RedirectToHttps { status, port } = work.connection.manner {
         return Err(to_https(&snapshot, &target, status, port));
     }

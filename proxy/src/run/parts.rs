@@ -13,13 +13,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use license_core::settings::{Database, Listen};
 use license_core::{Service, Settings};
-use portcullis_config::model::{Backend, ListenerKind};
+use portcullis_config::model::{Backend, ListenerCertificate, ListenerKind};
 use portcullis_config::{Config, Diagnostic};
 use portcullis_policy::{CountSecret, Limits, State};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{StartError, Started, assertion};
+use crate::acme::{AcmeKeeper, Proofs};
 use crate::admin::{AdminServer, Operator};
 use crate::atomic_file;
 use crate::audit::Audit;
@@ -143,9 +144,11 @@ impl Parts {
             upgrades: asked,
         });
         let feeds = FeedKeeper::new(Arc::clone(&shared), Arc::clone(&reloader));
+        let certificates = AcmeKeeper::new(Arc::clone(&shared), Arc::clone(&reloader));
         let tasks = vec![
             tokio::spawn(admin.serve(operator, stopping.clone())),
             tokio::spawn(feeds.run(stopping.clone())),
+            tokio::spawn(certificates.run(stopping.clone())),
             tokio::spawn(take_back(Arc::clone(&reloader), stopping)),
         ];
         let started = Started {
@@ -369,6 +372,7 @@ fn share(
         lockdowns,
         assertion_key,
         tickets,
+        proofs: Proofs::default(),
         clock,
         recent: Recent::new(usize::try_from(config.limits.recent_decisions).unwrap_or(usize::MAX)),
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
@@ -457,7 +461,10 @@ fn start_watch(reloader: &Arc<Reloader>) -> Option<Watch> {
 
 fn certificate(config: &Config) -> Option<std::path::PathBuf> {
     config.listeners.iter().find_map(|listener| match &listener.kind {
-        ListenerKind::Tls(tls) => tls.certificates.first().map(|first| first.pair.cert.clone()),
+        ListenerKind::Tls(tls) => tls.certificates.iter().find_map(|one| match one {
+            ListenerCertificate::Files { pair, ocsp: _ } => Some(pair.cert.clone()),
+            ListenerCertificate::Acme(_) => None,
+        }),
         ListenerKind::Plain | ListenerKind::RedirectToHttps { .. } => None,
     })
 }

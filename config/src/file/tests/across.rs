@@ -37,6 +37,12 @@ hosts:
     client_certificates: { ca: file:c }
 ";
 
+/// A certificate from files, and one that is ordered by each challenge.
+const FILES: &str = "cert: file:a, key: file:b";
+const BY_HTTP: &str = "acme: { names: [a.example], directory: 'https://ca.example/d', terms_agreed: true, challenge: http-01 }";
+const BY_HANDSHAKE: &str =
+    "acme: { names: [a.example], directory: 'https://ca.example/d', terms_agreed: true }";
+
 /// What stands in the small file, what stands there instead, and the codes that this brings.
 const CASES: &[(&str, &str, &[&str])] = &[
     ("policy: p, ", "", &["unused", "no-policy", "no-policy"]),
@@ -102,6 +108,8 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     ("identity: none }\n", "identity: none, body: { limit: 1MiB } }\n", &[]),
     ("    routes:\n", "    client_certificates: { ca: file:c }\n    routes:\n", &[]),
+    (FILES, BY_HTTP, &["acme-unheard"]),
+    (FILES, BY_HANDSHAKE, &[]),
     (BETWEEN, BETWEEN_WITH_BOTH, &["client-certificates-without-tls"]),
 ];
 
