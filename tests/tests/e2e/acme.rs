@@ -324,6 +324,8 @@ async fn the_binary_orders_tells_and_serves_again_after_a_restart() {
             if let Ok(shown) = shown_to(address, "edge.test").await {
                 return shown;
             }
+            // Who asks without a pause floods.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     assert_eq!(shown.await, world.authority.issued()[0]);
