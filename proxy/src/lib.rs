@@ -21,6 +21,7 @@ pub mod failure;
 pub mod feeds;
 mod gate;
 pub mod geo;
+mod hex;
 pub mod limits;
 pub mod lockdown;
 pub mod log;

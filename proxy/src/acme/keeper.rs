@@ -82,9 +82,7 @@ impl AcmeKeeper {
             self.shared.metrics.certificate_ends(kept.path(), ends);
             self.told.insert(kept);
         }
-        // While the files hold what was gone back from, or what is still to be confirmed, a reload would decide that.
-        let standing = self.reloader.standing();
-        if self.is_pending && !standing.is_rolled_back && standing.revert_at.is_none() {
+        if self.is_pending && self.reloader.standing().is_settled() {
             self.is_pending = false;
             self.reload().await;
         }

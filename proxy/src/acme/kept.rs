@@ -1,8 +1,6 @@
 //! A certificate that was issued, with its key: one file, so that the two are never of different orders.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::atomic_file;
+use crate::hex::hex;
 
 /// The largest file that is read.
 const BYTES_MAX: u64 = 512 * 1024;
@@ -41,10 +40,9 @@ pub(super) fn short_hash<'a>(parts: impl Iterator<Item = &'a str>) -> String {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }
-    context.finish().as_ref().iter().take(6).fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a string takes all text");
-        hex
-    })
+    let mut hash = hex(context.finish().as_ref());
+    hash.truncate(12);
+    hash
 }
 
 impl Kept {
@@ -63,14 +61,7 @@ impl Kept {
 
     /// Reads the file; `None` if there is none.
     pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::new();
-        file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
+        atomic_file::read(&self.path, BYTES_MAX)
     }
 
     /// Reads what can be served; `None` where there is nothing that can.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::hex::hex;
 use aws_lc_rs::digest::{Context, SHA256};
 use portcullis_config::model::Places;
 use portcullis_config::secret::Secret;
@@ -106,12 +107,7 @@ impl Sources {
 
     /// Returns the fingerprint in hex, the files, and the problems.
     pub(super) fn finish(self) -> (String, Vec<PathBuf>, Vec<Diagnostic>) {
-        use std::fmt::Write as _;
-        let hex = self.digest.finish().as_ref().iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a string takes all text");
-            hex
-        });
-        (hex, self.files, self.problems)
+        (hex(self.digest.finish().as_ref()), self.files, self.problems)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a client's certificate says of it. The chain was verified in the handshake; this reads the leaf.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::hex::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use portcullis_config::Timestamp;
 use portcullis_policy::ClientCertificate;
@@ -100,13 +100,6 @@ fn escaped(value: &str) -> String {
         }
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all text");
-        text
-    })
 }
 
 #[cfg(test)]

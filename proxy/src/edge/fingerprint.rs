@@ -4,13 +4,13 @@
 //! Salesforce's description of 2017, JA4 FoxIO's `technical_details/JA4.md`; both leave GREASE (RFC 8701) out. A JA4 is
 //! the same for clients that shuffle their extensions, a JA3 is not.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use md5::{Digest as _, Md5};
 
 use super::hello;
+use crate::hex::hex;
 
 const SERVER_NAME: u16 = 0;
 const SUPPORTED_GROUPS: u16 = 10;
@@ -183,13 +183,6 @@ fn short_hash(text: &str) -> String {
     let mut digits = hex(digest(&SHA256, text.as_bytes()).as_ref());
     digits.truncate(12);
     digits
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all text");
-        text
-    })
 }
 
 /// RFC 8701: both bytes are the same and end in `a`.

@@ -1,8 +1,7 @@
 //! The last good copy of a fetched list. Its modification time is when the source was last known to say the same.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ use portcullis_config::model::Url;
 
 use super::BYTES_MAX;
 use crate::atomic_file;
+use crate::hex::hex;
 
 /// The file of one copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,10 +23,8 @@ impl Kept {
     /// Names the file. The URL is part of the name: what came from another one is not this list.
     pub(crate) fn of(state_dir: &Path, name: &str, url: &Url) -> Self {
         let hash = digest(&SHA256, url.as_str().as_bytes());
-        let hash = hash.as_ref().iter().take(6).fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a string takes all text");
-            hex
-        });
+        let mut hash = hex(hash.as_ref());
+        hash.truncate(12);
         Self { path: state_dir.join("lists").join(format!("{name}-{hash}.list")) }
     }
 
@@ -37,17 +35,7 @@ impl Kept {
 
     /// Reads the copy; `None` if there is none.
     pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::new();
-        file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > BYTES_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(Some(bytes))
+        atomic_file::read(&self.path, BYTES_MAX as u64)
     }
 
     /// Returns when the source was last known to say what the copy says; `None` if there is no copy.

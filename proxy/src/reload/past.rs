@@ -27,6 +27,15 @@ pub struct Standing {
     pub is_rolled_back: bool,
 }
 
+impl Standing {
+    /// Whether the files may be read again without an operator: while they hold what was gone back from, or what is
+    /// still to be confirmed, a reload would decide that.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        !self.is_rolled_back && self.revert_at.is_none()
+    }
+}
+
 impl Past {
     /// Notes that a new configuration has replaced `replaced`; returns the snapshot that nobody can go back to now.
     pub(super) fn advanced(
