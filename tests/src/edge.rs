@@ -244,6 +244,16 @@ impl Edge {
         parse(&self.lines)
     }
 
+    /// Waits for so many lines of the request log, and returns it: a line is written behind its answer.
+    pub async fn logged(&self, lines: usize) -> Vec<Value> {
+        loop {
+            match self.request_log() {
+                log if log.len() >= lines => return log,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+
     /// Returns the event log so far, one value per line.
     #[must_use]
     pub fn event_log(&self) -> Vec<Value> {

@@ -65,13 +65,8 @@ async fn a_policy_and_the_log_know_who_the_certificate_names() {
         let nobody = edge.authority().client(&["http/1.1"], &[version]);
         assert_eq!(status(&edge, &nobody, "edge.test", "edge.test").await, Some(404), "asked only");
     }
-    // A line is written behind its answer, and lines of several connections come in any order.
-    let log = loop {
-        match edge.request_log() {
-            log if log.len() >= 6 => break log,
-            _ => tokio::task::yield_now().await,
-        }
-    };
+    // Lines of several connections come in any order.
+    let log = edge.logged(6).await;
     let said: Vec<Option<&Value>> = log
         .iter()
         .map(|line| line.pointer("/jsonPayload/securityPolicyRequestData/tlsClientCertificate"))

@@ -93,7 +93,7 @@ async fn one_request_is_one_line_and_one_count_even_if_its_body_goes_by_a_subreq
         );
         assert_eq!(client.ask(request).await.status, 200);
     }
-    assert_eq!(edge.request_log().len(), 2);
+    assert_eq!(edge.logged(2).await.len(), 2);
     let metrics = edge.metrics();
     assert!(metrics.contains("http_requests_total{code=\"200\"} 2"), "{metrics}");
     assert!(metrics.contains("http_server_requests_in_flight 0"), "{metrics}");
