@@ -1,5 +1,6 @@
-//! A steady load: so many requests per second over TLS, whatever the answers take, half of them by HTTP/1.1 and half by
-//! HTTP/2, by hyper's ordinary pooled client, which sends again what a closing connection did not take.
+//! A steady load: so many requests per second, whatever the answers take, by hyper's ordinary pooled client, which sends
+//! again what a closing connection did not take. Over TLS half of them go by HTTP/1.1 and half by HTTP/2, without it all by
+//! HTTP/1.1.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -33,13 +34,15 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// What is asked, of whom, and how often.
 #[derive(Clone, Debug)]
-pub struct Load {
+pub struct Load<'a> {
     /// Where the connections go.
     pub address: SocketAddr,
     /// The URL of each request; its host is the server's name.
     pub url: String,
     /// Requests per second.
     pub per_second: u32,
+    /// What the server's certificate is checked against; without one there is no TLS.
+    pub cert: Option<&'a Path>,
 }
 
 /// What became of the requests of a load.
@@ -90,28 +93,36 @@ impl Running {
     }
 }
 
-/// Starts the load on a thread of its own; `cert` is what the server's certificate is checked against.
+/// Starts the load on a thread of its own.
 ///
 /// # Errors
 /// When the certificate cannot be read.
-pub fn start(load: Load, cert: &Path) -> io::Result<Running> {
+pub fn start(load: Load<'_>) -> io::Result<Running> {
     let stop = Arc::new(AtomicBool::new(false));
-    let clients = [client(&load, cert, b"http/1.1")?, client(&load, cert, b"h2")?];
+    let Load { address, url, per_second, cert } = load;
+    let clients = match cert {
+        Some(cert) => {
+            let speaking = |protocol| tls::client(cert, protocol).map(|tls| Arc::new(tls).into());
+            vec![
+                client(address, Some(speaking(b"http/1.1")?)),
+                client(address, Some(speaking(b"h2")?)),
+            ]
+        }
+        None => vec![client(address, None)],
+    };
     let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let url = load.url.parse().map_err(io::Error::other)?;
-        Ok(runtime.block_on(drive(&url, load.per_second, &clients, &stopped)))
+        let url = url.parse().map_err(io::Error::other)?;
+        Ok(runtime.block_on(drive(&url, per_second, &clients, &stopped)))
     });
     Ok(Running { stop, thread })
 }
 
 type Asking = Client<Connector, Empty<Bytes>>;
 
-fn client(load: &Load, cert: &Path, protocol: &[u8]) -> io::Result<Asking> {
-    let connector =
-        Connector { address: load.address, tls: Arc::new(tls::client(cert, protocol)?).into() };
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+fn client(address: SocketAddr, tls: Option<TlsConnector>) -> Asking {
+    Client::builder(TokioExecutor::new()).build(Connector { address, tls })
 }
 
 async fn drive(url: &Uri, per_second: u32, clients: &[Asking], stop: &AtomicBool) -> Seen {
@@ -165,7 +176,7 @@ fn now() -> Instant {
 #[derive(Clone)]
 struct Connector {
     address: SocketAddr,
-    tls: TlsConnector,
+    tls: Option<TlsConnector>,
 }
 
 impl tower::Service<Uri> for Connector {
@@ -180,49 +191,69 @@ impl tower::Service<Uri> for Connector {
     fn call(&mut self, url: Uri) -> Self::Future {
         let Self { address, tls } = self.clone();
         Box::pin(async move {
-            let host = url.host().unwrap_or_default().to_owned();
-            let name = ServerName::try_from(host).map_err(io::Error::other)?;
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
-            Ok(Stream(TokioIo::new(tls.connect(name, tcp).await?)))
+            let Some(tls) = tls else { return Ok(Stream::Plain(TokioIo::new(tcp))) };
+            let host = url.host().unwrap_or_default().to_owned();
+            let name = ServerName::try_from(host).map_err(io::Error::other)?;
+            Ok(Stream::Tls(Box::new(TokioIo::new(tls.connect(name, tcp).await?))))
         })
     }
 }
 
-/// A TLS connection that says whether HTTP/2 was agreed on.
-struct Stream(TokioIo<TlsStream<TcpStream>>);
+/// A connection; one of TLS says whether HTTP/2 was agreed on.
+enum Stream {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let is_h2 = self.0.inner().get_ref().1.alpn_protocol() == Some(b"h2");
-        if is_h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+        match self {
+            Self::Tls(tls) if tls.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Connected::new().negotiated_h2()
+            }
+            Self::Tls(_) | Self::Plain(_) => Connected::new(),
+        }
     }
 }
 
 impl Read for Stream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(context, buffer),
+        }
     }
 }
 
 impl Write for Stream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(context, bytes),
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(context),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(context),
+        }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(context),
+        }
     }
 }

@@ -102,8 +102,9 @@ impl Bench {
             address: self.edge.tls,
             url: format!("https://{HOST}/api/v1/licenses/7?page=2&sort=name"),
             per_second: PER_SECOND,
+            cert: Some(&self.cert),
         };
-        let load = steady::start(load, &self.cert)?;
+        let load = steady::start(load)?;
         let changed = change(self);
         let seen = load.finish()?;
         changed?;

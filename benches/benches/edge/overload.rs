@@ -1,8 +1,8 @@
 //! What does the edge still do at twice its capacity?
 //!
-//! The capacity is what 64 connections get that ask as fast as they are answered. Then 512 connections ask at a fixed
-//! rate: half of the capacity, the capacity, and twice as much. The backend has 64 requests in work and 64 that wait;
-//! what is more is shed with 503. Beside it a health checker asks `/readyz` ten times a second.
+//! The capacity is what 64 connections get that ask as fast as they are answered. Then requests come at a fixed rate,
+//! whatever becomes of those before: half of the capacity, the capacity, and twice as much. The backend has 64 requests in
+//! work and 64 that wait; what is more is shed with 503. Beside it a health checker asks `/readyz` ten times a second.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use portcullis_benches::edge::{self, HOST, Setup};
 use portcullis_benches::mode::Mode;
+use portcullis_benches::steady::{self, Load, Seen};
 use portcullis_benches::{h2load, machine, nginx, record};
 
-const CONNECTIONS: u32 = 512;
+/// Requests that ask for the capacity.
+const ASKING: u32 = 64;
 const BACKEND: &str = ", capacity: { in_flight: 64, queue: 64, queue_timeout: 100ms }";
 
 pub(crate) fn bench(mode: Mode) -> io::Result<()> {
@@ -30,32 +32,60 @@ pub(crate) fn bench(mode: Mode) -> io::Result<()> {
     let edge = edge::start(&dir.path().join("edge"), setup)?;
     let url = format!("http://{}/api/v1/licenses/7?page=2&sort=name", edge.plain);
     let span = mode.span(Duration::from_secs(10));
-    let capacity = per_second(h2load::run(&url, 64, None, span)?.good, span);
+    let capacity = per_second(h2load::run(&url, ASKING, span)?, span);
     if capacity <= 0.0 {
         return Err(io::Error::other("no request was answered well, so that there is no capacity"));
     }
     let mut text = format!(
-        "# The edge at and beyond its capacity\n\n{}; one worker, the shipped policy, HTTP/1.1 without TLS from {CONNECTIONS} connections to {HOST}'s backend with at most 64 requests in work and 64 that wait. Capacity: {capacity:.0} requests a second, by 64 connections that ask as fast as they are answered.\n\n| offered | sent/s | good/s | of the capacity | shed/s | broken | health checks | slowest, ms |\n|---|---|---|---|---|---|---|---|\n",
+        "# The edge at and beyond its capacity\n\n{}; one worker, the shipped policy, HTTP/1.1 without TLS, at most 64 requests in work and 64 that wait. Capacity: {capacity:.0} requests a second, by {ASKING} connections that ask as fast as they are answered.\n\n| offered | sent/s | good/s | of the capacity | p50 ms | p99 ms | shed/s | otherwise failed | health checks | slowest, ms |\n|---|---|---|---|---|---|---|---|---|---|\n",
         machine::describe(),
     );
+    let url = format!("http://{HOST}/api/v1/licenses/7?page=2&sort=name");
     for times in [0.5, 1.0, 2.0] {
-        let (run, checks) = beside_checks(edge.metrics, || {
-            h2load::run(&url, CONNECTIONS, Some(capacity * times), span)
+        let load = Load {
+            address: edge.plain,
+            url: url.clone(),
+            per_second: whole(capacity * times),
+            cert: None,
+        };
+        let (seen, checks) = beside_checks(edge.metrics, || {
+            let load = steady::start(load)?;
+            std::thread::sleep(span);
+            load.finish()
         })?;
-        let rate = |count| per_second(count, span);
-        text += &format!(
-            "| {times} × | {:.0} | {:.0} | {:.2} | {:.0} | {} | {} of {} | {:.1} |\n",
-            rate(run.sent),
-            rate(run.good),
-            rate(run.good) / capacity,
-            rate(run.refused),
-            run.broken,
-            checks.good,
-            checks.all,
-            checks.slowest.as_secs_f64() * 1e3,
-        );
+        text += &row(times, capacity, span, &seen, &checks);
     }
     record::publish(mode, "overload", &text)
+}
+
+fn row(times: f64, capacity: f64, span: Duration, seen: &Seen, checks: &Checks) -> String {
+    let good = seen.times.len() as u64;
+    let failed: u64 = seen.failures.values().sum();
+    let shed = seen.failures.get("503").copied().unwrap_or_default();
+    let rate = |count| per_second(count, span);
+    let millis = |share| seen.quantile(share).as_secs_f64() * 1e3;
+    format!(
+        "| {times} × | {:.0} | {:.0} | {:.2} | {:.1} | {:.1} | {:.0} | {} | {} of {} | {:.1} |\n",
+        rate(good + failed),
+        rate(good),
+        rate(good) / capacity,
+        millis(0.5),
+        millis(0.99),
+        rate(shed),
+        failed - shed,
+        checks.good,
+        checks.all,
+        checks.slowest.as_secs_f64() * 1e3,
+    )
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate of requests is positive and far below 2^32"
+)]
+fn whole(rate: f64) -> u32 {
+    rate.max(1.0) as u32
 }
 
 fn per_second(count: u64, span: Duration) -> f64 {

@@ -755,7 +755,7 @@ pub const RETRIES: Section = Section {
             "budget_percent",
             "number, 0 to 100",
             "20",
-            "Further tries of all requests together, in percent of the requests of the last ten seconds; ten are always granted.",
+            "Further tries of all requests together, in percent of the requests of the last ten seconds; ten a second are always granted.",
         ),
     ],
 };

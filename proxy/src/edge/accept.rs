@@ -210,7 +210,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
         let signals = (stopping.clone(), paused.clone());
         listeners.spawn(accept(Arc::clone(&edge), one.listener, door, signals));
     }
-    Ok(Running { addresses, proxy, turns, stop, pause, listeners, handed })
+    Ok(Running { addresses, proxy, turns, stop, pause, listeners, left: Vec::new(), handed })
 }
 
 impl Edge {

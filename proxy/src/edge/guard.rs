@@ -397,10 +397,14 @@ impl Shutdown for Guard {
 }
 
 impl Drop for Guard {
-    /// Pingora drops a stream behind some of its last words without flushing it, as its own streams flush when dropped.
+    /// Pingora drops a stream behind some of its last words without flushing it, as its own streams flush when dropped,
+    /// and drops one that waits for a request without a word: the client is told then that nothing is missing.
     fn drop(&mut self) {
+        let is_idle = self.armed_at == Some(self.connection.begun()) && !self.in_head;
         let mut cx = Context::from_waker(Waker::noop());
-        if let Poll::Ready(Err(error)) = Pin::new(self).poll_flush(&mut cx) {
+        let this = Pin::new(self);
+        let last = if is_idle { this.poll_shutdown(&mut cx) } else { this.poll_flush(&mut cx) };
+        if let Poll::Ready(Err(error)) = last {
             tracing::debug!(%error, "the last bytes did not go out");
         }
     }

@@ -162,9 +162,28 @@ async fn stopping_closes_idle_connections_and_listens_no_more() {
     let address = edge.address();
     let mut idle = edge.client().await;
     assert_eq!(idle.ask(GET).await.status, 200);
-    within("the stop", edge.stop(Duration::from_secs(10))).await;
+    within("the stop", edge.stop(Duration::from_secs(1))).await;
     assert!(idle.closed().await.is_empty());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_gets_one_request_more_while_the_edge_stops() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).start().await;
+    let address = edge.address();
+    let mut idle = edge.client().await;
+    let first = idle.ask(GET).await;
+    assert_eq!((first.status, first.header("connection")), (200, Some("keep-alive")));
+    let stopping = tokio::spawn(edge.stop(Duration::from_secs(60)));
+    within("the end of listening", async {
+        while tokio::net::TcpStream::connect(address).await.is_ok() {}
+    })
+    .await;
+    let last = idle.ask(GET).await;
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(idle.closed().await.is_empty());
+    within("the stop", stopping).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
