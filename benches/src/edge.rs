@@ -52,7 +52,8 @@ pub struct Setup<'a> {
 /// When it does not start, or does not accept connections.
 pub fn start(home: &Path, setup: Setup<'_>) -> io::Result<Edge> {
     let (plain, tls, metrics) = (free_address()?, free_address()?, free_address()?);
-    fs::create_dir_all(home)?;
+    // Not beside the configuration, whose folder is watched: each line written would be looked at.
+    fs::create_dir_all(home.join("log"))?;
     fs::write(home.join("known-bad.txt"), "192.0.2.0/24\n")?;
     fs::write(home.join("portcullis.yaml"), configuration([plain, tls, metrics], setup))?;
     let mut command = command()?;
@@ -117,7 +118,7 @@ listeners:
 {policies}backends: {{ origin: {{ servers: [{servers}], timeout: 30s{attach}{backend} }} }}
 hosts: {{ {HOST}: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}
 limits: {{ connection_rate: 1000000{limits} }}
-log: {{ requests: 'file:requests.jsonl', events: 'file:events.jsonl' }}\nlicense: {{ embedded: false }}\n"
+log: {{ requests: 'file:log/requests.jsonl', events: 'file:log/events.jsonl' }}\nlicense: {{ embedded: false }}\n"
     )
 }
 

@@ -21,5 +21,7 @@ pub mod rule_files;
 #[cfg(feature = "edge")]
 pub mod steady;
 #[cfg(feature = "edge")]
+pub mod stock;
+#[cfg(feature = "edge")]
 pub mod tls;
 pub mod wrk;

@@ -1,4 +1,5 @@
-//! What does a request cost at the edge, bare and with the default policy, beside nginx as a plain reverse proxy?
+//! What does a request cost at the edge, bare and with the default policy, beside nginx as a plain reverse proxy, and
+//! beside stock Pingora, which is the floor that the edge stands on?
 //!
 //! One origin (nginx, `return 200`), one load generator, one worker for each contender, the contenders in turn, several
 //! rounds; the median of each figure is quoted. Processor time is the whole process's: workers, and for us the writer of
@@ -17,7 +18,7 @@ use portcullis_benches::cold::{self, Handshake};
 use portcullis_benches::edge::{self, HOST, Setup};
 use portcullis_benches::mode::Mode;
 use portcullis_benches::process::Process;
-use portcullis_benches::{machine, nginx, record, wrk};
+use portcullis_benches::{machine, nginx, record, stock, wrk};
 
 const URL_PATH: &str = "/api/v1/licenses/7?page=2&sort=name";
 const BODY: &str = r#"{"license_key":"ABCD-EFGH","machine":"m-1","user":"u-1"}"#;
@@ -62,9 +63,11 @@ pub(crate) fn bench(mode: Mode) -> io::Result<()> {
     let (cert, key) = edge::certificate(dir.path())?;
     let origin = nginx::origin(dir.path())?;
     let (peer, peer_tls) = nginx::proxy(dir.path(), origin.address, &cert, &key)?;
+    let stock = stock::start(origin.address, &cert, &key)?;
     let policy = edge::policy(dir.path())?;
     let mut contenders = vec![
         contender("nginx", peer.address, peer_tls, peer.process),
+        contender("stock Pingora", stock.plain, stock.tls, stock.process),
         edge(dir.path(), "portcullis, bare", origin.address, None)?,
         edge(dir.path(), "portcullis, default policy", origin.address, Some(&policy))?,
     ];
@@ -143,7 +146,7 @@ fn median(runs: &[Figures], figure: impl Fn(&Figures) -> f64) -> f64 {
 fn tables(contenders: &[Contender]) -> String {
     let rounds = contenders.first().and_then(|first| first.runs.first()).map_or(0, Vec::len);
     let mut text = format!(
-        "# The edge beside nginx\n\n{}; one nginx origin, one worker each, request log on for portcullis and off for nginx; medians of {rounds} interleaved rounds.\n",
+        "# The edge beside nginx\n\n{}; one nginx origin, one worker each, request log on for portcullis and off for its peers; medians of {rounds} interleaved rounds.\n",
         machine::describe(),
     );
     for (at, (_, load)) in LOADS.into_iter().enumerate() {

@@ -10,7 +10,7 @@ use std::io;
 use std::process::ExitCode;
 
 use portcullis_benches::mode::Mode;
-use portcullis_benches::{edge, h2load, nginx, record, wrk};
+use portcullis_benches::{edge, h2load, nginx, record, stock, wrk};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,6 +27,9 @@ const BENCHES: [(&str, Bench); 4] = [
 fn main() -> ExitCode {
     if edge::is_asked_for() {
         return portcullis::cli::main();
+    }
+    if let Some(ended) = stock::serve_if_asked() {
+        return ended;
     }
     match run(Mode::from_args()) {
         Ok(()) => ExitCode::SUCCESS,
