@@ -19,6 +19,8 @@ pub mod record;
 pub mod request_file;
 pub mod rule_files;
 #[cfg(feature = "edge")]
+pub mod slow_origin;
+#[cfg(feature = "edge")]
 pub mod steady;
 #[cfg(feature = "edge")]
 pub mod stock;

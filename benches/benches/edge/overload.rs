@@ -1,8 +1,9 @@
 //! What does the edge still do at twice its capacity?
 //!
-//! The capacity is what 64 connections get that ask as fast as they are answered. Then requests come at a fixed rate,
-//! whatever becomes of those before: half of the capacity, the capacity, and twice as much. The backend has 64 requests in
-//! work and 64 that wait; what is more is shed with 503. Beside it a health checker asks `/readyz` ten times a second.
+//! The origin takes 40 ms for each request and the backend gives it 64 at once, so that the capacity is the origin's, as
+//! with a service that waits for its database. It is what 64 connections get that ask as fast as they are answered. Then
+//! requests come at a fixed rate, whatever becomes of those before: half of the capacity, the capacity, and twice as much.
+//! 64 may wait; what is more is shed with 503. Beside it a health checker asks `/readyz` ten times a second.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +13,21 @@ use std::time::{Duration, Instant};
 use portcullis_benches::edge::{self, HOST, Setup};
 use portcullis_benches::mode::Mode;
 use portcullis_benches::steady::{self, Load, Seen};
-use portcullis_benches::{h2load, machine, nginx, record};
+use portcullis_benches::{h2load, machine, record, slow_origin};
 
 /// Requests that ask for the capacity.
 const ASKING: u32 = 64;
+/// How long the origin takes.
+const TAKES: Duration = Duration::from_millis(40);
 const BACKEND: &str = ", capacity: { in_flight: 64, queue: 64, queue_timeout: 100ms }";
 
 pub(crate) fn bench(mode: Mode) -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     edge::certificate(dir.path())?;
-    let origin = nginx::origin(dir.path())?;
+    let origin = slow_origin::start(TAKES)?;
     let policy = edge::policy(dir.path())?;
     let setup = Setup {
-        servers: &[origin.address],
+        servers: &[origin],
         backend: BACKEND,
         policy: Some(&policy),
         limits: ", connections_per_address: 10000",
@@ -37,8 +40,9 @@ pub(crate) fn bench(mode: Mode) -> io::Result<()> {
         return Err(io::Error::other("no request was answered well, so that there is no capacity"));
     }
     let mut text = format!(
-        "# The edge at and beyond its capacity\n\n{}; one worker, the shipped policy, HTTP/1.1 without TLS, at most 64 requests in work and 64 that wait. Capacity: {capacity:.0} requests a second, by {ASKING} connections that ask as fast as they are answered.\n\n| offered | sent/s | good/s | of the capacity | p50 ms | p99 ms | shed/s | otherwise failed | health checks | slowest, ms |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "# The edge at and beyond its capacity\n\n{}; one worker, the shipped policy, HTTP/1.1 without TLS, an origin that takes {} ms, at most 64 requests in work and 64 that wait. Capacity: {capacity:.0} requests a second, by {ASKING} connections that ask as fast as they are answered.\n\n| offered | sent/s | good/s | of the capacity | p50 ms | p99 ms | shed/s | otherwise failed | health checks | slowest, ms |\n|---|---|---|---|---|---|---|---|---|---|\n",
         machine::describe(),
+        TAKES.as_millis(),
     );
     let url = format!("http://{HOST}/api/v1/licenses/7?page=2&sort=name");
     for times in [0.5, 1.0, 2.0] {
