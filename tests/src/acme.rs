@@ -27,7 +27,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::client::TlsStream;
@@ -124,7 +124,7 @@ impl AcmeServer {
     pub async fn start() -> Self {
         let authority = Authority::new();
         let tls = TlsAcceptor::from(authority.server(&["127.0.0.1"], &["http/1.1"], None));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = crate::listening();
         let address = listener.local_addr().expect("a bound socket");
         let state = State {
             how: How::Well,

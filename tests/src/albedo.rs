@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// An origin that answers as it is told to.
@@ -36,7 +35,7 @@ impl Albedo {
     ///
     /// When loopback cannot be had.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
+        let listener = crate::listening();
         let address = listener.local_addr().expect("a bound listener has an address");
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

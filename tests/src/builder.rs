@@ -101,6 +101,13 @@ impl Builder {
         self
     }
 
+    /// Adds a listener: a YAML flow mapping.
+    #[must_use]
+    pub fn listener(mut self, listener: &str) -> Self {
+        self.listeners.push_str(&format!("  - {listener}\n"));
+        self
+    }
+
     /// Adds a plain listener that serves.
     #[must_use]
     pub fn plain_serving(mut self) -> Self {

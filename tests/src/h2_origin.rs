@@ -45,7 +45,7 @@ impl H2Origin {
     ///
     /// When loopback cannot be had.
     pub async fn start(tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
+        let listener = crate::listening();
         let address = listener.local_addr().expect("a bound socket has an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let task = tokio::spawn(accept(listener, Arc::clone(&seen), tls.map(TlsAcceptor::from)));

@@ -38,7 +38,10 @@ mod recorder;
 mod relay;
 mod token;
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
 
 pub use acme::{AcmeServer, How, shown_to};
 pub use albedo::Albedo;
@@ -59,6 +62,27 @@ pub use token::{Claims, Issuer};
 
 /// The bound on every wait of a test. Far above what a loaded machine needs; reaching it is a failure.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Listens on a port of loopback that is nobody else's until the process ends: what an edge still sends to an origin that
+/// is gone must not reach the origin of another test. Once the listener is gone, connections to the port are refused.
+///
+/// # Panics
+///
+/// When loopback cannot be had, or outside of a runtime.
+#[must_use]
+pub fn listening() -> TcpListener {
+    let bound = |to| {
+        let socket = TcpSocket::new_v4().expect("a socket can be had");
+        socket.set_reuseport(true).expect("ports can be shared");
+        socket.bind(to).expect("loopback can be bound");
+        socket
+    };
+    let socket = bound((Ipv4Addr::LOCALHOST, 0).into());
+    let address = socket.local_addr().expect("a bound socket has an address");
+    // It shares the port and never listens: no one else is given the port, and no connection waits on it.
+    std::mem::forget(bound(address));
+    socket.listen(1024).expect("a bound socket can listen")
+}
 
 /// Waits for `step`, or fails the test.
 ///

@@ -106,7 +106,7 @@ impl Origin {
     }
 
     async fn serving(manner: Manner, tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
+        let listener = crate::listening();
         let address = listener.local_addr().expect("a bound socket has an address");
         let record = Arc::new(Mutex::new(Record::default()));
         let acceptor = tls.map(TlsAcceptor::from);

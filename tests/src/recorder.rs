@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+
+use crate::listening;
 
 /// One request, as a lenient origin made it out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,12 +43,7 @@ impl Recorder {
     ///
     /// When loopback cannot be had.
     pub async fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
-        // The port stays taken when the recorder is gone: what an edge still sends to it must not reach the origin of
-        // another test.
-        std::mem::forget(listener.try_clone().expect("a socket can be had twice"));
-        listener.set_nonblocking(true).expect("a socket need not block");
-        let listener = TcpListener::from_std(listener).expect("the runtime takes a socket");
+        let listener = listening();
         let address = listener.local_addr().expect("a bound socket has an address");
         let (record, bytes) = (Arc::default(), Arc::default());
         let (of_task, count) = (Arc::clone(&record), Arc::clone(&bytes));

@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -46,7 +46,7 @@ impl Relay {
             .with_no_client_auth()
             .with_single_cert(vec![cert], key)
             .expect("the pair matches");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be bound");
+        let listener = crate::listening();
         let address = listener.local_addr().expect("a bound socket has an address");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let task = tokio::spawn(async move {

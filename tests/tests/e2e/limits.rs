@@ -1,4 +1,17 @@
-//! Rate limits and bans, by a clock that the test moves.
+//! Rate limits and bans, by a clock that the test moves; beside it every cap of `docs/limits.md` that a client can reach.
+
+#[path = "limits/bodies.rs"]
+mod bodies;
+#[path = "limits/connections.rs"]
+mod connections;
+#[path = "limits/heads.rs"]
+mod heads;
+#[path = "limits/http2.rs"]
+mod http2;
+#[path = "limits/origins.rs"]
+mod origins;
+#[path = "limits/times.rs"]
+mod times;
 
 use std::time::Duration;
 
