@@ -108,7 +108,7 @@ pub const FIXED: &[Fixed] = &[
         name: "idle connections to origins",
         value: gate::POOLED_CONNECTIONS as u64,
         unit: "connections",
-        beyond: "the one that idles longest is closed",
+        beyond: "those that idle longest are closed, down to 112",
         metric: "–",
     },
     Fixed {

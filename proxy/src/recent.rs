@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_config::Timestamp;
@@ -141,30 +141,34 @@ impl std::str::FromStr for About {
 /// The ring.
 #[derive(Debug)]
 pub struct Recent {
-    shards: Vec<Mutex<VecDeque<Decision>>>,
-    per_shard: usize,
+    shards: Vec<Shard>,
     hasher: RandomState,
 }
 
+#[derive(Debug)]
+struct Shard {
+    most: usize,
+    decisions: Mutex<VecDeque<Decision>>,
+}
+
 impl Recent {
-    /// Makes a ring of about `most` decisions; 0 keeps none.
+    /// Makes a ring of `most` decisions; 0 keeps none.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        let per_shard = most.div_ceil(SHARDS);
-        let shards = (0..SHARDS).map(|_| Mutex::new(VecDeque::new())).collect();
-        Self { shards, per_shard, hasher: RandomState::new() }
+        let number = most.min(SHARDS);
+        let share = |at: usize| most / number + usize::from(at < most % number);
+        let shard = |at| Shard { most: share(at), decisions: Mutex::default() };
+        Self { shards: (0..number).map(shard).collect(), hasher: RandomState::new() }
     }
 
     /// Remembers a decision; the oldest of its shard is forgotten at the cap.
     pub fn keep(&self, decision: Decision) {
-        let Some(shard) = self.shard(decision.client).filter(|_| self.per_shard > 0) else {
-            return;
-        };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.len() >= self.per_shard {
-            shard.pop_front();
+        let Some(shard) = self.shard(decision.client) else { return };
+        let mut decisions = shard.lock();
+        if decisions.len() >= shard.most {
+            decisions.pop_front();
         }
-        shard.push_back(decision);
+        decisions.push_back(decision);
     }
 
     /// Returns the last decisions about somebody or something, the newest first.
@@ -172,7 +176,7 @@ impl Recent {
     pub fn find(&self, about: &About, most: usize) -> Vec<Decision> {
         let mut found: Vec<Decision> = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             found.extend(shard.iter().rev().filter(|one| one.is_about(about)).take(most).cloned());
         }
         found.sort_by_key(|decision| std::cmp::Reverse(decision.time));
@@ -183,10 +187,7 @@ impl Recent {
     /// Returns how many decisions are kept.
     #[must_use]
     pub fn len(&self) -> usize {
-        let len = |shard: &Mutex<VecDeque<Decision>>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).len()
-        };
-        self.shards.iter().map(len).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     /// Whether nothing is kept.
@@ -196,13 +197,19 @@ impl Recent {
     }
 
     /// IPv6 by its /64: one client has at least that much.
-    fn shard(&self, client: IpAddr) -> Option<&Mutex<VecDeque<Decision>>> {
+    fn shard(&self, client: IpAddr) -> Option<&Shard> {
         let hash = match client.to_canonical() {
             IpAddr::V4(v4) => self.hasher.hash_one(v4),
             IpAddr::V6(v6) => self.hasher.hash_one(v6.segments().get(..4)),
         };
         let shards = self.shards.len() as u64;
         usize::try_from(hash % shards.max(1)).ok().and_then(|index| self.shards.get(index))
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Decision>> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -261,5 +268,26 @@ mod tests {
         let none = Recent::new(0);
         none.keep(decision("a", "192.0.2.1", 1));
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn decisions_are_kept_up_to_the_cap() {
+        let of_one = |number: u64| (0..number).map(|n| decision(&n.to_string(), "192.0.2.1", n));
+        for (what, number, oldest) in
+            [("one under", 9, "0"), ("at it", 10, "0"), ("one over", 11, "1")]
+        {
+            let recent = Recent::new(160);
+            of_one(number).for_each(|one| recent.keep(one));
+            let kept = recent.find(&About::Client("192.0.2.1".parse().unwrap()), 100);
+            assert_eq!(kept.last().unwrap().request_id, oldest, "{what}");
+            assert_eq!(kept.len() as u64, number.min(10), "{what}");
+        }
+        for most in [0, 1, 2, 15, 16, 17, 160] {
+            let recent = Recent::new(most);
+            for n in 0..5000_u32 {
+                recent.keep(decision("a", &IpAddr::from(n.to_be_bytes()).to_string(), 1));
+            }
+            assert_eq!(recent.len(), most);
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::diagnostic::{Style, render_all};
 mod across;
 mod broken;
 mod documentation;
+mod ranges;
 mod rejections;
 
 const SAMPLES: [(&str, &str); 4] = [

@@ -93,27 +93,33 @@ impl Capture {
         atomic_file::private_directory(directory)
             .map_err(|source| CaptureError::Directory { path: directory.clone(), source })?;
         seal::seal(b"", settings.key).map_err(CaptureError::Key)?;
-        let (queue, requests) = sync_channel(QUEUE_RECORDS_MAX);
-        let queued_bytes = Arc::new(AtomicU64::new(0));
+        let (capture, requests) = Self::queue(settings, metrics);
         let count = |outcome| metrics.captures.with_label_values(&[outcome]);
         let writer = Writer {
             settings: settings.clone(),
             file: None,
             files: 0,
-            queued_bytes: Arc::clone(&queued_bytes),
+            queued_bytes: Arc::clone(&capture.queued_bytes),
             written: count("written"),
             lost: count("lost"),
         };
         let thread = std::thread::Builder::new().name("capture".to_owned());
         thread.spawn(move || writer.run(&requests)).map_err(CaptureError::Thread)?;
-        Ok(Self {
+        Ok(capture)
+    }
+
+    /// Makes the queue, and the end of it that a writer reads.
+    fn queue(settings: &model::Capture, metrics: &Metrics) -> (Self, Receiver<Message>) {
+        let (queue, requests) = sync_channel(QUEUE_RECORDS_MAX);
+        let capture = Self {
             settings: settings.clone(),
             queue,
-            queued_bytes,
+            queued_bytes: Arc::new(AtomicU64::new(0)),
             seen: AtomicU64::new(0),
-            dropped: count("dropped"),
+            dropped: metrics.captures.with_label_values(&["dropped"]),
             bodies_left_out: metrics.capture_bodies_left_out.clone(),
-        })
+        };
+        (capture, requests)
     }
 
     /// Says whether a request is captured: each that was refused, and one in so many of all.
@@ -237,4 +243,56 @@ impl Writer {
 
 fn is_capture(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == EXTENSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A capture whose writer has fallen behind: nobody reads its queue.
+    fn unread(body_max: u64) -> (Capture, Receiver<Message>) {
+        let key = crate::capture::key::KeyPair::generate().unwrap().public;
+        let settings = model::Capture {
+            key,
+            directory: PathBuf::new(),
+            sample_one_in: None,
+            body_max,
+            file_max: 32 << 20,
+            files_max: 2,
+        };
+        Capture::queue(&settings, &Metrics::new())
+    }
+
+    fn request(body: usize) -> Captured {
+        let body = Some(Bytes::from(vec![b'x'; body]));
+        Captured { record: crate::log::tests::record(), head: Vec::new(), body }
+    }
+
+    #[test]
+    fn requests_wait_up_to_the_queues_length() {
+        for (what, requests, dropped) in [
+            ("one under", QUEUE_RECORDS_MAX - 1, 0),
+            ("at it", QUEUE_RECORDS_MAX, 0),
+            ("one over", QUEUE_RECORDS_MAX + 1, 1),
+        ] {
+            let (capture, waiting) = unread(1024);
+            (0..requests).for_each(|_| capture.take(request(0)));
+            assert_eq!(capture.dropped.get(), dropped, "{what}");
+            assert_eq!(waiting.try_iter().count(), requests.min(QUEUE_RECORDS_MAX), "{what}");
+        }
+    }
+
+    #[test]
+    fn heads_and_bodies_wait_up_to_the_queues_bytes() {
+        let half = usize::try_from(QUEUE_BYTES_MAX / 2).unwrap();
+        for (what, last, dropped) in
+            [("one under", half - 1, 0), ("at it", half, 0), ("one over", half + 1, 1)]
+        {
+            let (capture, waiting) = unread(QUEUE_BYTES_MAX);
+            [half, last].into_iter().for_each(|body| capture.take(request(body)));
+            assert_eq!(capture.dropped.get(), dropped, "{what}");
+            assert!(capture.queued_bytes.load(Ordering::Relaxed) <= QUEUE_BYTES_MAX, "{what}");
+            drop(waiting);
+        }
+    }
 }

@@ -138,16 +138,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_is_swept_and_then_counts_whom_it_does_not_track() {
+    fn addresses_are_known_up_to_the_cap_and_then_counted() {
+        let most = u32::try_from(ADDRESSES_MAX).unwrap();
+        for (what, number, untracked) in
+            [("one under", most - 1, 0), ("at it", most, 0), ("one over", most + 1, 1)]
+        {
+            let floods = floods(1);
+            for n in 0..number {
+                assert_eq!(floods.arrives(address(n), Duration::ZERO), Arrival::Admitted);
+            }
+            assert_eq!(floods.untracked.get(), untracked, "{what}");
+            assert!(floods.known().len() <= ADDRESSES_MAX, "{what}");
+            // Whose rate is not known is not held to it; everybody else is.
+            let second = floods.arrives(address(number - 1), Duration::ZERO);
+            let expected = if untracked == 0 { Arrival::BeginsBan } else { Arrival::Admitted };
+            assert_eq!(second, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_full_table_is_swept_of_those_who_have_kept_the_rate() {
         let floods = floods(1);
         let most = u32::try_from(ADDRESSES_MAX).unwrap();
         for n in 0..most {
             floods.arrives(address(n), Duration::ZERO);
         }
-        assert_eq!(floods.untracked.get(), 0);
-        assert_eq!(floods.arrives(address(most), Duration::ZERO), Arrival::Admitted);
-        assert_eq!((floods.untracked.get(), floods.known().len()), (1, ADDRESSES_MAX));
         assert_eq!(floods.arrives(address(most), Duration::from_secs(2)), Arrival::Admitted);
-        assert_eq!((floods.untracked.get(), floods.known().len()), (1, 1));
+        assert_eq!((floods.untracked.get(), floods.known().len()), (0, 1));
     }
 }

@@ -112,19 +112,40 @@ mod tests {
         (watch, begin)
     }
 
-    #[test]
-    fn as_many_control_frames_as_may_come_at_once_pass_and_one_more_is_a_flood() {
-        let (mut watch, begin) = watch();
-        for _ in 0..OVERHEAD_FRAMES_AT_ONCE {
-            assert_eq!(watch.saw(PING, begin), Ok(()));
+    /// Sends so many frames that ask for nothing at once, and says whether they pass: in one read or in many.
+    fn pass(watch: &mut H2Watch, frames: u32, now: Instant, is_one_read: bool) -> bool {
+        if is_one_read {
+            return watch.saw(&PING.repeat(frames as usize), now).is_ok();
         }
-        assert_eq!(watch.saw(PING, begin), Err(Flooded));
-        let (mut watch, begin) = self::watch();
-        let burst = PING.repeat(OVERHEAD_FRAMES_AT_ONCE as usize);
-        assert_eq!(watch.saw(&burst, begin), Ok(()));
-        let one_later = begin + Duration::from_secs(1) / OVERHEAD_FRAMES_PER_SECOND;
-        assert_eq!(watch.saw(PING, one_later), Ok(()));
-        assert_eq!(watch.saw(PING, one_later), Err(Flooded));
+        (0..frames).all(|_| watch.saw(PING, now).is_ok())
+    }
+
+    #[test]
+    fn frames_that_ask_for_nothing_pass_up_to_the_number_at_once() {
+        const MOST: u32 = OVERHEAD_FRAMES_AT_ONCE;
+        for (what, frames, passes) in
+            [("one under", MOST - 1, true), ("at it", MOST, true), ("one over", MOST + 1, false)]
+        {
+            for is_one_read in [true, false] {
+                let (mut watch, begin) = watch();
+                assert_eq!(pass(&mut watch, frames, begin, is_one_read), passes, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_that_ask_for_nothing_pass_up_to_the_rate_after_that() {
+        const MOST: u32 = OVERHEAD_FRAMES_PER_SECOND;
+        for (what, frames, passes) in
+            [("one under", MOST - 1, true), ("at it", MOST, true), ("one over", MOST + 1, false)]
+        {
+            for is_one_read in [true, false] {
+                let (mut watch, begin) = watch();
+                assert!(pass(&mut watch, OVERHEAD_FRAMES_AT_ONCE, begin, true));
+                let later = begin + Duration::from_secs(1);
+                assert_eq!(pass(&mut watch, frames, later, is_one_read), passes, "{what}");
+            }
+        }
     }
 
     #[test]

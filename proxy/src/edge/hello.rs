@@ -143,10 +143,25 @@ mod tests {
         }
     }
 
+    /// A ClientHello that is of this many bytes with the headers of its records.
+    fn hello_of(bytes: usize) -> Vec<u8> {
+        let headers = RECORD_HEADER * bytes.div_ceil(4096 + RECORD_HEADER);
+        let hello = records(bytes - headers - 4, 4096);
+        assert_eq!(hello.len(), bytes);
+        hello
+    }
+
     #[test]
-    fn a_hello_larger_than_the_limit_is_refused_at_the_limit() {
-        let bytes = records(40_000, 4096);
-        assert_eq!(classify(&bytes[..HELLO_BYTES_MAX - 1]), Hello::Partial);
-        assert_eq!(classify(&bytes[..HELLO_BYTES_MAX]), Hello::Other);
+    fn a_hello_is_read_up_to_its_bytes() {
+        for (what, bytes, expected) in [
+            ("one under", HELLO_BYTES_MAX - 1, Hello::Whole),
+            ("at it", HELLO_BYTES_MAX, Hello::Whole),
+            ("one over", HELLO_BYTES_MAX + 1, Hello::Other),
+        ] {
+            let hello = hello_of(bytes);
+            let read = hello.get(..HELLO_BYTES_MAX).unwrap_or(&hello);
+            assert_eq!(classify(read), expected, "{what}");
+        }
+        assert_eq!(classify(&hello_of(HELLO_BYTES_MAX + 1)[..HELLO_BYTES_MAX - 1]), Hello::Partial);
     }
 }

@@ -176,6 +176,23 @@ async fn time_is_bounded() {
 }
 
 #[tokio::test]
+async fn an_answer_of_an_acme_authority_is_read_up_to_its_bytes() {
+    const MOST: usize = crate::acme::BYTES_MAX;
+    let server = Server::start().await;
+    for (what, bytes, read) in [
+        ("one under", MOST - 1, Ok(MOST - 1)),
+        ("at it", MOST, Ok(MOST)),
+        ("one over", MOST + 1, Err("too_large")),
+    ] {
+        server.serves(&"x".repeat(bytes));
+        let request = http::Request::post(server.url().as_str()).body(Full::from("{}")).unwrap();
+        let asked = server.guard().ask(request, MOST, Duration::from_secs(10)).await;
+        let length = asked.as_ref().map(|answer| answer.body().len());
+        assert_eq!(length.map_err(EgressError::label), read, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_is_judged_like_what_is_fetched() {
     let egress = Egress::new(model::Egress::default(), None);
     for (url, expected) in [

@@ -210,8 +210,16 @@ mod tests {
 
     #[test]
     fn a_long_chain_is_read_to_its_cap() {
-        let long = vec!["10.0.0.9"; HOPS_MAX + 1].join(", ");
-        let chain = vec!["10.0.0.9"; HOPS_MAX].join(" ") + " 10.0.0.1";
-        check("10.0.0.1", &[&format!("203.0.113.9, {long}")], "10.0.0.9", &chain);
+        for (what, hops, expected) in [
+            ("one under", HOPS_MAX - 1, "203.0.113.9"),
+            ("at it", HOPS_MAX, "10.0.0.9"),
+            ("one over", HOPS_MAX + 1, "10.0.0.9"),
+        ] {
+            let line = format!("203.0.113.9, {}", vec!["10.0.0.9"; hops].join(", "));
+            let told = if hops < HOPS_MAX { "203.0.113.9 " } else { "" };
+            let read = vec!["10.0.0.9"; hops.min(HOPS_MAX)].join(" ");
+            check("10.0.0.1", &[&line], expected, &format!("{told}{read} 10.0.0.1"));
+            assert_eq!(expected == "203.0.113.9", hops < HOPS_MAX, "{what}");
+        }
     }
 }

@@ -97,20 +97,26 @@ impl<T: Line> Log<T> {
     pub fn open(target: Target, metrics: &Metrics) -> Result<Self, LogError> {
         let dropped = metrics.log_dropped.with_label_values(&[T::LOG]);
         let sink = Sink::open(&target)?;
-        let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
+        let (log, records) = Self::queue(dropped.clone());
         let writer = Writer {
             target,
             sink,
             batch: Vec::with_capacity(BATCH_BYTES),
             batch_lines: 0,
             written: metrics.log_lines.with_label_values(&[T::LOG]),
-            dropped: dropped.clone(),
+            dropped,
         };
         std::thread::Builder::new()
             .name(format!("log-{}", T::LOG))
             .spawn(move || writer.run(&records))
             .map_err(LogError::Thread)?;
-        Ok(Self { queue, dropped })
+        Ok(log)
+    }
+
+    /// Makes the queue, and the end of it that a writer reads.
+    fn queue(dropped: IntCounter) -> (Self, Receiver<Message<T>>) {
+        let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
+        (Self { queue, dropped }, records)
     }
 
     /// Hands a record over; drops and counts it if the writer has fallen behind. Never blocks.
@@ -243,6 +249,28 @@ impl Writer {
         match Sink::open(&self.target) {
             Ok(sink) => self.sink = sink,
             Err(error) => tracing::error!(%error, "the log stays in its old file"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_wait_up_to_the_queues_length() {
+        for (what, records, dropped) in [
+            ("one under", QUEUE_RECORDS_MAX - 1, 0),
+            ("at it", QUEUE_RECORDS_MAX, 0),
+            ("one over", QUEUE_RECORDS_MAX + 1, 1),
+        ] {
+            let count = IntCounter::new("dropped", "dropped records").unwrap();
+            // Nobody reads: the writer has fallen behind.
+            let (log, waiting) = RequestLog::queue(count.clone());
+            (0..records).for_each(|_| log.record(crate::log::tests::record()));
+            assert_eq!(count.get(), dropped, "{what}");
+            let kept = waiting.try_iter().count();
+            assert_eq!(kept, records.min(QUEUE_RECORDS_MAX), "{what}");
         }
     }
 }

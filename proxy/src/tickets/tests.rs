@@ -143,10 +143,12 @@ fn a_session_at_the_limit_is_sealed_and_one_beyond_is_not() {
     let tickets = Tickets::new(Vec::new());
     let terms = terms(1, &settings, None);
     let most = TICKET_BYTES_MAX - NAME_BYTES - NONCE_LEN - 16;
-    for (length, is_sealed) in [(most - 1, true), (most, true), (most + 1, false)] {
+    for (what, length, is_sealed) in
+        [("one under", most - 1, true), ("at it", most, true), ("one over", most + 1, false)]
+    {
         let plain = vec![7; length];
         let ticket = tickets.seal(&plain, terms, at(0));
-        assert_eq!(ticket.is_some(), is_sealed, "{length}");
+        assert_eq!(ticket.is_some(), is_sealed, "{what}");
         assert!(ticket.is_none_or(|ticket| tickets.open(&ticket, terms, at(0)).unwrap() == plain));
     }
 }

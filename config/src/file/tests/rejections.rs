@@ -4,9 +4,10 @@ use super::super::keys::{Absent, SECTIONS};
 use super::*;
 
 /// Section and key; what stands in the sample; what stands there instead; the code and a part of the message or advice.
-type Case = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+pub(super) type Case =
+    (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
 
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     (
         "",
         "hosts",

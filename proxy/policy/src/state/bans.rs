@@ -329,3 +329,42 @@ fn cut(text: &mut String, bytes_max: usize) {
     }
     text.truncate(end);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BanOrigin;
+
+    fn ban(address: u32, until: u64) -> Ban {
+        Ban {
+            key: BanKey::address(IpAddr::from(address.to_be_bytes())),
+            since: Timestamp::from_secs(0),
+            until: Some(Timestamp::from_secs(until)),
+            reason: String::new(),
+            origin: BanOrigin::Rule,
+            definition: None,
+            generation: 1,
+        }
+    }
+
+    #[test]
+    fn bans_are_kept_up_to_the_cap_and_then_the_next_to_end_goes() {
+        const SHARE: usize = 10;
+        for (what, number, evicted) in
+            [("one under", SHARE - 1, 0), ("at it", SHARE, 0), ("one over", SHARE + 1, 1)]
+        {
+            let bans = Bans::new(SHARE * SHARDS);
+            let now = Timestamp::from_secs(1);
+            let shard = |ban: &Ban| (bans.digest(&ban.key) >> 32) % SHARDS as u64;
+            let of_one_shard =
+                (0..).map(|n| ban(n, 1000 + u64::from(n))).filter(|ban| shard(ban) == 7);
+            let placed: Vec<Ban> = of_one_shard.take(number).collect();
+            for ban in &placed {
+                bans.add(ban.clone(), now).unwrap();
+            }
+            let kept = bans.list(now);
+            assert_eq!(kept, placed[evicted..], "{what}");
+            assert_eq!(bans.evicted.load(Ordering::Relaxed), evicted as u64, "{what}");
+        }
+    }
+}

@@ -355,6 +355,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_kept_up_to_its_bytes() {
+        const SHARE: usize = 4096;
+        let name_and_key = b"k".len() + b"n".len();
+        for (what, bytes, kept) in
+            [("one under", SHARE - 1, true), ("at it", SHARE, true), ("one over", SHARE + 1, false)]
+        {
+            let all = Arc::new(Collections::new(SHARE * SHARDS));
+            let value = vec![b'x'; bytes - RECORD_BYTES - VARIABLE_BYTES - name_and_key];
+            memory(&all, 0).save(Variable::Ip, b"k", b"n", Some(&value));
+            let expected = if kept { (bytes as u64, 0) } else { (0, 1) };
+            assert_eq!(all.figures(), expected, "{what}");
+            assert_eq!(names(&memory(&all, 0), b"k").len(), usize::from(kept), "{what}");
+        }
+    }
+
+    #[test]
     fn neither_a_variable_nor_a_record_grows_without_bound() {
         let all = Arc::new(Collections::new(1 << 20));
         let now = memory(&all, 0);

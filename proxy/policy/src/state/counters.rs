@@ -254,3 +254,30 @@ fn tag(limit: u64) -> u32 {
 fn is_small(place: &Place) -> bool {
     place.count_max <= <u8 as Slot>::MAX
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_kept_up_to_the_cap() {
+        const MOST: usize = 100;
+        let now = Timestamp::from_secs(1_800_000_000);
+        // Spread as a keyed hash does.
+        let digest = |n: u64| {
+            n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29)
+                .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
+        for (what, number, evicted) in
+            [("one under", MOST - 1, 0), ("at it", MOST, 0), ("one over", MOST + 1, 1)]
+        {
+            let mut shard = Shard::new(MOST);
+            for n in 0..number as u64 {
+                let place = Place { digest: digest(n), tag: 1, slot_millis: 1000, count_max: 100 };
+                assert_eq!(shard.count(&place, now), Counted::Added(1), "{what}");
+            }
+            assert_eq!((shard.len(), shard.evicted), (number.min(MOST), evicted), "{what}");
+        }
+    }
+}

@@ -117,17 +117,26 @@ fn a_line_and_a_binary_header_are_read_up_to_their_limits() {
         line.resize(bytes - 2, b'x');
         [&line, &b"\r\n"[..]].concat()
     };
-    is_whole(&line(LINE_BYTES_MAX - 1), None);
-    is_whole(&line(LINE_BYTES_MAX), None);
-    assert_eq!(classify(&line(LINE_BYTES_MAX + 1)), ProxyHeader::Other);
     let block = |bytes: usize| [V4, &vec![0; bytes - FIXED_BYTES - V4.len()]].concat();
     let v4 = ends("192.0.2.7:4711", "198.51.100.1:443");
-    for bytes in [PROXY_HEADER_BYTES_MAX - 1, PROXY_HEADER_BYTES_MAX] {
+    for (what, more) in [("one under", -1), ("at it", 0), ("one over", 1_isize)] {
+        let (of_line, bytes) = (
+            LINE_BYTES_MAX.strict_add_signed(more),
+            PROXY_HEADER_BYTES_MAX.strict_add_signed(more),
+        );
         let header = binary(0x21, 0x11, &block(bytes));
-        assert_eq!(classify(&header), ProxyHeader::Whole { bytes, ends: v4 });
+        if more <= 0 {
+            is_whole(&line(of_line), None);
+            assert_eq!(classify(&header), ProxyHeader::Whole { bytes, ends: v4 }, "{what}");
+        } else {
+            assert_eq!(classify(&line(of_line)), ProxyHeader::Other, "{what}");
+            assert_eq!(
+                classify(&header[..FIXED_BYTES]),
+                ProxyHeader::Other,
+                "{what}: by its length"
+            );
+        }
     }
-    let over = binary(0x21, 0x11, &block(PROXY_HEADER_BYTES_MAX + 1));
-    assert_eq!(classify(&over[..FIXED_BYTES]), ProxyHeader::Other, "known from its length");
 }
 
 /// Bytes that often look like a header.

@@ -2,10 +2,11 @@
 //! takes is well under the limit, so that a loaded machine does not take the rest of it.
 
 use std::io::{Read as _, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_tests::{Client, Edge, Origin, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::GET;
 
