@@ -130,6 +130,10 @@ pub(super) struct Door {
     proxies: Vec<IpNet>,
 }
 
+/// Bytes of answers that wait in the system for one client, besides those that are on their way. Without a bound the system
+/// takes up to 4 MiB for each: a client who reads nothing of an answer is then not seen to, and its memory is ours to pay.
+/// Enough that a fast client never waits for us.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// Questions without an answer after which a connection is gone.
 const KEEPALIVE_QUESTIONS: u32 = 3;
 
@@ -300,8 +304,12 @@ fn admit(
         Ok(permit) => permit,
         Err(cause) => return edge.refuse(cause),
     };
-    if let Err(error) = SockRef::from(&tcp).set_tcp_keepalive(&door.keepalive) {
+    let socket = SockRef::from(&tcp);
+    if let Err(error) = socket.set_tcp_keepalive(&door.keepalive) {
         tracing::debug!(%error, "no keepalive");
+    }
+    if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+        tracing::debug!(%error, "the system keeps what clients do not read");
     }
     let (edge, door, stopping) = (Arc::clone(edge), Arc::clone(door), stopping.clone());
     let arrived = Arrived { tcp, peer, permit, is_announced };

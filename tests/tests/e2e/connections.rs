@@ -280,7 +280,7 @@ async fn a_body_that_drips_below_the_rate_is_408_and_one_above_it_is_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_its_answer_is_cut() {
-    const LENGTH: usize = 32 << 20;
+    const LENGTH: usize = 1 << 20;
     let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
     answer.resize(answer.len() + LENGTH, b'x');
     let origin = Origin::answering(answer.leak()).await;
