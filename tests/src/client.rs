@@ -36,6 +36,20 @@ pub(crate) async fn tcp(to: SocketAddr, from: IpAddr) -> TcpStream {
     stream
 }
 
+/// Tries to open an HTTP/1.1 connection, or one on which the test speaks HTTP/2 in bytes, to an edge that is not of this
+/// process.
+///
+/// # Errors
+///
+/// The handshake's.
+pub async fn connect(
+    to: SocketAddr,
+    manner: &Manner,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<Client> {
+    tls(to, manner, config).await.map(Client::new)
+}
+
 /// Opens a TLS connection; an error is the handshake's.
 pub(crate) async fn tls(
     to: SocketAddr,

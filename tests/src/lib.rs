@@ -48,7 +48,7 @@ pub use albedo::Albedo;
 pub use answer::Answer;
 pub use builder::{BuildError, Builder};
 pub use certificate::Authority;
-pub use client::{Client, Manner};
+pub use client::{Client, Manner, connect};
 pub use edge::Edge;
 pub use h2_client::H2Client;
 pub use h2_origin::{H2Origin, H2Seen};

@@ -83,7 +83,7 @@ async fn second_client(to: SocketAddr, is_over: Arc<AtomicBool>) -> Seen {
     Seen { asked: times.len() + failed, failed, median: at(50), p99: at(99), most: at(100) }
 }
 
-fn resident_kib(process: u32) -> u64 {
+pub(super) fn resident_kib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().strip_suffix("kB").unwrap().trim().parse().unwrap()
