@@ -108,8 +108,9 @@ async fn metric(home: &Path, name: &str) -> u64 {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
-    let mut text = String::new();
-    within("the metrics", stream.read_to_string(&mut text)).await.unwrap();
+    let mut bytes = Vec::new();
+    within("the metrics", async { while stream.read_buf(&mut bytes).await.unwrap() > 0 {} }).await;
+    let text = String::from_utf8(bytes).expect("metrics are text");
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or(" 0");
     line.trim().parse().unwrap()
 }
@@ -158,11 +159,11 @@ fn large_answer() -> &'static [u8] {
     answer.leak()
 }
 
-/// Strikes, and prints and checks what became of the edge, of the attacker and of a second client.
-async fn withstands<S: Future<Output = ()>>(
+/// Strikes, and checks and returns what became of the edge, of the attacker and of a second client.
+async fn withstands<S: Future<Output = Option<String>>>(
     attack: Attack<'_>,
     strike: impl FnOnce(SocketAddr) -> S,
-) {
+) -> String {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let origin = Origin::answering(large_answer()).await;
@@ -177,32 +178,34 @@ async fn withstands<S: Future<Output = ()>>(
     };
     let quiet = watched(Box::pin(tokio::time::sleep(Duration::from_secs(5))) as Span<'_>).await;
     let before = resident_kib(edge.process.id());
+    let mut lines = vec![attack.name.to_owned()];
     let course_of = async {
-        let (course, ()) = tokio::join!(course(address.port(), attack.limit), strike(address));
+        let (course, said) = tokio::join!(course(address.port(), attack.limit), strike(address));
         let Course { most, lasted } = course;
-        println!("{}: {most} at one time, the last one gone after {lasted:?}", attack.name);
+        lines.push(format!("{most} at one time, the last one gone after {lasted:?}"));
+        lines.extend(said);
         assert!(most > CONNECTIONS / 2, "{most} at one time are no attack");
     };
     let under = watched(Box::pin(course_of) as Span<'_>).await;
     let grown = resident_kib(edge.process.id()).saturating_sub(before);
     let counted = metric(home, attack.counted).await;
-    println!("{}: {} {counted}, grown {grown} KiB", attack.name, attack.counted);
+    lines.push(format!("{} {counted}, grown {grown} KiB", attack.counted));
     for (when, seen) in [("quiet", &quiet), ("under attack", &under)] {
         let Seen { asked, failed, median, p99, most } = seen;
-        println!(
-            "{} {when}: {asked} asked, {failed} failed, median {median:?}, p99 {p99:?}, most {most:?}",
-            attack.name
-        );
+        lines.push(format!(
+            "{when}: {asked} asked, {failed} failed, median {median:?}, p99 {p99:?}, most {most:?}"
+        ));
     }
     assert_eq!((quiet.failed, under.failed), (0, 0), "the service stays available");
     assert!(counted as usize >= CONNECTIONS * 9 / 10, "each is cut by us");
     assert!(grown < 512 * 1024, "{grown} KiB");
+    lines.join("\n    ")
 }
 
 type Span<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Runs `slowhttptest` and shows what it says last.
-async fn slowhttptest(arguments: &[&str], to: SocketAddr) {
+/// Runs `slowhttptest` and returns what it says last.
+async fn slowhttptest(arguments: &[&str], to: SocketAddr) -> Option<String> {
     let url = format!("http://localhost:{}/", to.port());
     let mut command = Command::new("slowhttptest");
     command.args(arguments).args(["-c", "1000", "-r", "200", "-l", "40", "-u", &url]);
@@ -212,12 +215,12 @@ async fn slowhttptest(arguments: &[&str], to: SocketAddr) {
     let text = without_colours(&String::from_utf8(output.stdout).expect("it prints text"));
     let ends = text.split("slow HTTP test status").last().unwrap_or_default();
     let last: Vec<&str> = ends.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    println!("    {}", last.join("; "));
     let available = |word: &str| {
         let lines = text.lines().filter(|line| line.contains("service available:"));
         lines.filter(|line| line.ends_with(word)).count()
     };
     assert!(available("YES") > 1 && available("NO") == 0, "{text}");
+    Some(last.join("; "))
 }
 
 fn without_colours(text: &str) -> String {
@@ -231,7 +234,9 @@ fn without_colours(text: &str) -> String {
 async fn a_thousand_heads_that_drip_are_cut_at_the_deadline() {
     let counted = "edge_connections_cut_total{cause=\"head\"}";
     let attack = Attack { name: "slowhttptest -H", counted, limit: Duration::from_secs(25) };
-    withstands(attack, |to| async move { slowhttptest(&["-H", "-i", "5"], to).await }).await;
+    let seen =
+        withstands(attack, |to| async move { slowhttptest(&["-H", "-i", "5"], to).await }).await;
+    println!("{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,7 +244,9 @@ async fn a_thousand_heads_that_drip_are_cut_at_the_deadline() {
 async fn a_thousand_bodies_that_drip_are_refused_at_the_least_rate() {
     let counted = "edge_refusals_total{reason=\"body_timeout\"}";
     let attack = Attack { name: "slowhttptest -B", counted, limit: Duration::from_secs(25) };
-    withstands(attack, |to| async move { slowhttptest(&["-B", "-i", "5"], to).await }).await;
+    let seen =
+        withstands(attack, |to| async move { slowhttptest(&["-B", "-i", "5"], to).await }).await;
+    println!("{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,7 +255,8 @@ async fn a_thousand_readers_that_drip_are_cut_at_the_least_rate() {
     let counted = "edge_connections_cut_total{cause=\"slow_reader\"}";
     let attack = Attack { name: "slowhttptest -X", counted, limit: Duration::from_secs(60) };
     let options = ["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"];
-    withstands(attack, |to| async move { slowhttptest(&options, to).await }).await;
+    let seen = withstands(attack, |to| async move { slowhttptest(&options, to).await }).await;
+    println!("{seen}");
 }
 
 /// Asks for the answer, and reads ten bytes of it each half second until it is cut.
@@ -266,7 +274,7 @@ async fn reads_slowly(to: SocketAddr) {
 async fn a_thousand_readers_of_our_own_that_drip_are_cut_at_the_least_rate() {
     let counted = "edge_connections_cut_total{cause=\"slow_reader\"}";
     let attack = Attack { name: "20 bytes a second", counted, limit: Duration::from_secs(60) };
-    withstands(attack, |to| async move {
+    let seen = withstands(attack, |to| async move {
         let reader = || tokio::time::timeout(Duration::from_secs(30), reads_slowly(to));
         let mut readers = Vec::new();
         // As fast as the other attacks: 200 each second.
@@ -277,6 +285,8 @@ async fn a_thousand_readers_of_our_own_that_drip_are_cut_at_the_least_rate() {
         for reader in readers {
             drop(reader.await);
         }
+        None
     })
     .await;
+    println!("{seen}");
 }
