@@ -29,6 +29,7 @@ const LEEWAY_SECS: u64 = 5;
 pub(crate) struct Caller {
     pub(crate) subject: SubjectId,
     pub(crate) tenant: Option<TenantId>,
+    pub(crate) roles: Vec<String>,
 }
 
 /// The request as it arrived, which the assertion must name.
@@ -121,7 +122,8 @@ pub(crate) fn verify(
         .transpose()
         .map_err(|_| Unbelieved::Malformed)?;
     let subject = claims.sub.parse().map_err(|_| Unbelieved::Malformed)?;
-    Ok(Pending { caller: Caller { subject, tenant }, body_hash: claims.bh })
+    let caller = Caller { subject, tenant, roles: claims.roles };
+    Ok(Pending { caller, body_hash: claims.bh })
 }
 
 fn signed_claims(assertion: &[u8], keys: &KeySet) -> Result<Claims, Unbelieved> {

@@ -2,12 +2,21 @@
 
 mod acquire;
 mod answer;
+mod catalog;
 mod gate;
+mod holders;
+mod idempotency;
 mod keys;
 mod licenses;
 pub(crate) mod listener;
+mod offline;
 mod openapi;
+mod operations;
+mod people;
+mod reports;
+mod request;
 mod sessions;
+mod validate;
 
 use crate::assertion::KeySource;
 use crate::clock::Clock;
@@ -16,7 +25,7 @@ use crate::domain::names::TenantId;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::settings::Lease;
-use crate::signing::Signer;
+use crate::signing::{Kind, Signer};
 use crate::store::Store;
 use answer::refuse;
 use axum::Router;
@@ -25,7 +34,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::routing::get;
+use operations::{Access, OPERATIONS};
 use sessions::SessionView;
 use std::sync::Arc;
 
@@ -43,40 +53,31 @@ pub(crate) struct Api {
 
 /// Builds the service: everything but health stands behind the gate, what does not exist included.
 pub(crate) fn router(api: Api) -> Router {
-    let mut guarded = Router::new();
-    guarded = in_every_spelling(guarded, "/acquire", &post(acquire::acquire));
-    guarded = in_every_spelling(guarded, "/sessions/{id}/heartbeat", &patch(sessions::heartbeat));
-    guarded = in_every_spelling(guarded, "/sessions/{id}", &delete(sessions::release));
-    guarded = in_every_spelling(guarded, "/{id}", &get(licenses::show));
+    let (mut open, mut guarded) = (Router::new(), Router::new());
+    for operation in OPERATIONS {
+        let router = if operation.access == Access::Open { &mut open } else { &mut guarded };
+        for path in operation.spellings() {
+            *router = std::mem::take(router).route(&path, (operation.handler)());
+        }
+    }
     let guarded = guarded
         .fallback(async || refuse(Reason::NotFound))
         .method_not_allowed_fallback(async || refuse(Reason::MethodNotAllowed))
         .layer(from_fn_with_state(api.clone(), gate::admit))
         .with_state(api.clone());
-    let open = Router::new()
-        .route("/.well-known/jwks.json", get(keys::jwks))
+    let open = open
         .route("/openapi.json", get(openapi::show))
-        .route("/health", get(health))
-        .route("/health/", get(health))
-        .route("/ready", get(ready))
         .with_state(api.clone())
         .method_not_allowed_fallback(async || refuse(Reason::MethodNotAllowed));
     // The envelope goes around both, so that every answer has its shape.
     open.fallback_service(guarded).layer(from_fn_with_state(api, answer::envelope))
 }
 
-/// Mounts a path under its canonical name, the plural alias, and each with a trailing slash.
-fn in_every_spelling(router: Router<Api>, path: &str, method: &MethodRouter<Api>) -> Router<Api> {
-    ["license", "licenses"].iter().fold(router, |router, root| {
-        let path = format!("/api/v1/{root}{path}");
-        router.route(&format!("{path}/"), method.clone()).route(&path, method.clone())
-    })
-}
-
 impl Api {
     /// Shows a session that was just granted or renewed, with its receipt.
     fn view(&self, tenant: &TenantId, session: Session) -> SessionView {
-        let receipt = self.signer.as_ref().and_then(|signer| signer.receipt(tenant, &session));
+        let signer = self.signer.as_ref();
+        let receipt = signer.and_then(|signer| signer.sign(Kind::Lease, tenant, &session));
         SessionView::new(session, self.lease, receipt)
     }
 }

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, NoSeats};
 use crate::store::StoreError;
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value, json};
 use tracing::Level;
 
@@ -23,6 +24,15 @@ pub(crate) enum Reason {
     NotFound,
     MethodNotAllowed,
     NoSeats,
+    InsufficientScope,
+    OfflineNotAllowed,
+    NameTaken,
+    InUse,
+    SessionBorrowed,
+    IdempotencyInHand,
+    IdempotencyMismatch,
+    PreconditionFailed,
+    SigningUnavailable,
     SessionExpired,
     SessionReleased,
     SessionRevoked,
@@ -60,7 +70,7 @@ const fn row(
 
 /// The table of refusals.
 #[rustfmt::skip]
-pub(crate) const REASONS: [Row; 20] = [
+pub(crate) const REASONS: [Row; 29] = [
     row(Reason::InvalidLicenseKey, 400, "invalid_license_key", "Invalid license key format", false, true, Level::INFO),
     row(Reason::InvalidRequest, 400, "invalid_request", "Invalid request", false, false, Level::INFO),
     row(Reason::MissingAssertion, 401, "missing_auth", "Authentication required", false, false, Level::WARN),
@@ -75,6 +85,15 @@ pub(crate) const REASONS: [Row; 20] = [
     row(Reason::NotFound, 404, "not_found", "Not found", false, false, Level::INFO),
     row(Reason::MethodNotAllowed, 405, "method_not_allowed", "Method not allowed", false, false, Level::INFO),
     row(Reason::NoSeats, 409, "no_seats_available", "No seats available", true, true, Level::INFO),
+    row(Reason::InsufficientScope, 403, "insufficient_scope", "The caller's roles do not allow this", false, false, Level::WARN),
+    row(Reason::OfflineNotAllowed, 403, "offline_not_allowed", "Seats of this license are not taken offline", false, false, Level::INFO),
+    row(Reason::NameTaken, 409, "name_taken", "There is one of that name", false, false, Level::INFO),
+    row(Reason::InUse, 409, "in_use", "It is in use", false, false, Level::INFO),
+    row(Reason::SessionBorrowed, 409, "session_borrowed", "The session is offline until its borrow token ends", false, false, Level::INFO),
+    row(Reason::IdempotencyInHand, 409, "idempotency_in_hand", "The same request is in hand", true, false, Level::INFO),
+    row(Reason::IdempotencyMismatch, 422, "idempotency_mismatch", "Another request was made under this key", false, false, Level::INFO),
+    row(Reason::PreconditionFailed, 412, "precondition_failed", "It was changed meanwhile, read it again", false, false, Level::INFO),
+    row(Reason::SigningUnavailable, 503, "signing_unavailable", "Nothing can be signed now", true, false, Level::ERROR),
     row(Reason::SessionExpired, 410, "session_expired", "Session expired", false, true, Level::INFO),
     row(Reason::SessionReleased, 410, "session_released", "Session released", false, true, Level::INFO),
     row(Reason::SessionRevoked, 410, "session_revoked", "Session revoked", false, true, Level::INFO),
@@ -146,15 +165,26 @@ impl From<Denial> for Refusal {
 }
 
 /// A seat comes free at the latest when the first lease runs out; one may be given back sooner, so a client is never
-/// told to wait longer than [`RETRY_AFTER_SECS_MAX`]. The odd seconds of the lease spread the clients' returns.
+/// told to wait longer than [`RETRY_AFTER_SECS_MAX`].
 fn no_seats(full: NoSeats) -> Refusal {
     let wait = seconds_until(full.next_available, full.now);
     let mut refusal = Refusal::from(Reason::NoSeats)
         .with("max_seats", json!(full.max_seats))
         .with("active_seats", json!(full.active_seats))
         .with("next_available_hint", json!(full.next_available.to_rfc3339()));
-    refusal.retry_after_secs = Some(wait.clamp(1, RETRY_AFTER_SECS_MAX));
+    refusal.retry_after_secs = Some(spread(wait.clamp(1, RETRY_AFTER_SECS_MAX)));
     refusal
+}
+
+/// Draws a wait between three quarters of `secs` and all of it, so that who was denied together does not return
+/// together.
+fn spread(secs: u64) -> u64 {
+    let mut random = [0_u8; 2];
+    // Without randomness everybody waits the whole time.
+    if SystemRandom::new().fill(&mut random).is_err() {
+        return secs;
+    }
+    secs - u64::from(u16::from_be_bytes(random)) % (secs / 4 + 1)
 }
 
 /// The longest `Retry-After` beside a denial for want of seats.

@@ -8,7 +8,7 @@
 //! edge_keys: /etc/license-core/edge.jwks
 //! signing: { wrapping_key: /etc/license-core/wrapping.key }   # optional: signed lease receipts
 //! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
-//! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d }
+//! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d, offline_max: 0s }   # offline_max: up to 7d of borrowing
 //! ```
 
 mod source;
@@ -100,6 +100,8 @@ pub struct Lease {
     pub heartbeat: Duration,
     /// How long a session lasts at most; then the client acquires anew.
     pub age_max: Duration,
+    /// How long a seat may be taken offline by a borrow token; zero is not at all.
+    pub offline_max: Duration,
 }
 
 impl Default for Lease {
@@ -108,6 +110,7 @@ impl Default for Lease {
             ttl: Duration::from_secs(360),
             heartbeat: Duration::from_secs(180),
             age_max: Duration::from_secs(7 * 86_400),
+            offline_max: Duration::ZERO,
         }
     }
 }

@@ -4,11 +4,14 @@
 //! its successor took over (`verify_only`), and then is `retired`; `revoked` ends it at once. Nothing but times is
 //! stored, so that every process and every reader sees the same state at the same moment.
 
+mod offline;
 mod receipt;
 mod ring;
 mod wrapping;
 
-pub use receipt::{KeySet, Receipt, Unverified, verify};
+pub use offline::{Memory, verify_offline};
+pub(crate) use receipt::Kind;
+pub use receipt::{KeySet, Receipt, Unverified, verify, verify_return};
 pub(crate) use ring::{KeyState, Ring};
 pub use wrapping::WrappingKeyError;
 
@@ -132,10 +135,15 @@ impl Signer {
         if pair.public_key().as_ref() == key.public { Ok(Arc::new(pair)) } else { Err(sealed()) }
     }
 
-    /// Signs the receipt of a lease; `None` while no key may sign, which no lease waits for.
-    pub(crate) fn receipt(&self, tenant: &TenantId, session: &Session) -> Option<String> {
+    /// Says whether a key signs now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.active().is_some()
+    }
+
+    /// Signs what is so of a session; `None` while no key may sign, which no lease waits for.
+    pub(crate) fn sign(&self, kind: Kind, tenant: &TenantId, session: &Session) -> Option<String> {
         let (kid, pair) = self.active()?;
-        Some(receipt::mint(tenant, session, &kid, &pair))
+        Some(receipt::mint(kind, tenant, session, &kid, &pair))
     }
 
     /// Returns the JWKS of every key that signs, will sign or signed what may still be shown.

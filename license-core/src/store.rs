@@ -3,6 +3,7 @@
 //! Every operation is one transaction. A denial is an answer; [`StoreError`] says that there is none, and nothing of
 //! the operation happened or its outcome is not known, so that the client may ask again.
 
+pub(crate) mod office;
 pub(crate) mod postgres;
 mod rows;
 pub(crate) mod sqlite;
@@ -77,10 +78,17 @@ pub(crate) enum Role {
 pub(crate) struct Acquire {
     pub(crate) tenant: TenantId,
     pub(crate) subject: SubjectId,
-    pub(crate) key: KeyHash,
+    pub(crate) license: Named,
     pub(crate) hardware: HardwareId,
     pub(crate) user_email: Option<UserEmail>,
     pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// How a license is named by who asks for its seat.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Named {
+    Key(KeyHash),
+    Id(Uuid),
 }
 
 /// A seat that was granted.
@@ -122,6 +130,8 @@ pub(crate) enum Conflict {
     NoLicense,
     /// The tenant has a license of that name.
     NameTaken,
+    /// Somebody else changed it meanwhile.
+    Changed,
 }
 
 /// What the HTTP service needs.
@@ -137,6 +147,8 @@ pub(crate) trait Leases: Send + Sync {
     async fn license(&self, tenant: TenantId, id: Uuid) -> Answer<(License, Seats)>;
     /// Ends at most `limit` sessions whose leases ran out, and returns how many it ended.
     async fn sweep(&self, limit: u32) -> Result<u64, StoreError>;
+    /// Returns the time by which leases live.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
     /// Answers when the store can, and remembers that the service runs.
     async fn ready(&self) -> Result<(), StoreError>;
     /// Finishes what is in hand and lets go of the database.
@@ -234,8 +246,8 @@ pub(crate) trait Audit: Send + Sync {
 }
 
 /// A store serves all.
-pub(crate) trait Store: Leases + Administration + Keys + Audit {}
-impl<T: Leases + Administration + Keys + Audit> Store for T {}
+pub(crate) trait Store: Leases + Administration + Keys + Audit + office::Office {}
+impl<T: Leases + Administration + Keys + Audit + office::Office> Store for T {}
 
 /// A random id that sorts by time (version 7), so that new rows stand together in the index.
 pub(crate) fn fresh_id(now: Timestamp) -> Uuid {

@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) last_heartbeat_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) ended: Option<Ending>,
+    /// Until when the session was taken offline, if it was.
+    pub(crate) borrowed_until: Option<Timestamp>,
 }
 
 impl Session {
@@ -93,6 +95,7 @@ mod tests {
             last_heartbeat_at: Timestamp::from_millis(start),
             expires_at: Timestamp::from_millis(start + 360_000),
             ended: None,
+            borrowed_until: None,
         }
     }
 

@@ -89,6 +89,8 @@ pub(crate) struct License {
     pub(crate) standing: Standing,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
+    /// Counts the changes by administrators.
+    pub(crate) revision: i64,
 }
 
 /// Everything beside the session itself that decides whether a seat may be held.

@@ -1,16 +1,16 @@
 //! `POST /api/v1/license/acquire`: a seat for a machine.
 
 use super::gate::Member;
+use super::request::{is_json, malformed, wrong};
 use super::sessions::SessionView;
 use super::{Api, answer};
 use crate::domain::key::LicenseKey;
-use crate::domain::names::{HardwareId, NameError, UserEmail};
+use crate::domain::names::{HardwareId, TenantId, UserEmail};
 use crate::reason::{Reason, Refusal};
-use crate::store::{Acquire, Fresh, Seats};
+use crate::store::{Acquire, Fresh, Granted, Named, Seats};
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -71,9 +71,19 @@ async fn try_acquire(
         Fresh::New => StatusCode::CREATED,
         Fresh::Renewed => StatusCode::OK,
     };
+    Ok(self::granted(api, &tenant, granted, status))
+}
+
+/// Shows a seat that was granted.
+pub(super) fn granted(
+    api: &Api,
+    tenant: &TenantId,
+    granted: Granted,
+    status: StatusCode,
+) -> Response {
     let Seats { used, total } = granted.seats;
-    let session = api.view(&tenant, granted.session);
-    Ok(answer::json(status, &View { session, seats_used: used, seats_total: total }))
+    let session = api.view(tenant, granted.session);
+    answer::json(status, &View { session, seats_used: used, seats_total: total })
 }
 
 /// Reads the body. The key's form is looked at first: what is no key is refused as such, whatever else is wrong.
@@ -92,29 +102,11 @@ fn read(member: Member, headers: &HeaderMap, body: &[u8]) -> Result<Acquire, Ref
     Ok(Acquire {
         tenant: member.tenant,
         subject: member.subject,
-        key: key.hash(),
+        license: Named::Key(key.hash()),
         hardware,
         user_email,
         metadata: body.metadata.0,
     })
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let essence = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// Says where the body is wrong, and nothing of what stands there.
-pub(super) fn malformed(error: &serde_json::Error) -> Refusal {
-    let what = if error.is_data() {
-        "it has a missing, unknown, repeated or mistyped field"
-    } else {
-        "it is not JSON"
-    };
-    Refusal::field("body", &format!("{what} (line {}, column {})", error.line(), error.column()))
 }
 
 fn hardware(
@@ -130,10 +122,6 @@ fn hardware(
         (None, None) => return Err(Refusal::field("hardware_id", "it is missing")),
     };
     given.parse().map_err(wrong("hardware_id"))
-}
-
-fn wrong(field: &'static str) -> impl Fn(NameError) -> Refusal {
-    move |error| Refusal::field(field, &error.to_string())
 }
 
 /// A few short texts about the client, kept with the session for people who look at holders.

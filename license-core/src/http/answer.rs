@@ -2,14 +2,19 @@
 
 use super::Api;
 use crate::reason::Refusal;
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 const REQUEST_ID: &str = "x-edge-request-id";
@@ -22,6 +27,48 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Answers with a JSON body that stands already.
+pub(super) fn bytes(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Answers 200 with a thing and the tag of its state.
+pub(super) fn found(body: &Value) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    response.headers_mut().insert(ETAG, tag_of(body));
+    response
+}
+
+/// Returns the tag of a thing's state: equal bodies have equal tags.
+pub(super) fn tag_of(body: &Value) -> HeaderValue {
+    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, body.to_string().as_bytes()));
+    let short: String = hash.chars().take(22).collect();
+    HeaderValue::from_str(&format!("\"{short}\"")).expect("base64url is a header's text")
+}
+
+/// Says whether a header's list of tags names this one; comparison is weak (RFC 9110 §8.8.3.2).
+pub(super) fn names_tag(tags: &HeaderValue, tag: &HeaderValue) -> bool {
+    let strong = |text: &str| text.trim().trim_start_matches("W/").to_owned();
+    let (Ok(tags), Ok(tag)) = (tags.to_str(), tag.to_str()) else { return false };
+    tags.split(',').any(|named| strong(named) == tag)
+}
+
+/// Leaves out a body that the client has already.
+fn unchanged(has: Option<&HeaderValue>, response: Response) -> Response {
+    match (has, response.headers().get(ETAG)) {
+        (Some(tags), Some(tag)) if names_tag(tags, tag) => {
+            let tag = tag.clone();
+            let mut short = empty(StatusCode::NOT_MODIFIED);
+            short.headers_mut().insert(ETAG, tag);
+            short
+        }
+        (_, None) | (None, Some(_)) | (Some(_), Some(_)) => response,
+    }
 }
 
 /// Answers without a body.
@@ -56,6 +103,7 @@ pub(super) async fn envelope(State(api): State<Api>, request: Request, next: Nex
     let began = api.clock.uptime();
     let request_id = request_id(request.headers());
     let method = request.method().clone();
+    let has = request.headers().get(IF_NONE_MATCH).filter(|_| method == Method::GET).cloned();
     let open_route = route_of(&request);
     let response = next.run(request).await;
     // The route's template, not the path: paths hold ids and whatever else a client wrote.
@@ -69,7 +117,7 @@ pub(super) async fn envelope(State(api): State<Api>, request: Request, next: Nex
         None => {
             let status = response.status().as_u16();
             tracing::info!(%request_id, %method, route, status, "answered");
-            response
+            unchanged(has.as_ref(), response)
         }
         Some(refusal) => {
             log_refusal(&refusal, &request_id, method.as_str(), route);

@@ -1,7 +1,7 @@
 //! The gate: no request reaches the API without the edge's word on who is asking.
 
-use super::Api;
 use super::answer::{refuse, route_of};
+use super::{Api, idempotency};
 use crate::assertion::{self, Caller, Received};
 use crate::domain::names::{SubjectId, TenantId};
 use crate::reason::Reason;
@@ -19,13 +19,31 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct Member {
     pub(super) subject: SubjectId,
     pub(super) tenant: TenantId,
+    pub(super) roles: Roles,
+}
+
+/// What the edge says that the caller may do beyond leasing seats. Other roles mean nothing here.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Roles {
+    /// `license-admin`: administers the tenant's licenses.
+    pub(super) admin: bool,
+    /// `license-operator`: creates and suspends the tenant itself, and all that an administrator does.
+    pub(super) operator: bool,
+}
+
+impl Roles {
+    fn of(roles: &[String]) -> Self {
+        let has = |name: &str| roles.iter().any(|role| role == name);
+        let operator = has("license-operator");
+        Self { admin: operator || has("license-admin"), operator }
+    }
 }
 
 /// Verifies the assertion, reads the body it binds, and lets the request in.
 pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let route = route_of(&request);
     let mut response = match check(&api, request).await {
-        Ok(request) => next.run(request).await,
+        Ok((request, body)) => idempotency::once(&api, request, &body, next).await,
         Err(reason) => refuse(reason),
     };
     if let Some(route) = route {
@@ -34,7 +52,7 @@ pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) 
     response
 }
 
-async fn check(api: &Api, request: Request) -> Result<Request, Reason> {
+async fn check(api: &Api, request: Request) -> Result<(Request, Bytes), Reason> {
     let (mut parts, body) = request.into_parts();
     let mut assertions = parts.headers.get_all(assertion::HEADER).iter();
     let (Some(assertion), None) = (assertions.next(), assertions.next()) else {
@@ -46,10 +64,10 @@ async fn check(api: &Api, request: Request) -> Result<Request, Reason> {
         assertion::verify(assertion.as_bytes(), &api.keys.current(), received, api.clock.now())
             .map_err(unbelieved)?;
     let body = read(body).await?;
-    let Caller { subject, tenant } = pending.with_body(&body).map_err(unbelieved)?;
+    let Caller { subject, tenant, roles } = pending.with_body(&body).map_err(unbelieved)?;
     let tenant = tenant.ok_or(Reason::MissingTenant)?;
-    parts.extensions.insert(Member { subject, tenant });
-    Ok(Request::from_parts(parts, Body::from(body)))
+    parts.extensions.insert(Member { subject, tenant, roles: Roles::of(&roles) });
+    Ok((Request::from_parts(parts, Body::from(body.clone())), body))
 }
 
 fn unbelieved(why: assertion::Unbelieved) -> Reason {

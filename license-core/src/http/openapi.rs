@@ -1,112 +1,25 @@
 //! `GET /openapi.json`: the API as OpenAPI 3.1, made from the table of operations and the table of refusals, so that
 //! no answer is undocumented.
 
+mod schemas;
+
 use super::answer;
+use super::operations::{Access, OPERATIONS, Operation};
 use crate::reason::{REASONS, Reason, Row};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-/// One operation of the API.
-pub(super) struct Operation {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    id: &'static str,
-    summary: &'static str,
-    /// Whether it stands behind the gate.
-    guarded: bool,
-    /// Statuses of success, each with the name of its schema or none.
-    success: &'static [(u16, &'static str, Option<&'static str>)],
-    /// Refusals of its own, beside those of the gate.
-    refusals: &'static [Reason],
-}
-
-const LEASING: &[Reason] = &[
-    Reason::InvalidRequest,
-    Reason::TenantAccess,
-    Reason::TenantSuspended,
-    Reason::SubjectSuspended,
-    Reason::LicenseSuspended,
-    Reason::LicenseRevoked,
-    Reason::LicenseExpired,
-    Reason::StoreUnavailable,
-];
 const GATE: &[Reason] = &[
     Reason::MissingAssertion,
     Reason::InvalidAssertion,
     Reason::MissingTenant,
+    Reason::InvalidRequest,
     Reason::BodyTooLarge,
+    Reason::StoreUnavailable,
 ];
-
-/// Every operation.
-pub(super) const OPERATIONS: &[Operation] = &[
-    Operation {
-        method: "post",
-        path: "/api/v1/license/acquire",
-        id: "acquire",
-        summary: "Acquire a seat for a machine, or get back the session that the caller holds there",
-        guarded: true,
-        success: &[
-            (201, "A new session", Some("Grant")),
-            (200, "The session held before, renewed", Some("Grant")),
-        ],
-        refusals: &[Reason::InvalidLicenseKey, Reason::NoSeats, Reason::UnsupportedMediaType],
-    },
-    Operation {
-        method: "patch",
-        path: "/api/v1/license/sessions/{id}/heartbeat",
-        id: "heartbeat",
-        summary: "Extend the lease of a live session",
-        guarded: true,
-        success: &[(200, "The extended lease", Some("Session"))],
-        refusals: &[Reason::SessionExpired, Reason::SessionReleased, Reason::SessionRevoked],
-    },
-    Operation {
-        method: "delete",
-        path: "/api/v1/license/sessions/{id}",
-        id: "release",
-        summary: "Give a seat back; a session that ended is given back already",
-        guarded: true,
-        success: &[(204, "The seat is free of this session", None)],
-        refusals: &[],
-    },
-    Operation {
-        method: "get",
-        path: "/api/v1/licenses/{id}/",
-        id: "license",
-        summary: "Read a license and how many of its seats are leased",
-        guarded: true,
-        success: &[(200, "The license", Some("License"))],
-        refusals: &[],
-    },
-    Operation {
-        method: "get",
-        path: "/.well-known/jwks.json",
-        id: "keys",
-        summary: "Read the keys that receipts are verified with",
-        guarded: false,
-        success: &[(200, "A JSON web key set", Some("KeySet"))],
-        refusals: &[Reason::NotFound, Reason::StoreUnavailable],
-    },
-    Operation {
-        method: "get",
-        path: "/health",
-        id: "health",
-        summary: "Ask whether the process lives",
-        guarded: false,
-        success: &[(200, "It does", Some("Status"))],
-        refusals: &[],
-    },
-    Operation {
-        method: "get",
-        path: "/ready",
-        id: "ready",
-        summary: "Ask whether the store serves",
-        guarded: false,
-        success: &[(200, "It does", Some("Status"))],
-        refusals: &[Reason::StoreUnavailable],
-    },
-];
+/// Refusals of those that take an `Idempotency-Key`.
+const KEYED: &[Reason] = &[Reason::IdempotencyInHand, Reason::IdempotencyMismatch];
 
 /// Answers 200 with the document.
 pub(super) async fn show() -> Response {
@@ -129,29 +42,71 @@ fn document() -> Value {
         "components": {
             "securitySchemes": {"edge": {"type": "apiKey", "in": "header", "name": "X-Edge-Assertion",
                 "description": "A JWS that the edge signs for each request; clients give the edge a bearer token"}},
-            "schemas": schemas(),
+            "schemas": schemas::all(),
         },
     })
 }
 
 fn described(operation: &Operation) -> Value {
     let mut value = json!({"operationId": operation.id, "summary": operation.summary, "responses": responses(operation)});
-    if operation.guarded {
+    if operation.access != Access::Open {
         value["security"] = json!([{"edge": []}]);
     }
-    if operation.path.contains("{id}") {
-        value["parameters"] = json!([{"name": "id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}}]);
+    match operation.access {
+        Access::Open | Access::Member => {}
+        Access::Admin => {
+            value["description"] = json!("For the role `license-admin` or `license-operator`.")
+        }
+        Access::Operator => value["description"] = json!("For the role `license-operator`."),
     }
-    if operation.id == "acquire" {
-        let schema = json!({"$ref": "#/components/schemas/Acquire"});
+    let parameters = parameters(operation);
+    if !parameters.is_empty() {
+        value["parameters"] = json!(parameters);
+    }
+    if let Some(body) = operation.body {
+        let schema = json!({"$ref": format!("#/components/schemas/{body}")});
         value["requestBody"] =
             json!({"required": true, "content": {"application/json": {"schema": schema}}});
     }
     value
 }
 
+fn parameters(operation: &Operation) -> Vec<Value> {
+    let mut parameters = vec![];
+    if operation.path.contains("{id}") {
+        parameters.push(json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}}));
+    }
+    if operation.path.contains("{name}") {
+        parameters.push(json!({"name": "name", "in": "path", "required": true,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128}}));
+    }
+    for (name, kind, description) in operation.query {
+        parameters.push(
+            json!({"name": name, "in": "query", "required": false, "description": description,
+            "schema": {"type": kind}}),
+        );
+    }
+    if operation.takes_key {
+        parameters.push(json!({"name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "The same request under the same key is carried out once, for a day",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255}}));
+    }
+    if operation.id == "change_license" {
+        parameters.push(json!({"name": "If-Match", "in": "header", "required": false,
+            "description": "The `ETag` of the state that is changed", "schema": {"type": "string"}}));
+    }
+    parameters
+}
+
 fn responses(operation: &Operation) -> Value {
     let mut responses = Map::new();
+    // Things that are read have a tag, by which a client asks whether they changed.
+    if operation.method == "get" && operation.access != Access::Open {
+        responses.insert(
+            "304".to_owned(),
+            json!({"description": "The client has it already (`If-None-Match`)"}),
+        );
+    }
     for (status, description, schema) in operation.success {
         let mut response = json!({ "description": description });
         if let Some(schema) = schema {
@@ -180,46 +135,14 @@ fn responses(operation: &Operation) -> Value {
 pub(super) fn refusals(operation: &Operation) -> impl Iterator<Item = &'static Row> {
     REASONS.iter().filter(move |row| {
         let own = operation.refusals.contains(&row.reason);
-        own || operation.guarded && (GATE.contains(&row.reason) || LEASING.contains(&row.reason))
-    })
-}
-
-fn schemas() -> Value {
-    let text = json!({"type": "string"});
-    let time = json!({"type": "string", "format": "date-time"});
-    let id = json!({"type": "string", "format": "uuid"});
-    let count = json!({"type": "integer", "minimum": 0});
-    let names = json!({"type": "object", "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 256}});
-    let machine =
-        json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
-    let session = json!({
-        "id": id, "session_id": id, "license_id": id, "user_id": text, "hardware_id": text, "machine_id": text,
-        "user_email": {"type": ["string", "null"]}, "metadata": names, "lease_epoch": count, "started_at": time,
-        "last_heartbeat_at": time, "expires_at": time, "is_active": {"type": "boolean"}, "lease_ttl": count,
-        "heartbeat_interval": count, "receipt": text,
-    });
-    json!({
-        "Acquire": {"type": "object", "required": ["license_key"], "additionalProperties": false,
-            "anyOf": [{"required": ["hardware_id"]}, {"required": ["machine_id"]}],
-            "properties": {"license_key": text, "hardware_id": machine, "machine_id": machine,
-                "user_email": {"type": ["string", "null"], "maxLength": 254}, "metadata": names,
-                "ip_address": {"description": "Neither believed nor kept"},
-                "user_agent": {"description": "Neither believed nor kept"}}},
-        "Session": {"type": "object", "properties": session,
-            "required": ["id", "session_id", "license_id", "expires_at", "lease_epoch", "heartbeat_interval"]},
-        "Grant": {"allOf": [{"$ref": "#/components/schemas/Session"}, {"type": "object",
-            "properties": {"seats_used": count, "seats_total": count}, "required": ["seats_used", "seats_total"]}]},
-        "License": {"type": "object", "properties": {"id": id, "tenant_id": text, "name": text, "product": text,
-            "status": {"enum": ["active", "suspended", "revoked"]}, "leasing": {"enum": ["per_machine", "per_user"]},
-            "seats_total": count, "seats_used": count, "created_at": time,
-            "expires_at": {"type": ["string", "null"], "format": "date-time"}}},
-        "KeySet": {"type": "object", "required": ["keys"], "properties": {"keys": {"type": "array"}}},
-        "Status": {"type": "object", "required": ["status"], "properties": {"status": text}},
-        "Error": {"type": "object",
-            "required": ["error", "message", "detail", "request_id", "source", "retryable", "conclusive", "details"],
-            "properties": {"error": text, "message": text, "detail": text, "request_id": text,
-                "source": {"const": "license"}, "retryable": {"type": "boolean"}, "conclusive": {"type": "boolean"},
-                "details": {"type": "object"}}},
+        let scoped = match operation.access {
+            Access::Open => return own,
+            Access::Member => false,
+            Access::Admin | Access::Operator => row.reason == Reason::InsufficientScope,
+        };
+        own || scoped
+            || GATE.contains(&row.reason)
+            || operation.takes_key && KEYED.contains(&row.reason)
     })
 }
 
@@ -256,9 +179,18 @@ mod tests {
         }
         let document = document();
         walk(&document, &document);
-        assert_eq!(document["paths"].as_object().unwrap().len(), OPERATIONS.len());
+        let described: usize = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|path| path.as_object().unwrap().len())
+            .sum();
+        assert_eq!(described, OPERATIONS.len());
         let acquire = &document["paths"]["/api/v1/license/acquire"]["post"]["responses"];
         let statuses: Vec<&str> = acquire.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(statuses, ["200", "201", "400", "401", "403", "409", "413", "415", "503"]);
+        assert_eq!(
+            statuses,
+            ["200", "201", "400", "401", "403", "409", "413", "415", "422", "503"]
+        );
     }
 }

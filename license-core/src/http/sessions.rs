@@ -1,16 +1,17 @@
 //! `PATCH …/sessions/{id}/heartbeat` and `DELETE …/sessions/{id}`: a seat kept and given back.
 
 use super::gate::Member;
+use super::request::Id;
 use super::{Api, answer};
+use crate::clock::Timestamp;
 use crate::domain::lease::Session;
 use crate::reason::Refusal;
 use crate::settings::Lease;
 use crate::store::SessionRef;
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub(super) struct SessionView {
     is_active: bool,
     lease_ttl: u64,
     heartbeat_interval: u64,
+    borrowed_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<String>,
 }
@@ -56,10 +58,21 @@ impl SessionView {
             expires_at: session.expires_at.to_rfc3339(),
             is_active: session.ended.is_none(),
             lease_ttl: lease.ttl.as_secs(),
-            heartbeat_interval: lease.heartbeat.as_secs(),
+            heartbeat_interval: interval_secs(&session.id, lease),
+            borrowed_until: session.borrowed_until.map(Timestamp::to_rfc3339),
             receipt,
         }
     }
+}
+
+/// Tells each session another interval, up to a tenth below the settings' one, so that clients which began together
+/// do not heartbeat together for ever.
+fn interval_secs(session: &Uuid, lease: Lease) -> u64 {
+    let whole = lease.heartbeat.as_secs();
+    // The id's last bytes are random.
+    let [.., high, low] = *session.as_bytes();
+    let spread = whole / 10 + 1;
+    whole - u64::from(u16::from_be_bytes([high, low])) % spread
 }
 
 /// The body of a heartbeat and of a release says nothing: it is empty or `{}`.
@@ -99,20 +112,7 @@ pub(super) async fn release(
 fn named(member: Member, id: Uuid, body: &[u8]) -> Result<SessionRef, Refusal> {
     if !body.is_empty() {
         let Nothing {} =
-            serde_json::from_slice(body).map_err(|error| super::acquire::malformed(&error))?;
+            serde_json::from_slice(body).map_err(|error| super::request::malformed(&error))?;
     }
     Ok(SessionRef { tenant: member.tenant, subject: member.subject, id })
-}
-
-/// The id in a path.
-pub(super) struct Id(pub(super) Uuid);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let text = Path::<String>::from_request_parts(parts, state).await.ok();
-        let id = text.and_then(|Path(text)| Uuid::try_parse(&text).ok());
-        id.map(Self).ok_or_else(|| answer::refuse(Refusal::field("id", "it is not a UUID")))
-    }
 }

@@ -32,6 +32,9 @@ pub enum OperatorError {
     /// The tenant has a license of that name.
     #[error("the tenant has a license of that name")]
     NameTaken,
+    /// Somebody else changed it meanwhile.
+    #[error("somebody else changed it meanwhile, look at it again")]
+    Changed,
     /// A name is not in its form.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -57,6 +60,7 @@ impl From<Conflict> for OperatorError {
             Conflict::NoTenant => Self::NoTenant,
             Conflict::NoLicense => Self::NoLicense,
             Conflict::NameTaken => Self::NameTaken,
+            Conflict::Changed => Self::Changed,
         }
     }
 }

@@ -69,6 +69,7 @@ struct LeaseSource {
     ttl: Option<Spanned<Span>>,
     heartbeat: Option<Spanned<Span>>,
     age_max: Option<Spanned<Span>>,
+    offline_max: Option<Spanned<Span>>,
 }
 
 /// A length of time with its unit: `90s`, `6m`, `8h`, `7d`.
@@ -100,6 +101,7 @@ impl<'de> Deserialize<'de> for Span {
 const CONNECTIONS: u32 = 16;
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
 const TTL_MIN: Duration = Duration::from_secs(60);
+const OFFLINE_MAX: Duration = Duration::from_secs(7 * 86_400);
 const AGE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads the file's text; `name` is what messages call the file, `base` where its relative paths start.
@@ -137,6 +139,7 @@ fn resolve_lease(source: &LeaseSource, text: &str, name: &str) -> Result<Lease, 
         ttl: value(&source.ttl, default.ttl),
         heartbeat: value(&source.heartbeat, default.heartbeat),
         age_max: value(&source.age_max, default.age_max),
+        offline_max: value(&source.offline_max, default.offline_max),
     };
     let wrong =
         |field: &Option<Spanned<Span>>, rule: &str| Err(at(field.as_ref(), text, name, rule));
@@ -153,6 +156,12 @@ fn resolve_lease(source: &LeaseSource, text: &str, name: &str) -> Result<Lease, 
     if lease.age_max < lease.ttl || lease.age_max > AGE_MAX {
         let field = if source.age_max.is_some() { &source.age_max } else { &source.ttl };
         return wrong(field, "`age_max` must be at least `ttl` and at most 366d");
+    }
+    if lease.offline_max > OFFLINE_MAX {
+        return wrong(
+            &source.offline_max,
+            "`offline_max` must be at most 7d, as keys verify for eight days",
+        );
     }
     Ok(lease)
 }
@@ -258,6 +267,7 @@ mod tests {
             ("300s", "0s", "more than 0s"),
             ("2d", "9m", "`age_max` must be"),
             ("2d", "367d", "`age_max` must be"),
+            ("2d", "2d, offline_max: 8d", "`offline_max` must be"),
             ("lease:", "version: 1\nlease:", "duplicate"),
         ];
         for (from, to, says) in cases {

@@ -14,14 +14,37 @@ const RECEIPT_BYTES_MAX: usize = 8 * 1024;
 const KEYS_MAX: usize = 100;
 const LEEWAY_SECS: u64 = 60;
 
-/// Signs the receipt of a live session. It is over when the lease is.
+/// What is signed about a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// It holds a seat until its lease ends.
+    Lease,
+    /// It holds a seat offline, until then.
+    Borrow,
+    /// It gave its seat back.
+    Return,
+}
+
+impl Kind {
+    /// Returns the `typ` of the signed header, which keeps one kind from being taken for another.
+    const fn typ(self) -> &'static str {
+        match self {
+            Self::Lease => "lease+jwt",
+            Self::Borrow => "borrow+jwt",
+            Self::Return => "return+jwt",
+        }
+    }
+}
+
+/// Signs what is so of a session. A receipt is over when the lease is.
 pub(super) fn mint(
+    kind: Kind,
     tenant: &TenantId,
     session: &Session,
     kid: &str,
     pair: &Ed25519KeyPair,
 ) -> String {
-    let header = json!({"alg": "EdDSA", "typ": "lease+jwt", "kid": kid});
+    let header = json!({"alg": "EdDSA", "typ": kind.typ(), "kid": kid});
     let issued = session.last_heartbeat_at.as_secs();
     let claims = json!({
         "iss": "license-core", "sub": session.subject, "tenant": tenant.as_str(), "lid": session.license,
@@ -90,6 +113,15 @@ pub enum Unverified {
     /// The lease is over, or not begun.
     #[error("it is not valid at this time")]
     Time,
+    /// It was given for another machine.
+    #[error("it was given for another machine")]
+    OtherMachine,
+    /// A later token of this license was seen on this machine before: this one is a copy from before.
+    #[error("a later token was seen before")]
+    Superseded,
+    /// The clock stands before a moment at which this machine has verified a token.
+    #[error("the clock was set back")]
+    ClockSetBack,
 }
 
 #[derive(Deserialize)]
@@ -140,26 +172,46 @@ impl KeySet {
 /// # Errors
 /// Says why the receipt proves nothing.
 pub fn verify(receipt: &str, keys: &KeySet, now: Timestamp) -> Result<Receipt, Unverified> {
+    verify_kind(Kind::Lease, receipt, keys, now)
+}
+
+/// Verifies a return receipt: the seat of the session that it names was given back. Its time is not looked at, as what
+/// was given back stays so.
+///
+/// # Errors
+/// Says why the receipt proves nothing.
+pub fn verify_return(receipt: &str, keys: &KeySet) -> Result<Receipt, Unverified> {
+    signed_claims(Kind::Return, receipt, keys)
+}
+
+pub(super) fn verify_kind(
+    kind: Kind,
+    receipt: &str,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<Receipt, Unverified> {
+    let receipt = signed_claims(kind, receipt, keys)?;
+    let now = now.as_secs();
+    let begun = receipt.nbf <= now.saturating_add(LEEWAY_SECS);
+    let not_over = now < receipt.expires_at.saturating_add(LEEWAY_SECS);
+    if begun && not_over { Ok(receipt) } else { Err(Unverified::Time) }
+}
+
+fn signed_claims(kind: Kind, receipt: &str, keys: &KeySet) -> Result<Receipt, Unverified> {
     if receipt.len() > RECEIPT_BYTES_MAX {
         return Err(Unverified::Malformed);
     }
     let (signed, signature) = receipt.rsplit_once('.').ok_or(Unverified::Malformed)?;
     let (header, claims) = signed.split_once('.').ok_or(Unverified::Malformed)?;
     let protected: Protected = decode(header)?;
-    if protected.alg != "EdDSA" || protected.typ != "lease+jwt" {
+    if protected.alg != "EdDSA" || protected.typ != kind.typ() {
         return Err(Unverified::Malformed);
     }
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unverified::Malformed)?;
     let key = keys.find(&protected.kid).ok_or(Unverified::UnknownKey)?;
     key.verify(signed.as_bytes(), &signature).map_err(|_| Unverified::Signature)?;
     let receipt: Receipt = decode(claims)?;
-    if receipt.iss != "license-core" {
-        return Err(Unverified::Malformed);
-    }
-    let now = now.as_secs();
-    let begun = receipt.nbf <= now.saturating_add(LEEWAY_SECS);
-    let not_over = now < receipt.expires_at.saturating_add(LEEWAY_SECS);
-    if begun && not_over { Ok(receipt) } else { Err(Unverified::Time) }
+    if receipt.iss == "license-core" { Ok(receipt) } else { Err(Unverified::Malformed) }
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Unverified> {

@@ -6,11 +6,15 @@
 
 mod administration;
 mod audit;
+#[path = "both/all.rs"]
+#[allow(clippy::duplicate_mod, reason = "one text for two databases")]
+pub(super) mod both;
 mod keys;
 mod leases;
 mod rows;
 
 use super::{OpenError, Role, StoreError, unavailable};
+use crate::clock::Timestamp;
 use crate::domain::license::LeaseTerms;
 use crate::domain::names::TenantId;
 use crate::settings::{Postgres as Settings, Secret};
@@ -20,6 +24,9 @@ use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres as Database, Transaction,
 };
 use std::time::Duration;
+
+/// What `both` runs on.
+type Connection = PgConnection;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// A longer silence of all services is an absence, by which nobody loses a seat.
@@ -101,7 +108,10 @@ impl Postgres {
     }
 
     /// Begins a transaction that sees one tenant, in one round trip.
-    async fn begin(&self, tenant: &TenantId) -> Result<Transaction<'static, Database>, StoreError> {
+    pub(super) async fn begin(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Transaction<'static, Database>, StoreError> {
         // A tenant's id holds no quote and no backslash (`TenantId`).
         let statement = format!("BEGIN; SET LOCAL app.tenant_id = '{tenant}'");
         let mut tries = self.pool.options().get_max_connections();
@@ -113,6 +123,18 @@ impl Postgres {
             }
         }
     }
+}
+
+/// Says who acts in this transaction, and returns the database's time.
+pub(super) async fn act_as(
+    connection: &mut Connection,
+    actor: &str,
+) -> Result<Timestamp, sqlx::Error> {
+    let now: i64 = sqlx::query_scalar("SELECT now_ms() FROM set_config('app.actor', $1, true)")
+        .bind(actor)
+        .fetch_one(connection)
+        .await?;
+    Ok(Timestamp::from_column(now))
 }
 
 fn is_stale(error: &sqlx::Error) -> bool {

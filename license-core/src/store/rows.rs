@@ -5,14 +5,15 @@ use sqlx::Error;
 /// The columns that `license` reads.
 macro_rules! license_columns {
     () => {
-        "l.tenant_id, l.id, l.name, l.product, l.seats, l.leasing, l.standing, l.expires_at, l.created_at"
+        "l.tenant_id, l.id, l.name, l.product, l.seats, l.leasing, l.standing, l.expires_at, \
+         l.created_at, l.revision"
     };
 }
 /// The columns that `session` reads.
 macro_rules! session_columns {
     () => {
         "s.id, s.license_id, s.subject, s.hardware, s.user_email, s.metadata, s.epoch, s.started_at, \
-         s.last_heartbeat_at, s.expires_at, s.ending"
+         s.last_heartbeat_at, s.expires_at, s.ending, s.borrowed_until"
     };
 }
 /// The columns that `footing` reads: of tenant `t`, license `l` and, when there is one, subject `u`.
@@ -36,8 +37,8 @@ macro_rules! readers {
         use crate::domain::denial::Ending;
         use crate::domain::lease::Session;
         use crate::domain::license::{Footing, Leasing, License, Standing};
-        use crate::store::SealedKey;
         use crate::store::rows::{count, foreign};
+        use crate::store::{SealedKey, Seats};
         use sqlx::Row as _;
         use uuid::Uuid;
 
@@ -71,7 +72,17 @@ macro_rules! readers {
                     .try_get::<Option<i64>, _>("expires_at")?
                     .map(Timestamp::from_column),
                 created_at: time(row, "created_at")?,
+                revision: row.try_get("revision")?,
             })
+        }
+
+        /// Reads the columns of `license_columns`, and how many seats are leased from `used`.
+        pub(in crate::store) fn license_with_seats(
+            row: &$Row,
+        ) -> Result<(License, Seats), sqlx::Error> {
+            let license = license(row)?;
+            let seats = Seats { used: count(row.try_get("used")?)?, total: license.seats };
+            Ok((license, seats))
         }
 
         /// Reads the columns of `session_columns`.
@@ -92,6 +103,9 @@ macro_rules! readers {
                 ended: ending
                     .map(|word| Ending::from_column(word).ok_or_else(|| foreign("ending")))
                     .transpose()?,
+                borrowed_until: row
+                    .try_get::<Option<i64>, _>("borrowed_until")?
+                    .map(Timestamp::from_column),
             })
         }
 
@@ -137,7 +151,11 @@ macro_rules! readers {
             Ok(Linked { event: event(row)?, head: head(row)? })
         }
 
-        fn standing(row: &$Row, column: &'static str) -> Result<Standing, sqlx::Error> {
+        /// Reads a standing.
+        pub(in crate::store) fn standing(
+            row: &$Row,
+            column: &'static str,
+        ) -> Result<Standing, sqlx::Error> {
             Standing::from_column(row.try_get(column)?).ok_or_else(|| foreign(column))
         }
 

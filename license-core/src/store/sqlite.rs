@@ -5,6 +5,9 @@
 
 mod administration;
 mod audit;
+#[path = "both/all.rs"]
+#[allow(clippy::duplicate_mod, reason = "one text for two databases")]
+pub(super) mod both;
 mod keys;
 mod leases;
 mod rows;
@@ -23,13 +26,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
+/// What `both` runs on.
+type Connection = sqlx::SqliteConnection;
+
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 const READERS: u32 = 4;
 
 /// The store on one SQLite file.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
-    writer: Writer,
+    pub(super) writer: Writer,
     readers: SqlitePool,
     clock: LeaseClock,
     terms: LeaseTerms,
@@ -64,6 +70,18 @@ impl Sqlite {
         let writer = Writer::start(options, clock.clone(), role).await?;
         Ok(Self { writer, readers, clock, terms, _lock: lock })
     }
+}
+
+/// Says who acts, until it is said anew; `None` is an operator's command or the service itself.
+pub(super) async fn act_as(
+    connection: &mut Connection,
+    actor: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE acting SET actor = ?1")
+        .bind(actor.unwrap_or("operator"))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 fn lock(path: &Path, role: Role) -> Result<Option<File>, OpenError> {

@@ -76,7 +76,7 @@ async fn an_assertion_for_another_request_key_or_time_is_refused() {
 #[tokio::test]
 async fn a_caller_without_a_tenant_is_refused() {
     let world = World::new().await;
-    let nobody = Who { tenant: None, subject: "anna" };
+    let nobody = Who { tenant: None, subject: "anna", role: "member" };
     world.ask(nobody, Method::POST, ACQUIRE, b"{}").await.refused(403, "missing_tenant");
 }
 
@@ -192,7 +192,9 @@ async fn every_documented_operation_is_served() {
     let mut operations = 0;
     for (path, methods) in document.body["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let target = path.replace("{id}", "01890000-0000-7000-8000-000000000000");
+            let target = path
+                .replace("{id}", "01890000-0000-7000-8000-000000000000")
+                .replace("{name}", "somebody");
             let method: Method = method.to_uppercase().parse().unwrap();
             let answer = if operation.get("security").is_some() {
                 client
@@ -208,5 +210,5 @@ async fn every_documented_operation_is_served() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 7);
+    assert_eq!(operations, 35);
 }

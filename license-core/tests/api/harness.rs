@@ -80,7 +80,7 @@ impl Edge {
         now_secs: u64,
     ) -> String {
         let header = json!({"alg": "EdDSA", "typ": "edge+jwt", "kid": self.kid()});
-        let mut claims = json!({"iss": "portcullis", "aud": "license-core", "sub": who.subject, "roles": ["member"],
+        let mut claims = json!({"iss": "portcullis", "aud": "license-core", "sub": who.subject, "roles": [who.role],
             "iat": now_secs, "exp": now_secs + 60, "jti": "test", "htm": method, "htu": target,
             "bh": B64.encode(digest(&SHA256, body))});
         if let Some(tenant) = who.tenant {
@@ -97,10 +97,15 @@ impl Edge {
 pub(crate) struct Who<'a> {
     pub(crate) tenant: Option<&'a str>,
     pub(crate) subject: &'a str,
+    pub(crate) role: &'a str,
 }
 
 pub(crate) const fn user<'a>(tenant: &'a str, subject: &'a str) -> Who<'a> {
-    Who { tenant: Some(tenant), subject }
+    Who { tenant: Some(tenant), subject, role: "member" }
+}
+
+pub(crate) const fn admin(tenant: &str) -> Who<'_> {
+    Who { tenant: Some(tenant), subject: "ada", role: "license-admin" }
 }
 
 /// What came back.
@@ -129,6 +134,23 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/json");
     }
 }
+
+/// Runs every test once on SQLite and once on PostgreSQL.
+macro_rules! on_both_stores {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(crate::harness::World::new().await).await; })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $name() {
+                if let Some(world) = crate::harness::World::on_postgres().await {
+                    super::$name(world).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_both_stores;
 
 /// One connection to a service.
 pub(crate) struct Client(SendRequest<Full<Bytes>>);
@@ -325,6 +347,18 @@ impl World {
         body: &[u8],
     ) -> Answer {
         self.client().await.send(self.request(who, method, target, body)).await
+    }
+
+    /// Asks with a JSON body, or with none when it is null.
+    pub(crate) async fn call(
+        &self,
+        who: Who<'_>,
+        method: &str,
+        target: &str,
+        body: Value,
+    ) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.ask(who, method.parse().unwrap(), target, body.as_bytes()).await
     }
 
     pub(crate) async fn acquire(&self, who: Who<'_>, key: &str, hardware: &str) -> Answer {

@@ -7,13 +7,19 @@ use license_core::{OpenError, Service, StartError};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 const APP: &str = "license_test_app";
-const TENANT_TABLES: [(&str, &str); 5] = [
+const TENANT_TABLES: [(&str, &str); 9] = [
     ("tenant", "id"),
     ("subject", "tenant_id"),
     ("license", "tenant_id"),
     ("session", "tenant_id"),
     ("audit_event", "tenant_id"),
+    ("product", "tenant_id"),
+    ("entitlement", "tenant_id"),
+    ("denial", "tenant_id"),
+    ("idempotency", "tenant_id"),
 ];
+/// What the application may delete, of its own tenant.
+const DELETABLE: [&str; 2] = ["product", "entitlement"];
 
 /// Two tenants with a row in every table.
 async fn two_tenants() -> Option<World> {
@@ -22,11 +28,16 @@ async fn two_tenants() -> Option<World> {
         let license = world.license(tenant, "editor", 3).await;
         assert_eq!(world.acquire(user(tenant, "anna"), &license.key, "hw").await.status, 201);
         let mut superuser = world.postgres.as_ref().unwrap().connect_as("").await;
-        run(
-            &mut superuser,
-            &format!("INSERT INTO subject VALUES ('{tenant}', 'zoe', 'suspended')"),
-        )
-        .await;
+        let id = &license.id;
+        for row in [
+            format!("INSERT INTO subject VALUES ('{tenant}', 'zoe', 'suspended')"),
+            format!("INSERT INTO product VALUES ('{tenant}', 'Editor', '', 0)"),
+            format!("INSERT INTO entitlement VALUES ('{tenant}', '{id}', 'export')"),
+            format!("INSERT INTO denial VALUES ('{tenant}', '{id}', 0, 'no_seats_available', 1)"),
+            format!("INSERT INTO idempotency VALUES ('{tenant}', 'anna', 'k', 'r', 200, 'b', 0)"),
+        ] {
+            run(&mut superuser, &row).await;
+        }
     }
     Some(world)
 }
@@ -114,10 +125,19 @@ async fn a_tenant_sees_and_touches_its_own_rows_alone() {
         .execute(&mut app)
         .await;
         assert_eq!(touched.map_or(0, |touched| touched.rows_affected()), 0, "{table}");
-        // No row can be given to another tenant, and none deleted.
+        // No row can be given to another tenant, and none deleted but what the API deletes.
+        let deleted =
+            sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE {column} = 'other'")))
+                .execute(&mut app)
+                .await;
+        assert_eq!(deleted.map_or(0, |deleted| deleted.rows_affected()), 0, "{table}");
+        if !DELETABLE.contains(&table) {
+            let all =
+                sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut app).await;
+            assert!(all.is_err(), "{table}");
+        }
         for statement in [
             format!("UPDATE {table} SET {column} = 'other'"),
-            format!("DELETE FROM {table}"),
             format!("TRUNCATE {table} CASCADE"),
             format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"),
             format!("DROP POLICY own_tenant ON {table}"),

@@ -7,6 +7,7 @@
     reason = "a harness fails the test where it stands, and says what it skips"
 )]
 
+mod administration;
 mod audit;
 mod bad_input;
 mod cluster;
@@ -14,6 +15,7 @@ mod gate;
 mod harness;
 mod isolation;
 mod load;
+mod offline;
 mod outage;
 mod process;
 mod races;

@@ -1,28 +1,12 @@
 //! Seats: granted once, kept by heartbeats, given back, never revived. Each test runs on both stores.
 
-use crate::harness::{Client, START, World, user};
+use crate::harness::{Client, START, World, on_both_stores, user};
 use http::Method;
 use license_core::{Clock as _, Leasing};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Runs every test once on SQLite and once on PostgreSQL.
-macro_rules! on_both_stores {
-    ($($name:ident,)*) => {
-        mod on_sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::World::new().await).await; })*
-        }
-        mod on_postgres {
-            $(#[tokio::test] async fn $name() {
-                if let Some(world) = super::World::on_postgres().await {
-                    super::$name(world).await;
-                }
-            })*
-        }
-    };
-}
 
 on_both_stores! {
     a_seat_is_acquired_kept_and_released,
@@ -52,7 +36,8 @@ async fn a_seat_is_acquired_kept_and_released(world: World) {
     assert_eq!(got.body["seats_used"], 1);
     assert_eq!(got.body["seats_total"], 3);
     assert_eq!(got.body["is_active"], true);
-    assert_eq!(got.body["heartbeat_interval"], 180);
+    let interval = got.body["heartbeat_interval"].as_u64().unwrap();
+    assert!((162..=180).contains(&interval), "{interval}");
     assert_eq!(got.body["lease_ttl"], 360);
     assert_eq!(got.body["lease_epoch"], 1);
     assert_eq!(got.body["metadata"]["os"], "linux");
@@ -105,7 +90,8 @@ async fn the_fourth_of_three_seats_is_refused_with_a_hint_and_given_once_one_is_
     }
     let full = world.acquire(anna, &license.key, "d").await;
     full.refused(409, "no_seats_available");
-    assert_eq!(full.headers["retry-after"], "60");
+    let wait: u64 = full.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((45..=60).contains(&wait), "{wait}");
     assert_eq!(full.body["details"]["max_seats"], 3);
     assert_eq!(full.body["details"]["active_seats"], 3);
     assert_eq!(full.body["details"]["next_available_hint"], "2027-01-15T08:06:00.000Z");

@@ -1,4 +1,4 @@
-use super::{KeySet, Unverified, mint, verify};
+use super::{KeySet, Kind, Unverified, mint, verify};
 use crate::assertion::thumbprint;
 use crate::clock::Timestamp;
 use crate::domain::lease::Session;
@@ -25,6 +25,7 @@ fn session() -> Session {
         last_heartbeat_at: at(NOW),
         expires_at: at(NOW + 360),
         ended: None,
+        borrowed_until: None,
     }
 }
 
@@ -48,7 +49,7 @@ fn set(keys: &[&Value]) -> KeySet {
 #[test]
 fn a_receipt_says_who_holds_what_until_when_and_for_which_machine() {
     let (pair, kid, jwk) = key();
-    let text = mint(&"acme".parse().unwrap(), &session(), &kid, &pair);
+    let text = mint(Kind::Lease, &"acme".parse().unwrap(), &session(), &kid, &pair);
     let receipt = verify(&text, &set(&[&jwk]), at(NOW)).unwrap();
     assert_eq!(
         (receipt.subject.as_str(), receipt.tenant.as_str(), receipt.epoch),
@@ -65,7 +66,7 @@ fn a_receipt_says_who_holds_what_until_when_and_for_which_machine() {
 #[test]
 fn forged_receipts_prove_nothing() {
     let ((pair, kid, jwk), (other, other_kid, other_jwk)) = (key(), key());
-    let text = mint(&"acme".parse().unwrap(), &session(), &kid, &pair);
+    let text = mint(Kind::Lease, &"acme".parse().unwrap(), &session(), &kid, &pair);
     let (signed, signature) = text.rsplit_once('.').unwrap();
     let (header, claims) = signed.split_once('.').unwrap();
     let keys = set(&[&jwk]);
@@ -78,8 +79,14 @@ fn forged_receipts_prove_nothing() {
             format!("{header}.{}.{signature}", B64.encode(changed.to_string())),
             Unverified::Signature,
         ),
-        (mint(&"acme".parse().unwrap(), &session(), &kid, &other), Unverified::Signature),
-        (mint(&"acme".parse().unwrap(), &session(), &other_kid, &other), Unverified::UnknownKey),
+        (
+            mint(Kind::Lease, &"acme".parse().unwrap(), &session(), &kid, &other),
+            Unverified::Signature,
+        ),
+        (
+            mint(Kind::Lease, &"acme".parse().unwrap(), &session(), &other_kid, &other),
+            Unverified::UnknownKey,
+        ),
         (format!("{none}.{claims}."), Unverified::Malformed),
         (format!("{hmac}.{claims}.{signature}"), Unverified::Malformed),
         (format!("{header}.{claims}."), Unverified::Signature),

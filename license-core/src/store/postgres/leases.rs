@@ -1,5 +1,7 @@
 //! Seats on PostgreSQL: the transactions behind acquire, heartbeat and release.
 
+use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
+use super::both::reports;
 use super::{AWAY, Postgres, millis, rows};
 use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, Ending, NoSeats};
@@ -8,7 +10,7 @@ use crate::domain::license::{LeaseTerms, License};
 use crate::domain::names::TenantId;
 use crate::store::rows::{count, footing_columns, license_columns, session_columns};
 use crate::store::{
-    Acquire, Answer, Fresh, Granted, Leases, Seats, SessionRef, StoreError, fresh_id,
+    Acquire, Answer, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError, fresh_id,
     metadata_column, unavailable,
 };
 use async_trait::async_trait;
@@ -98,7 +100,20 @@ impl Leases for Postgres {
             .fetch_one(&self.pool)
             .await
             .map_err(unavailable)?;
+        sqlx::query("SELECT forget_answers($1)")
+            .bind(ANSWERS_KEPT_MS)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
         Ok(u64::try_from(swept).unwrap_or(0))
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        let now: i64 = sqlx::query_scalar("SELECT now_ms()")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(Timestamp::from_column(now))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -119,23 +134,7 @@ async fn acquire(
     wanted: &Acquire,
     terms: LeaseTerms,
 ) -> Result<Outcome<Granted>, sqlx::Error> {
-    let found = sqlx::query(concat!(
-        "SELECT ",
-        license_columns!(),
-        ", ",
-        footing_columns!(),
-        ", ",
-        time_columns!(),
-        " FROM license l JOIN tenant t ON t.id = l.tenant_id \
-         LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = $3 \
-         WHERE l.key_hash = $1 AND l.tenant_id = $2 FOR NO KEY UPDATE OF l"
-    ))
-    .bind(wanted.key.as_bytes().as_slice())
-    .bind(wanted.tenant.as_str())
-    .bind(wanted.subject.as_str())
-    .bind(millis(AWAY))
-    .fetch_optional(&mut *connection)
-    .await?;
+    let found = named_license(connection, wanted).await?;
     let Some(row) = found else {
         return Ok(Outcome::Answer(Err(Denial::TenantAccess)));
     };
@@ -162,6 +161,8 @@ async fn acquire(
         ));
     }
     if !taken.holds && taken.seats >= license.seats {
+        reports::denied(connection, license.tenant.as_str(), license.id, "no_seats_available", now)
+            .await?;
         return Ok(Outcome::Answer(Err(Denial::NoSeats(NoSeats {
             max_seats: license.seats,
             active_seats: taken.seats,
@@ -176,6 +177,42 @@ async fn acquire(
         fresh: Fresh::New,
         seats: Seats { used, total: license.seats },
     })))
+}
+
+/// Selects and locks the license that is asked for, with its footing.
+macro_rules! select_license {
+    ($how:literal) => {
+        concat!(
+            "SELECT ",
+            license_columns!(),
+            ", ",
+            footing_columns!(),
+            ", ",
+            time_columns!(),
+            " FROM license l JOIN tenant t ON t.id = l.tenant_id \
+             LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = $3 WHERE l.tenant_id = $2 AND ",
+            $how,
+            " FOR NO KEY UPDATE OF l"
+        )
+    };
+}
+
+async fn named_license(
+    connection: &mut PgConnection,
+    wanted: &Acquire,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    let query = match wanted.license {
+        Named::Key(key) => {
+            sqlx::query(select_license!("l.key_hash = $1")).bind(key.as_bytes().to_vec())
+        }
+        Named::Id(id) => sqlx::query(select_license!("l.id = $1")).bind(id.to_string()),
+    };
+    query
+        .bind(wanted.tenant.as_str())
+        .bind(wanted.subject.as_str())
+        .bind(millis(AWAY))
+        .fetch_optional(connection)
+        .await
 }
 
 /// Ends the license's sessions whose leases ran out, and returns the time by which they did. A session that is being
@@ -294,6 +331,7 @@ async fn insert(
         last_heartbeat_at: now,
         expires_at: lease::lease_end(now, terms, now),
         ended: None,
+        borrowed_until: None,
     };
     session.epoch = sqlx::query_scalar(
         "WITH fence AS (UPDATE license SET epoch = epoch + 1 WHERE tenant_id = $1 AND id = $3 RETURNING epoch) \

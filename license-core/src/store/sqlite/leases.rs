@@ -1,6 +1,8 @@
 //! Seats on SQLite: the transactions behind acquire, heartbeat and release.
 
 use super::Sqlite;
+use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
+use super::both::reports;
 use super::rows;
 use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, Ending, NoSeats};
@@ -9,10 +11,11 @@ use crate::domain::license::{LeaseTerms, License};
 use crate::domain::names::TenantId;
 use crate::store::rows::{count, footing_columns, license_columns, session_columns};
 use crate::store::{
-    Acquire, Answer, Fresh, Granted, Leases, Seats, SessionRef, StoreError, fresh_id,
+    Acquire, Answer, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError, fresh_id,
     metadata_column, unavailable,
 };
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
@@ -66,6 +69,10 @@ impl Leases for Sqlite {
         self.readers.close().await;
     }
 
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock.now())
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.writer.write(|_, _| Box::pin(async { Ok(()) })).await
     }
@@ -77,20 +84,7 @@ async fn acquire(
     terms: LeaseTerms,
     now: Timestamp,
 ) -> Result<Result<Granted, Denial>, sqlx::Error> {
-    let found = sqlx::query(concat!(
-        "SELECT ",
-        license_columns!(),
-        ", ",
-        footing_columns!(),
-        " FROM license l JOIN tenant t ON t.id = l.tenant_id \
-         LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = ?3 \
-         WHERE l.key_hash = ?1 AND l.tenant_id = ?2"
-    ))
-    .bind(wanted.key.as_bytes().as_slice())
-    .bind(wanted.tenant.as_str())
-    .bind(wanted.subject.as_str())
-    .fetch_optional(&mut *connection)
-    .await?;
+    let found = named_license(connection, &wanted).await?;
     let Some(row) = found else {
         return Ok(Err(Denial::TenantAccess));
     };
@@ -104,11 +98,45 @@ async fn acquire(
     }
     let holder = lease::holder(license.leasing, &wanted.hardware, &wanted.subject);
     if let Some(full) = without_seat_for(connection, &license, &holder, now).await? {
+        reports::denied(connection, license.tenant.as_str(), license.id, "no_seats_available", now)
+            .await?;
         return Ok(Err(Denial::NoSeats(full)));
     }
     let session = insert(connection, &license, wanted, &holder, terms, now).await?;
     let seats = Seats { used: seats_used(connection, &license, now).await?, total: license.seats };
     Ok(Ok(Granted { session, fresh: Fresh::New, seats }))
+}
+
+/// Selects the license that is asked for, with its footing.
+macro_rules! select_license {
+    ($how:literal) => {
+        concat!(
+            "SELECT ",
+            license_columns!(),
+            ", ",
+            footing_columns!(),
+            " FROM license l JOIN tenant t ON t.id = l.tenant_id \
+             LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = ?3 WHERE l.tenant_id = ?2 AND ",
+            $how
+        )
+    };
+}
+
+async fn named_license(
+    connection: &mut SqliteConnection,
+    wanted: &Acquire,
+) -> Result<Option<SqliteRow>, sqlx::Error> {
+    let query = match wanted.license {
+        Named::Key(key) => {
+            sqlx::query(select_license!("l.key_hash = ?1")).bind(key.as_bytes().to_vec())
+        }
+        Named::Id(id) => sqlx::query(select_license!("l.id = ?1")).bind(id.to_string()),
+    };
+    query
+        .bind(wanted.tenant.as_str())
+        .bind(wanted.subject.as_str())
+        .fetch_optional(connection)
+        .await
 }
 
 /// Ends the license's sessions whose leases ran out, so that the count and the unique index see live ones only.
@@ -222,6 +250,7 @@ async fn insert(
         last_heartbeat_at: now,
         expires_at: lease::lease_end(now, terms, now),
         ended: None,
+        borrowed_until: None,
     };
     sqlx::query(
         "INSERT INTO session (tenant_id, id, license_id, subject, hardware, holder, user_email, metadata, epoch, \
@@ -359,7 +388,11 @@ async fn sweep(
     )
     .bind(now.to_column())
     .bind(limit)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    sqlx::query("DELETE FROM idempotency WHERE created_at < ?1")
+        .bind(now.to_column().saturating_sub(ANSWERS_KEPT_MS))
+        .execute(connection)
+        .await?;
     Ok(swept.rows_affected())
 }

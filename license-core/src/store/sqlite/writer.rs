@@ -21,7 +21,7 @@ type Acknowledge = Box<dyn FnOnce() + Send>;
 
 /// The handle to the writer's task.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(in crate::store) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     sender: mpsc::WeakSender<Job>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -43,7 +43,7 @@ impl Writer {
 
     /// Runs `work` within the next transaction and returns its result once that is on disk. The work's time is the
     /// transaction's. When the caller goes away meanwhile the work is done all the same.
-    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(in crate::store) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(

@@ -1,0 +1,119 @@
+//! Seats that are taken offline and brought back, and clients that come back after an absence.
+
+use super::gate::Member;
+use super::request::{Id, Reply, Sent, wrong};
+use super::{Api, answer};
+use crate::clock::Timestamp;
+use crate::domain::denial::{Denial, Ending};
+use crate::reason::{Reason, Refusal};
+use crate::signing::Kind;
+use crate::store::{Acquire, Fresh, Named, SessionRef};
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Borrow {
+    duration_secs: u64,
+}
+
+/// The shortest time that a seat is borrowed for; a lease covers less.
+const BORROW_SECS_MIN: u64 = 3600;
+
+/// Answers 200 with a borrow token. The seat is leased until the token ends, whatever happens meanwhile.
+pub(super) async fn borrow(
+    State(api): State<Api>,
+    Extension(member): Extension<Member>,
+    Id(id): Id,
+    Sent(Borrow { duration_secs }): Sent<Borrow>,
+) -> Reply {
+    let longest = api.lease.offline_max.as_secs();
+    if longest == 0 {
+        return Err(Reason::OfflineNotAllowed.into());
+    }
+    if !(BORROW_SECS_MIN..=longest).contains(&duration_secs) {
+        return Err(Refusal::field(
+            "duration_secs",
+            &format!("it is not between {BORROW_SECS_MIN} and {longest}"),
+        ));
+    }
+    // No seat is taken offline without a token: that is asked first.
+    let signer = api.signer.as_ref().filter(|signer| signer.is_ready());
+    let signer = signer.ok_or(Reason::SigningUnavailable)?;
+    // A heartbeat first: it says all that there is to say against the session.
+    let named = SessionRef { tenant: member.tenant.clone(), subject: member.subject.clone(), id };
+    let held = api.store.heartbeat(named).await??;
+    let scope = member.scope();
+    let borrowed = api.store.borrow(scope, member.subject, id, duration_secs).await?;
+    let borrowed = borrowed.ok_or(Denial::SessionEnded(Ending::Expired))?;
+    let token = signer.sign(Kind::Borrow, &member.tenant, &borrowed);
+    let token = token.ok_or(Reason::SigningUnavailable)?;
+    let body = json!({
+        "session_id": id, "license_id": held.license, "sequence": borrowed.epoch,
+        "borrowed_until": borrowed.borrowed_until.map(Timestamp::to_rfc3339), "borrow_token": token,
+    });
+    Ok(answer::json(StatusCode::OK, &body))
+}
+
+/// Answers 200 with a return receipt; the seat is free of this session.
+pub(super) async fn give_back(
+    State(api): State<Api>,
+    Extension(member): Extension<Member>,
+    Id(id): Id,
+) -> Reply {
+    let named = SessionRef { tenant: member.tenant.clone(), subject: member.subject.clone(), id };
+    api.store.release(named).await??;
+    let (session, _) = api.store.session(member.scope(), id).await?.ok_or(Reason::TenantAccess)?;
+    let receipt =
+        api.signer.as_ref().and_then(|signer| signer.sign(Kind::Return, &member.tenant, &session));
+    let ending = session.ended.map(Ending::as_str);
+    let body = json!({
+        "session_id": id, "license_id": session.license, "sequence": session.epoch, "ending": ending,
+        "return_receipt": receipt,
+    });
+    Ok(answer::json(StatusCode::OK, &body))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reconnect {
+    old_session_id: Uuid,
+    hardware_id: String,
+}
+
+/// Answers 200 with the old session when it lives, 201 with a new one when its lease ran out and a seat is free, and
+/// 410 when it was released or taken back.
+pub(super) async fn reconnect(
+    State(api): State<Api>,
+    Extension(member): Extension<Member>,
+    Sent(body): Sent<Reconnect>,
+) -> Reply {
+    let hardware = body.hardware_id.parse().map_err(wrong("hardware_id"))?;
+    let found = api.store.session(member.scope(), body.old_session_id).await?;
+    let own = found.filter(|(session, _)| {
+        session.subject == member.subject.as_str() && session.hardware == body.hardware_id
+    });
+    let (old, now) = own.ok_or(Reason::TenantAccess)?;
+    if let Some(ending @ (Ending::Released | Ending::Revoked)) = old.ending(now) {
+        return Err(Denial::SessionEnded(ending).into());
+    }
+    let tenant = member.tenant.clone();
+    let wanted = Acquire {
+        tenant: member.tenant,
+        subject: member.subject,
+        license: Named::Id(old.license),
+        hardware,
+        user_email: old.user_email.and_then(|email| email.parse().ok()),
+        metadata: old.metadata,
+    };
+    let granted = api.store.acquire(wanted).await??;
+    let status = match granted.fresh {
+        Fresh::New => StatusCode::CREATED,
+        Fresh::Renewed => StatusCode::OK,
+    };
+    Ok(super::acquire::granted(&api, &tenant, granted, status))
+}

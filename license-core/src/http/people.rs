@@ -1,0 +1,108 @@
+//! The tenant, which is always the one that the assertion names, and its subjects.
+
+use super::licenses::standing;
+use super::request::{Admin, Asked, Name, Part, Plain, Reply, Sent, TenantOperator, listed};
+use super::{Api, answer};
+use crate::domain::names::SubjectId;
+use crate::reason::Reason;
+use crate::store::office::{Scope, Subject, Which};
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+async fn tenant_view(api: &Api, scope: Scope) -> Result<Value, crate::reason::Refusal> {
+    let tenant = api.store.tenant(scope.clone()).await?.ok_or(Reason::TenantAccess)?;
+    Ok(json!({
+        "id": scope.tenant.as_str(), "status": tenant.standing.as_str(), "created_at": tenant.created_at.to_rfc3339(),
+        "licenses": tenant.licenses, "seats_total": tenant.seats.total, "seats_used": tenant.seats.used,
+    }))
+}
+
+/// Answers 200 with the tenant.
+pub(super) async fn tenant(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Asked(Plain {}): Asked<Plain>,
+) -> Reply {
+    Ok(answer::found(&tenant_view(&api, scope).await?))
+}
+
+/// Answers 201 when the tenant was created, 200 when it was there.
+pub(super) async fn create_tenant(
+    State(api): State<Api>,
+    TenantOperator(scope): TenantOperator,
+) -> Reply {
+    let made = api.store.add_tenant(scope.clone()).await?;
+    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer::json(status, &tenant_view(&api, scope).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Status {
+    status: String,
+}
+
+/// Answers 200 with the tenant as it stands now.
+pub(super) async fn change_tenant(
+    State(api): State<Api>,
+    TenantOperator(scope): TenantOperator,
+    Sent(Status { status }): Sent<Status>,
+) -> Reply {
+    if !api.store.tenant_standing(scope.clone(), standing(&status, false)?).await? {
+        return Err(Reason::TenantAccess.into());
+    }
+    Ok(answer::found(&tenant_view(&api, scope).await?))
+}
+
+fn view(subject: &Subject) -> Value {
+    json!({"id": subject.id, "status": subject.standing.as_str()})
+}
+
+/// Answers 200 with the subjects that were ever suspended.
+pub(super) async fn subjects(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Asked(part): Asked<Part>,
+) -> Reply {
+    let page = part.page()?;
+    let limit = page.limit;
+    let found = api.store.subjects(scope, page).await?;
+    Ok(answer::found(&listed(found, limit, |row| row.id.clone(), |row| view(&row))))
+}
+
+/// Answers 200: who was never acted on is active.
+pub(super) async fn subject(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Name(id): Name<SubjectId>,
+    Asked(Plain {}): Asked<Plain>,
+) -> Reply {
+    Ok(answer::found(&view(&api.store.subject(scope, id).await?)))
+}
+
+/// Answers 200 with the subject as it stands now. Its sessions get no heartbeat while it is suspended.
+pub(super) async fn change_subject(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Name(id): Name<SubjectId>,
+    Sent(Status { status }): Sent<Status>,
+) -> Reply {
+    let standing = standing(&status, false)?;
+    if !api.store.subject_standing(scope.clone(), id.clone(), standing).await? {
+        return Err(Reason::TenantAccess.into());
+    }
+    Ok(answer::found(&view(&api.store.subject(scope, id).await?)))
+}
+
+/// Answers 200 with how many sessions were ended.
+pub(super) async fn release_all(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Name(id): Name<SubjectId>,
+) -> Reply {
+    let which = Which { license: None, subject: Some(id) };
+    let released = api.store.release_all(scope, which).await?;
+    Ok(answer::json(StatusCode::OK, &json!({ "released": released })))
+}

@@ -1,0 +1,11 @@
+//! The statements that both databases run as they stand: this folder is compiled once for each, against its own kind of
+//! connection and rows.
+
+pub(in crate::store) mod catalog;
+pub(in crate::store) mod idempotency;
+pub(in crate::store) mod licenses;
+pub(in crate::store) mod people;
+pub(in crate::store) mod reports;
+pub(in crate::store) mod sessions;
+
+pub(super) use super::{Connection, rows};

@@ -1,0 +1,223 @@
+//! The administrators' side of the store: one list of operations, each of them one transaction in one tenant, run by
+//! either database with the same statements (`both/`).
+
+use super::postgres::{self, Postgres};
+use super::sqlite::{self, Sqlite};
+use super::{Conflict, Seats, StoreError, unavailable};
+use crate::clock::Timestamp;
+use crate::domain::audit::Linked;
+use crate::domain::key::KeyHash;
+use crate::domain::lease::Session;
+use crate::domain::license::{Footing, License, NewLicense, Standing};
+use crate::domain::names::{LicenseName, SubjectId, TenantId};
+use async_trait::async_trait;
+use uuid::Uuid;
+
+/// Whose rows are read and written, and by whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) tenant: TenantId,
+    /// Who acts, as the audit trail will say.
+    pub(crate) actor: String,
+}
+
+/// A part of a list: at most `limit` rows whose names come after `after`.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) after: String,
+    pub(crate) limit: u32,
+}
+
+/// Which live sessions are meant: all that both fields let through.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Which {
+    pub(crate) license: Option<Uuid>,
+    pub(crate) subject: Option<SubjectId>,
+}
+
+/// What an administrator changes of a license; what is `None` stays.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct LicenseChange {
+    pub(crate) seats: Option<u32>,
+    pub(crate) standing: Option<Standing>,
+    pub(crate) product: Option<LicenseName>,
+    /// `Some(None)` ends its term never.
+    pub(crate) expires_at: Option<Option<Timestamp>>,
+    /// The revision that is changed; any, when `None`.
+    pub(crate) revision: Option<i64>,
+}
+
+/// A product.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Why something was not deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kept {
+    /// There is no such thing.
+    Missing,
+    /// Licenses use it.
+    InUse,
+}
+
+/// A subject that an operator acted on.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) id: String,
+    pub(crate) standing: Standing,
+}
+
+/// The tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenant {
+    pub(crate) standing: Standing,
+    pub(crate) created_at: Timestamp,
+    pub(crate) licenses: u32,
+    pub(crate) seats: Seats,
+}
+
+/// What a license key opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) license: License,
+    pub(crate) seats: Seats,
+    pub(crate) footing: Footing,
+    pub(crate) entitlements: Vec<String>,
+    pub(crate) now: Timestamp,
+}
+
+/// How a license was used over a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Usage {
+    pub(crate) license: License,
+    pub(crate) seats: Seats,
+    /// The most sessions that were live at one moment.
+    pub(crate) peak_sessions: u32,
+    pub(crate) acquired: u32,
+    pub(crate) denied: u32,
+}
+
+/// How often seats of a license were denied in one hour.
+#[derive(Clone, Debug)]
+pub(crate) struct Denied {
+    pub(crate) hour: Timestamp,
+    pub(crate) code: String,
+    pub(crate) times: u32,
+}
+
+/// What a key of a repeated request stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Claim {
+    /// The request is new, and the caller's to carry out.
+    New,
+    /// The same request is in hand.
+    InHand,
+    /// Another request was made under this key.
+    Other,
+    /// The same request was answered.
+    Answered { status: u16, body: Vec<u8> },
+}
+
+macro_rules! office {
+    ($($(#[$doc:meta])* $module:ident :: $name:ident($($argument:ident: $Argument:ty),*) -> $Output:ty;)*) => {
+        /// What administrators do and what reports read.
+        #[async_trait]
+        pub(crate) trait Office: Send + Sync {
+            $($(#[$doc])* async fn $name(&self, scope: Scope $(, $argument: $Argument)*) -> Result<$Output, StoreError>;)*
+        }
+
+        #[async_trait]
+        impl Office for Sqlite {
+            $(async fn $name(&self, scope: Scope $(, $argument: $Argument)*) -> Result<$Output, StoreError> {
+                self.writer
+                    .write(move |connection, now| {
+                        Box::pin(async move {
+                            sqlite::act_as(connection, Some(&scope.actor)).await?;
+                            let done = sqlite::both::$module::$name(connection, &scope $(, $argument)*, now).await?;
+                            sqlite::act_as(connection, None).await?;
+                            Ok(done)
+                        })
+                    })
+                    .await
+            })*
+        }
+
+        #[async_trait]
+        impl Office for Postgres {
+            $(async fn $name(&self, scope: Scope $(, $argument: $Argument)*) -> Result<$Output, StoreError> {
+                let mut transaction = self.begin(&scope.tenant).await?;
+                let now = postgres::act_as(&mut transaction, &scope.actor).await.map_err(unavailable)?;
+                let done = postgres::both::$module::$name(&mut transaction, &scope $(, $argument)*, now).await;
+                let done = done.map_err(unavailable)?;
+                transaction.commit().await.map_err(unavailable)?;
+                Ok(done)
+            })*
+        }
+    };
+}
+
+office! {
+    /// Lists live sessions by id.
+    sessions::live_sessions(which: Which, page: Page) -> Vec<Session>;
+    /// Reads a session, live or ended.
+    sessions::session(id: Uuid) -> Option<(Session, Timestamp)>;
+    /// Takes a seat back. Returns whether a live session was ended; one that is offline is not, as its token goes on.
+    sessions::force_release(id: Uuid) -> bool;
+    /// Takes all those seats back but those that are offline, and returns how many sessions were ended.
+    sessions::release_all(which: Which) -> u64;
+    /// Takes the subject's own live session offline until a moment, under a new fencing epoch.
+    sessions::borrow(subject: SubjectId, id: Uuid, offline_secs: u64) -> Option<Session>;
+
+    /// Lists licenses by id.
+    licenses::list_licenses(page: Page) -> Vec<(License, Seats)>;
+    /// Reads what a key opens, for a subject.
+    licenses::opened(subject: SubjectId, key: KeyHash) -> Option<Opened>;
+    /// Creates a license under a key's hash.
+    licenses::add_license(new: NewLicense, key: KeyHash) -> Result<Uuid, Conflict>;
+    /// Changes a license of the revision that the change names.
+    licenses::amend_license(id: Uuid, change: LicenseChange) -> Result<(License, Seats), Conflict>;
+    /// Lists a license's entitlements; `None` without such a license.
+    licenses::entitlements(id: Uuid) -> Option<Vec<String>>;
+    /// Gives a license an entitlement. Returns whether it did not have it; `None` without such a license.
+    licenses::entitle(id: Uuid, name: LicenseName) -> Option<bool>;
+    /// Takes an entitlement away. Returns whether the license had it.
+    licenses::disentitle(id: Uuid, name: LicenseName) -> bool;
+
+    /// Lists products by name.
+    catalog::products(page: Page) -> Vec<Product>;
+    /// Reads a product.
+    catalog::product(name: LicenseName) -> Option<Product>;
+    /// Creates a product or describes it anew. Returns whether it was created; `None` without the tenant.
+    catalog::put_product(name: LicenseName, description: String) -> Option<bool>;
+    /// Deletes a product that no license uses.
+    catalog::delete_product(name: LicenseName) -> Result<(), Kept>;
+
+    /// Reads the tenant.
+    people::tenant() -> Option<Tenant>;
+    /// Creates the tenant. Returns whether it was not there.
+    people::add_tenant() -> bool;
+    /// Suspends or reactivates the tenant. Returns whether it is there.
+    people::tenant_standing(standing: Standing) -> bool;
+    /// Lists the subjects that operators acted on.
+    people::subjects(page: Page) -> Vec<Subject>;
+    /// Reads a subject's standing.
+    people::subject(id: SubjectId) -> Subject;
+    /// Suspends or reactivates a subject. Returns whether the tenant is there.
+    people::subject_standing(id: SubjectId, standing: Standing) -> bool;
+
+    /// Reads how a license was used between two moments.
+    reports::usage(id: Uuid, from: Timestamp, to: Timestamp) -> Option<Usage>;
+    /// Lists the hours in which seats of a license were denied; the page goes by hour.
+    reports::denials(id: Uuid, page: Page) -> Option<Vec<Denied>>;
+    /// Lists linked audit events after a position.
+    reports::events(after: i64, limit: u32) -> Vec<Linked>;
+
+    /// Asks what a key of a repeated request stands for, and takes it when it is free.
+    idempotency::claim(key: String, request: Vec<u8>) -> Claim;
+    /// Keeps the answer of a claimed request; without one, the key is free again.
+    idempotency::answered(key: String, answer: Option<(u16, Vec<u8>)>) -> ();
+}
