@@ -6,13 +6,15 @@ use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
 use crate::service::{LocalAddress, Operator, Service, migrate};
-use crate::settings::Settings;
+use crate::settings::{Settings, Span};
 use crate::store::Change;
+use crate::store::office::Burst;
 use clap::{Args, Subcommand};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
@@ -102,6 +104,9 @@ pub enum KeyAction {
         /// The key's id, which may begin with a hyphen.
         #[arg(allow_hyphen_values = true)]
         kid: String,
+        /// Only tell what the revocation would strand.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -146,6 +151,17 @@ pub enum LicenseAction {
         which: Which,
         /// The new number.
         seats: u32,
+    },
+    /// Give it more seats for a time, which ends by itself. A burst before it is over with this.
+    Burst {
+        /// Which license.
+        #[command(flatten)]
+        which: Which,
+        /// How many more, such as `+20`.
+        seats: String,
+        /// For how long, such as `8h`; at most 31 days.
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Span,
     },
     /// Deny its use until it is activated.
     Suspend(Which),
@@ -229,6 +245,9 @@ pub enum SessionAction {
     },
 }
 
+/// The longest time that more seats are given for; what is needed for longer is not a burst.
+const BURST_MAX: Duration = Duration::from_secs(31 * 86_400);
+
 type Outcome = Result<(), Box<dyn Error>>;
 
 impl Command {
@@ -306,6 +325,14 @@ async fn license(action: LicenseAction, operator: &Operator, out: &mut dyn Write
         LicenseAction::Create(arguments) => return create_license(arguments, operator, out).await,
         LicenseAction::Ls { tenant, json } => {
             return list_licenses(tenant, json, operator, out).await;
+        }
+        LicenseAction::Burst { which, seats, lasts } => {
+            let seats: u32 = seats.strip_prefix('+').unwrap_or(&seats).parse()?;
+            let lasts = lasts.duration();
+            if lasts > BURST_MAX {
+                return Err("a burst lasts 31 days at most".into());
+            }
+            return Ok(operator.burst(which.tenant, which.name, Burst { seats, lasts }).await?);
         }
         LicenseAction::Seats { which, seats } => (which, Change::Seats(seats)),
         LicenseAction::Suspend(which) => (which, Change::Standing(Standing::Suspended)),
@@ -405,15 +432,28 @@ async fn key(action: KeyAction, operator: &Operator, out: &mut dyn Write) -> Out
                 let (state, created) = (line.state.as_str(), line.created_at.to_rfc3339());
                 let active = line.active_at.to_rfc3339();
                 if json {
-                    let object = serde_json::json!({"kid": line.kid, "state": state, "created_at": created,
-                        "active_at": active});
+                    let object = serde_json::json!({"kid": line.kid, "algorithm": line.algorithm, "state": state,
+                        "created_at": created, "active_at": active});
                     writeln!(out, "{object}")?;
                 } else {
-                    writeln!(out, "{}  {state}  signs from {active}", line.kid)?;
+                    writeln!(
+                        out,
+                        "{}  {}  {state}  signs from {active}",
+                        line.kid, line.algorithm
+                    )?;
                 }
             }
         }
-        KeyAction::Revoke { kid } => operator.revoke_signing_key(&kid).await?,
+        KeyAction::Revoke { kid, dry_run: true } => {
+            let stranded = operator.stranded_by(&kid).await?;
+            writeln!(
+                out,
+                "{} receipts of live leases (replaced with their next heartbeat) and {} borrow tokens in use \
+                 (offline until their holders come back)",
+                stranded.receipts, stranded.borrow_tokens
+            )?;
+        }
+        KeyAction::Revoke { kid, dry_run: false } => operator.revoke_signing_key(&kid).await?,
     }
     Ok(())
 }

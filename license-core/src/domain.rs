@@ -6,3 +6,4 @@ pub(crate) mod key;
 pub(crate) mod lease;
 pub(crate) mod license;
 pub(crate) mod names;
+pub(crate) mod policy;

@@ -1,7 +1,7 @@
 //! Every refusal of the service: one row each. Nothing else picks a status, a code or a message.
 
 use crate::clock::Timestamp;
-use crate::domain::denial::{Denial, NoSeats};
+use crate::domain::denial::{Candidate, Denial, NoSeats};
 use crate::store::StoreError;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value, json};
@@ -159,19 +159,27 @@ impl From<Denial> for Refusal {
             Denial::SessionEnded(Ending::Expired) => Reason::SessionExpired.into(),
             Denial::SessionEnded(Ending::Released) => Reason::SessionReleased.into(),
             Denial::SessionEnded(Ending::Revoked) => Reason::SessionRevoked.into(),
-            Denial::NoSeats(full) => no_seats(full),
+            Denial::NoSeats(full) => no_seats(&full),
         }
     }
 }
 
 /// A seat comes free at the latest when the first lease runs out; one may be given back sooner, so a client is never
 /// told to wait longer than [`RETRY_AFTER_SECS_MAX`].
-fn no_seats(full: NoSeats) -> Refusal {
+fn no_seats(full: &NoSeats) -> Refusal {
     let wait = seconds_until(full.next_available, full.now);
     let mut refusal = Refusal::from(Reason::NoSeats)
         .with("max_seats", json!(full.max_seats))
         .with("active_seats", json!(full.active_seats))
         .with("next_available_hint", json!(full.next_available.to_rfc3339()));
+    if let Some(place) = full.queue_place {
+        refusal = refusal.with("queue_place", json!(place));
+    }
+    if !full.candidates.is_empty() {
+        let candidate = |one: &Candidate| json!({"session_id": one.session, "hardware_id": one.hardware, "idle_secs": one.idle_secs});
+        let candidates: Vec<Value> = full.candidates.iter().map(candidate).collect();
+        refusal = refusal.with("take_over", json!(candidates));
+    }
     refusal.retry_after_secs = Some(spread(wait.clamp(1, RETRY_AFTER_SECS_MAX)));
     refusal
 }

@@ -12,6 +12,9 @@
 //! ```
 
 mod source;
+mod span;
+
+pub use span::{NoSpan, Span};
 
 use std::fmt;
 use std::fs::File;

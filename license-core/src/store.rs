@@ -15,6 +15,7 @@ use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
 use crate::domain::license::{License, NewLicense, Standing};
 use crate::domain::names::{HardwareId, LicenseName, SubjectId, TenantId, UserEmail};
+use crate::signing::Algorithm;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ pub(crate) struct Acquire {
     pub(crate) hardware: HardwareId,
     pub(crate) user_email: Option<UserEmail>,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// The session whose seat is to be taken when no other is free.
+    pub(crate) take_over: Option<Uuid>,
 }
 
 /// How a license is named by who asks for its seat.
@@ -132,6 +135,8 @@ pub(crate) enum Conflict {
     NameTaken,
     /// Somebody else changed it meanwhile.
     Changed,
+    /// There is no policy of that name.
+    NoPolicy,
 }
 
 /// What the HTTP service needs.
@@ -212,12 +217,20 @@ pub(crate) enum Change {
 #[derive(Clone, Debug)]
 pub(crate) struct SealedKey {
     pub(crate) generation: i64,
+    pub(crate) algorithm: Algorithm,
     pub(crate) kid: String,
     pub(crate) public: Vec<u8>,
     pub(crate) sealed: Vec<u8>,
     pub(crate) created_at: Timestamp,
     pub(crate) active_at: Timestamp,
     pub(crate) revoked_at: Option<Timestamp>,
+}
+
+/// What the revocation of a key would leave without a signature that is believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stranded {
+    pub(crate) receipts: u32,
+    pub(crate) borrow_tokens: u32,
 }
 
 /// Where the service's signing keys are kept. They are no tenant's.
@@ -229,6 +242,9 @@ pub(crate) trait Keys: Send + Sync {
     async fn add_signing_key(&self, key: SealedKey) -> Result<bool, StoreError>;
     /// Ends a key for good. Returns whether there is one of that name that was not ended before.
     async fn revoke_signing_key(&self, kid: String) -> Result<bool, StoreError>;
+    /// Counts, over all tenants, the live leases that were renewed within a time and the borrow tokens in use that were
+    /// given in it.
+    async fn signed_between(&self, from: Timestamp, to: Timestamp) -> Result<Stranded, StoreError>;
 }
 
 /// The audit trail.

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 
 /// Why a request about a seat was denied.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Denial {
     /// The thing asked for is another tenant's, or is nobody's: the two are one answer on purpose.
     TenantAccess,
@@ -24,12 +24,25 @@ pub(crate) enum Denial {
 }
 
 /// How full the license is, and when a seat may come free at the latest if nobody heartbeats.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NoSeats {
     pub(crate) max_seats: u32,
     pub(crate) active_seats: u32,
     pub(crate) next_available: Timestamp,
+    /// The asker's place in the queue, where the license has one: the next seat is the first's.
+    pub(crate) queue_place: Option<u32>,
+    /// The sessions whose seats the asker may take.
+    pub(crate) candidates: Vec<Candidate>,
     pub(crate) now: Timestamp,
+}
+
+/// A session whose seat may be taken over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) session: String,
+    /// Where it is, when it is the asker's own.
+    pub(crate) hardware: Option<String>,
+    pub(crate) idle_secs: u64,
 }
 
 /// How a session ended.

@@ -3,6 +3,7 @@
 use super::denial::Denial;
 use super::key::KeyPrefix;
 use super::names::{LicenseName, TenantId};
+use super::policy::{Expiry, Policy};
 use crate::clock::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
@@ -91,6 +92,22 @@ pub(crate) struct License {
     pub(crate) created_at: Timestamp,
     /// Counts the changes by administrators.
     pub(crate) revision: i64,
+    /// The policy that its leases follow.
+    pub(crate) policy: Option<String>,
+    /// More seats for a time.
+    pub(crate) burst_seats: u32,
+    pub(crate) burst_until: Timestamp,
+}
+
+impl License {
+    /// Returns how many seats may be leased at `now`, an overdraft aside.
+    pub(crate) fn seats_at(&self, now: Timestamp) -> u32 {
+        if now < self.burst_until {
+            self.seats.saturating_add(self.burst_seats)
+        } else {
+            self.seats
+        }
+    }
 }
 
 /// Everything beside the session itself that decides whether a seat may be held.
@@ -100,11 +117,21 @@ pub(crate) struct Footing {
     pub(crate) license: Standing,
     pub(crate) license_expires_at: Option<Timestamp>,
     pub(crate) subject: Standing,
+    pub(crate) policy: Policy,
 }
 
 impl Footing {
-    /// Says whether a seat may be held at `now`, the widest reason against it first.
+    /// Says whether a seat may be had at `now`, the widest reason against it first.
     pub(crate) fn admits(&self, now: Timestamp) -> Result<(), Denial> {
+        self.stands(now, self.policy.expiry == Expiry::Allow)
+    }
+
+    /// Says whether a seat that is held may be kept at `now`.
+    pub(crate) fn keeps(&self, now: Timestamp) -> Result<(), Denial> {
+        self.stands(now, self.policy.expiry != Expiry::Restrict)
+    }
+
+    fn stands(&self, now: Timestamp, past_its_term: bool) -> Result<(), Denial> {
         if self.tenant != Standing::Active {
             return Err(Denial::TenantSuspended);
         }
@@ -113,7 +140,7 @@ impl Footing {
             Standing::Revoked => return Err(Denial::LicenseRevoked),
             Standing::Active => {}
         }
-        if self.license_expires_at.is_some_and(|end| now >= end) {
+        if !past_its_term && self.license_expires_at.is_some_and(|end| now >= end) {
             return Err(Denial::LicenseExpired);
         }
         if self.subject == Standing::Active { Ok(()) } else { Err(Denial::SubjectSuspended) }
@@ -132,12 +159,22 @@ pub(crate) struct LeaseTerms {
 #[cfg(test)]
 mod tests {
     use super::{Denial, Footing, Standing, Timestamp};
+    use crate::domain::policy::{Expiry, Policy, TakeOver};
 
     const GOOD: Footing = Footing {
         tenant: Standing::Active,
         license: Standing::Active,
         license_expires_at: Some(Timestamp::from_millis(100)),
         subject: Standing::Active,
+        policy: Policy {
+            ttl: None,
+            age_max: None,
+            offline_max: None,
+            overdraft_percent: 0,
+            take_over: TakeOver::Never,
+            expiry: Expiry::Restrict,
+            queue: false,
+        },
     };
 
     #[test]
@@ -153,6 +190,19 @@ mod tests {
         ];
         for (footing, now, answer) in cases {
             assert_eq!(footing.admits(Timestamp::from_millis(now)), answer, "{footing:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_policy_decides_what_the_end_of_a_term_ends() {
+        let over = Timestamp::from_millis(100);
+        for (expiry, had, kept) in [
+            (Expiry::Restrict, false, false),
+            (Expiry::Maintain, false, true),
+            (Expiry::Allow, true, true),
+        ] {
+            let footing = Footing { policy: Policy { expiry, ..GOOD.policy }, ..GOOD };
+            assert_eq!((footing.admits(over).is_ok(), footing.keeps(over).is_ok()), (had, kept));
         }
     }
 }

@@ -17,6 +17,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use uuid::Uuid;
 
 const METADATA_ENTRIES_MAX: usize = 16;
 const METADATA_NAME_BYTES_MAX: usize = 64;
@@ -31,6 +32,8 @@ struct Body {
     user_email: Option<String>,
     #[serde(default)]
     metadata: Metadata,
+    /// The session whose seat is to be taken when no other is free; the policy says whose may be.
+    take_over: Option<Uuid>,
     /// Clients of the sibling system send these two; a client's own word on them is never believed nor kept.
     #[serde(rename = "ip_address")]
     _ip_address: Option<IgnoredAny>,
@@ -106,6 +109,7 @@ fn read(member: Member, headers: &HeaderMap, body: &[u8]) -> Result<Acquire, Ref
         hardware,
         user_email,
         metadata: body.metadata.0,
+        take_over: body.take_over,
     })
 }
 

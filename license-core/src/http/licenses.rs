@@ -10,7 +10,7 @@ use crate::domain::key::{KeyPrefix, LicenseKey};
 use crate::domain::license::{Leasing, License, NewLicense, Standing};
 use crate::domain::names::LicenseName;
 use crate::reason::{Reason, Refusal};
-use crate::store::office::{LicenseChange, Which};
+use crate::store::office::{Burst, LicenseChange, Which};
 use crate::store::{Conflict, Seats};
 use axum::Extension;
 use axum::extract::State;
@@ -18,6 +18,7 @@ use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Shows a license.
 pub(super) fn view(license: &License, seats: Seats) -> Value {
@@ -25,7 +26,8 @@ pub(super) fn view(license: &License, seats: Seats) -> Value {
         "id": license.id, "tenant_id": license.tenant.as_str(), "name": license.name, "product": license.product,
         "status": license.standing.as_str(), "leasing": license.leasing.as_str(), "seats_total": seats.total,
         "seats_used": seats.used, "created_at": license.created_at.to_rfc3339(),
-        "expires_at": license.expires_at.map(Timestamp::to_rfc3339), "revision": license.revision,
+        "expires_at": license.expires_at.map(Timestamp::to_rfc3339), "revision": license.revision, "policy": license.policy,
+        "burst_seats": license.burst_seats, "burst_until": license.burst_until.to_rfc3339(),
     })
 }
 
@@ -105,6 +107,7 @@ pub(super) fn conflict(conflict: Conflict) -> Refusal {
         Conflict::NoTenant | Conflict::NoLicense => Reason::TenantAccess,
         Conflict::NameTaken => Reason::NameTaken,
         Conflict::Changed => Reason::PreconditionFailed,
+        Conflict::NoPolicy => return Refusal::field("policy", "there is none of that name"),
     }
     .into()
 }
@@ -117,7 +120,20 @@ pub(super) struct Change {
     product: Option<String>,
     #[serde(default, deserialize_with = "given")]
     expires_at: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    policy: Option<Option<String>>,
+    burst: Option<BurstText>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BurstText {
+    seats: u32,
+    secs: u64,
+}
+
+/// The longest time that more seats are given for.
+const BURST_SECS_MAX: u64 = 31 * 86_400;
 
 /// Tells `null`, which takes the term away, from a field that is not there.
 fn given<'de, D: serde::Deserializer<'de>>(
@@ -153,6 +169,20 @@ pub(super) async fn change(
             None => None,
             Some(None) => Some(None),
             Some(Some(text)) => Some(Some(moment("expires_at", &text)?)),
+        },
+        policy: match change.policy {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(text)) => Some(Some(text.parse().map_err(wrong("policy"))?)),
+        },
+        burst: match change.burst {
+            Some(burst) if burst.secs > BURST_SECS_MAX => {
+                return Err(Refusal::field("burst.secs", "it is more than 31 days"));
+            }
+            Some(burst) => {
+                Some(Burst { seats: burst.seats, lasts: Duration::from_secs(burst.secs) })
+            }
+            None => None,
         },
         revision: None,
     };

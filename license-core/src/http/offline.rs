@@ -31,7 +31,11 @@ pub(super) async fn borrow(
     Id(id): Id,
     Sent(Borrow { duration_secs }): Sent<Borrow>,
 ) -> Reply {
-    let longest = api.lease.offline_max.as_secs();
+    // A heartbeat first: it says all that there is to say against the session.
+    let named = SessionRef { tenant: member.tenant.clone(), subject: member.subject.clone(), id };
+    let held = api.store.heartbeat(named).await??;
+    let policy = api.store.policy_of(member.scope(), held.license).await?;
+    let longest = policy.offline_max.unwrap_or(api.lease.offline_max).as_secs();
     if longest == 0 {
         return Err(Reason::OfflineNotAllowed.into());
     }
@@ -44,9 +48,6 @@ pub(super) async fn borrow(
     // No seat is taken offline without a token: that is asked first.
     let signer = api.signer.as_ref().filter(|signer| signer.is_ready());
     let signer = signer.ok_or(Reason::SigningUnavailable)?;
-    // A heartbeat first: it says all that there is to say against the session.
-    let named = SessionRef { tenant: member.tenant.clone(), subject: member.subject.clone(), id };
-    let held = api.store.heartbeat(named).await??;
     let scope = member.scope();
     let borrowed = api.store.borrow(scope, member.subject, id, duration_secs).await?;
     let borrowed = borrowed.ok_or(Denial::SessionEnded(Ending::Expired))?;
@@ -109,6 +110,7 @@ pub(super) async fn reconnect(
         hardware,
         user_email: old.user_email.and_then(|email| email.parse().ok()),
         metadata: old.metadata,
+        take_over: None,
     };
     let granted = api.store.acquire(wanted).await??;
     let status = match granted.fresh {

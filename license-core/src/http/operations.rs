@@ -2,7 +2,8 @@
 //! knows a path that the other does not.
 
 use super::{
-    Api, acquire, catalog, holders, keys, licenses, offline, people, reports, sessions, validate,
+    Api, acquire, catalog, holders, keys, license_file, licenses, offline, people, policies,
+    reports, sessions, validate,
 };
 use crate::reason::Reason;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -81,6 +82,7 @@ const PLURALS: &[(&str, &str)] = &[
     ("product", "products"),
     ("tenant", "tenants"),
     ("subject", "subjects"),
+    ("policy", "policies"),
 ];
 
 /// Says whether the operation behind a route's template takes an `Idempotency-Key`.
@@ -373,6 +375,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         method: "get",
+        path: "/api/v1/license/{id}/file",
+        id: "license_file",
+        summary: "Read the license signed with RSA-4096 and SHA-512, to be shown where no service is",
+        access: Access::Member,
+        query: NONE,
+        body: None,
+        success: &[(200, "The license file", Some("LicenseFile"))],
+        refusals: &[Reason::TenantAccess, Reason::SigningUnavailable],
+        takes_key: false,
+        handler: || get(license_file::show),
+    },
+    Operation {
+        method: "get",
         path: "/api/v1/license/{id}/entitlements",
         id: "entitlements",
         summary: "List a license's entitlements",
@@ -461,6 +476,58 @@ pub(super) const OPERATIONS: &[Operation] = &[
         refusals: &[Reason::NotFound, Reason::InUse],
         takes_key: false,
         handler: || delete(catalog::delete_product),
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/policy",
+        id: "policies",
+        summary: "List the tenant's policies",
+        access: Access::Admin,
+        query: PAGE,
+        body: None,
+        success: &[(200, "A part of the list", Some("PolicyList"))],
+        refusals: &[],
+        takes_key: false,
+        handler: || get(policies::list),
+    },
+    Operation {
+        method: "get",
+        path: "/api/v1/policy/{name}",
+        id: "policy",
+        summary: "Read a policy",
+        access: Access::Admin,
+        query: NONE,
+        body: None,
+        success: &[(200, "The policy", Some("Policy"))],
+        refusals: &[Reason::NotFound],
+        takes_key: false,
+        handler: || get(policies::show),
+    },
+    Operation {
+        method: "put",
+        path: "/api/v1/policy/{name}",
+        id: "put_policy",
+        summary: "Create or change how the leases of licenses behave",
+        access: Access::Admin,
+        query: NONE,
+        body: Some("PolicyText"),
+        success: &[(201, "Created", Some("Policy")), (200, "Changed", Some("Policy"))],
+        refusals: &[Reason::TenantAccess, Reason::UnsupportedMediaType],
+        takes_key: false,
+        handler: || put(policies::put),
+    },
+    Operation {
+        method: "delete",
+        path: "/api/v1/policy/{name}",
+        id: "delete_policy",
+        summary: "Delete a policy that no license follows",
+        access: Access::Admin,
+        query: NONE,
+        body: None,
+        success: &[(204, "It is gone", None)],
+        refusals: &[Reason::NotFound, Reason::InUse],
+        takes_key: false,
+        handler: || delete(policies::delete),
     },
     Operation {
         method: "get",

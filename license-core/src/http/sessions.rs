@@ -43,6 +43,7 @@ pub(super) struct SessionView {
 impl SessionView {
     /// Shows a session that was just granted or renewed.
     pub(super) fn new(session: Session, lease: Lease, receipt: Option<String>) -> Self {
+        let lease_ttl = session.expires_at.since(session.last_heartbeat_at).as_secs();
         Self {
             id: session.id,
             session_id: session.id,
@@ -57,8 +58,8 @@ impl SessionView {
             last_heartbeat_at: session.last_heartbeat_at.to_rfc3339(),
             expires_at: session.expires_at.to_rfc3339(),
             is_active: session.ended.is_none(),
-            lease_ttl: lease.ttl.as_secs(),
-            heartbeat_interval: interval_secs(&session.id, lease),
+            lease_ttl,
+            heartbeat_interval: interval_secs(&session.id, lease, lease_ttl),
             borrowed_until: session.borrowed_until.map(Timestamp::to_rfc3339),
             receipt,
         }
@@ -67,8 +68,8 @@ impl SessionView {
 
 /// Tells each session another interval, up to a tenth below the settings' one, so that clients which began together
 /// do not heartbeat together for ever.
-fn interval_secs(session: &Uuid, lease: Lease) -> u64 {
-    let whole = lease.heartbeat.as_secs();
+fn interval_secs(session: &Uuid, lease: Lease, lease_ttl: u64) -> u64 {
+    let whole = lease.heartbeat.as_secs().min(lease_ttl / 2).max(1);
     // The id's last bytes are random.
     let [.., high, low] = *session.as_bytes();
     let spread = whole / 10 + 1;

@@ -7,8 +7,9 @@ use crate::domain::key::LicenseKey;
 use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::settings::Settings;
-use crate::signing::{KeyState, Ring};
-use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError};
+use crate::signing::{Algorithm, KeyState, Ring};
+use crate::store::office::{Burst, LicenseChange, Scope};
+use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,6 +36,9 @@ pub enum OperatorError {
     /// Somebody else changed it meanwhile.
     #[error("somebody else changed it meanwhile, look at it again")]
     Changed,
+    /// The tenant has no policy of that name.
+    #[error("the tenant has no policy of that name")]
+    NoPolicy,
     /// A name is not in its form.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -61,6 +65,7 @@ impl From<Conflict> for OperatorError {
             Conflict::NoLicense => Self::NoLicense,
             Conflict::NameTaken => Self::NameTaken,
             Conflict::Changed => Self::Changed,
+            Conflict::NoPolicy => Self::NoPolicy,
         }
     }
 }
@@ -123,6 +128,7 @@ const AUDIT_PAGE: u32 = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct KeyLine {
     pub(crate) kid: String,
+    pub(crate) algorithm: &'static str,
     pub(crate) state: KeyState,
     pub(crate) created_at: Timestamp,
     pub(crate) active_at: Timestamp,
@@ -220,6 +226,21 @@ impl Operator {
         Ok(self.store.change_license(tenant, license.id, change).await??)
     }
 
+    /// Gives the license of that name more seats for a time.
+    pub(crate) async fn burst(
+        &self,
+        tenant: TenantId,
+        name: LicenseName,
+        burst: Burst,
+    ) -> Result<(), OperatorError> {
+        let license =
+            self.store.find_license(tenant.clone(), name).await?.ok_or(OperatorError::NoLicense)?;
+        let change = LicenseChange { burst: Some(burst), ..LicenseChange::default() };
+        let scope = Scope { tenant, actor: "operator".to_owned() };
+        self.store.amend_license(scope, license.id, change).await??;
+        Ok(())
+    }
+
     /// Lists the tenant's licenses.
     pub(crate) async fn licenses(
         &self,
@@ -288,14 +309,33 @@ impl Operator {
     /// Lists the signing keys.
     pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyLine>, OperatorError> {
         let (keys, now) = self.store.signing_keys().await?;
-        let ring = Ring::new(keys);
-        let lines = ring.states(now).map(|(key, state)| KeyLine {
-            kid: key.kid.clone(),
-            state,
-            created_at: key.created_at,
-            active_at: key.active_at,
-        });
-        Ok(lines.collect())
+        let mut lines = vec![];
+        for algorithm in Algorithm::ALL {
+            let ring = Ring::of(algorithm, &keys);
+            lines.extend(ring.states(now).map(|(key, state)| KeyLine {
+                kid: key.kid.clone(),
+                algorithm: algorithm.as_str(),
+                state,
+                created_at: key.created_at,
+                active_at: key.active_at,
+            }));
+        }
+        Ok(lines)
+    }
+
+    /// Says what the revocation of a signing key would strand, and changes nothing.
+    pub(crate) async fn stranded_by(&self, kid: &str) -> Result<Stranded, OperatorError> {
+        let (keys, now) = self.store.signing_keys().await?;
+        let key = keys
+            .iter()
+            .find(|key| key.kid == kid && key.revoked_at.is_none())
+            .ok_or(OperatorError::NoKey)?;
+        if key.algorithm == Algorithm::Rs512 {
+            // License files are not counted: whoever shows one fetches another.
+            return Ok(Stranded { receipts: 0, borrow_tokens: 0 });
+        }
+        let (from, to) = Ring::of(key.algorithm, &keys).signs_between(key, now);
+        Ok(self.store.signed_between(from, to).await?)
     }
 
     /// Ends a signing key for good: no receipt that it signed is believed any more.

@@ -1,6 +1,8 @@
 //! The file's own shape. Everything unknown is refused, with a caret where it stands.
 
-use super::{Database, Lease, Listen, Postgres, Secret, Settings, SettingsError, read_limited};
+use super::{
+    Database, Lease, Listen, Postgres, Secret, Settings, SettingsError, Span, read_limited,
+};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_saphyr::Spanned;
@@ -72,31 +74,6 @@ struct LeaseSource {
     offline_max: Option<Spanned<Span>>,
 }
 
-/// A length of time with its unit: `90s`, `6m`, `8h`, `7d`.
-#[derive(Clone, Copy)]
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = || {
-            D::Error::custom(format!(
-                "`{text}` is not a duration such as `90s`, `6m`, `8h` or `7d`"
-            ))
-        };
-        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-        let unit_secs = match text.strip_prefix(digits).unwrap_or_default() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return Err(wrong()),
-        };
-        let count: u32 = digits.parse().map_err(|_| wrong())?;
-        Ok(Self(Duration::from_secs(u64::from(count) * unit_secs)))
-    }
-}
-
 /// Connections of a process that says nothing of them.
 const CONNECTIONS: u32 = 16;
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
@@ -133,7 +110,7 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
 fn resolve_lease(source: &LeaseSource, text: &str, name: &str) -> Result<Lease, SettingsError> {
     let default = Lease::default();
     let value = |field: &Option<Spanned<Span>>, default| {
-        field.as_ref().map_or(default, |given| given.value.0)
+        field.as_ref().map_or(default, |given| given.value.duration())
     };
     let lease = Lease {
         ttl: value(&source.ttl, default.ttl),

@@ -1,7 +1,8 @@
 //! Borrow tokens, verified on the machine that is offline: by the key set, the machine's own id, and what the machine
 //! remembers of the tokens it saw, so that neither an old copy nor a clock that was set back brings a seat back.
 
-use super::receipt::{KeySet, Kind, Receipt, Unverified, verify_kind};
+use super::jws::KeySet;
+use super::receipt::{Kind, Receipt, Unverified, verify_kind};
 use crate::clock::Timestamp;
 
 /// What a machine remembers of one license's borrow tokens. It is to be stored where the user does not reach, and

@@ -1,17 +1,16 @@
 //! Lease receipts: a compact JWS that says which session holds a seat until when, to be verified without the service.
 
+use super::algorithm::Pair;
+use super::jws::{self, KeySet};
 use crate::clock::Timestamp;
 use crate::domain::lease::Session;
 use crate::domain::names::TenantId;
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::json;
 
-const RECEIPT_BYTES_MAX: usize = 8 * 1024;
-const KEYS_MAX: usize = 100;
 const LEEWAY_SECS: u64 = 60;
 
 /// What is signed about a session.
@@ -42,19 +41,15 @@ pub(super) fn mint(
     tenant: &TenantId,
     session: &Session,
     kid: &str,
-    pair: &Ed25519KeyPair,
-) -> String {
-    let header = json!({"alg": "EdDSA", "typ": kind.typ(), "kid": kid});
+    pair: &Pair,
+) -> Option<String> {
     let issued = session.last_heartbeat_at.as_secs();
     let claims = json!({
         "iss": "license-core", "sub": session.subject, "tenant": tenant.as_str(), "lid": session.license,
         "sid": session.id, "epoch": session.epoch, "hwh": hardware_hash(&session.hardware),
         "iat": issued, "nbf": issued, "exp": session.expires_at.as_secs(),
     });
-    let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", encode(header), encode(claims));
-    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
-    format!("{signed}.{signature}")
+    jws::sign(kind.typ(), &claims, kid, pair)
 }
 
 fn hardware_hash(hardware: &str) -> String {
@@ -124,49 +119,6 @@ pub enum Unverified {
     ClockSetBack,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Protected {
-    alg: String,
-    typ: String,
-    kid: String,
-}
-
-/// The service's public keys, as `GET /.well-known/jwks.json` gives them.
-#[derive(Clone, Debug, Deserialize)]
-pub struct KeySet {
-    keys: Vec<Jwk>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Jwk {
-    kty: String,
-    crv: Option<String>,
-    kid: String,
-    x: Option<String>,
-}
-
-impl KeySet {
-    /// Reads a JWKS document.
-    ///
-    /// # Errors
-    /// [`Unverified::Malformed`] when it is none or holds more than 100 keys.
-    pub fn parse(text: &[u8]) -> Result<Self, Unverified> {
-        let set: Self = serde_json::from_slice(text).map_err(|_| Unverified::Malformed)?;
-        if set.keys.len() > KEYS_MAX { Err(Unverified::Malformed) } else { Ok(set) }
-    }
-
-    /// The algorithm follows from the key, never from the receipt.
-    fn find(&self, kid: &str) -> Option<UnparsedPublicKey<Vec<u8>>> {
-        let key = self.keys.iter().find(|key| key.kid == kid && key.kty == "OKP")?;
-        if key.crv.as_deref() != Some("Ed25519") {
-            return None;
-        }
-        let point = URL_SAFE_NO_PAD.decode(key.x.as_ref()?).ok()?;
-        Some(UnparsedPublicKey::new(&ED25519, point))
-    }
-}
-
 /// Verifies a receipt against a key set at a time, without the service. A clock may be off by a minute.
 ///
 /// # Errors
@@ -198,25 +150,8 @@ pub(super) fn verify_kind(
 }
 
 fn signed_claims(kind: Kind, receipt: &str, keys: &KeySet) -> Result<Receipt, Unverified> {
-    if receipt.len() > RECEIPT_BYTES_MAX {
-        return Err(Unverified::Malformed);
-    }
-    let (signed, signature) = receipt.rsplit_once('.').ok_or(Unverified::Malformed)?;
-    let (header, claims) = signed.split_once('.').ok_or(Unverified::Malformed)?;
-    let protected: Protected = decode(header)?;
-    if protected.alg != "EdDSA" || protected.typ != kind.typ() {
-        return Err(Unverified::Malformed);
-    }
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unverified::Malformed)?;
-    let key = keys.find(&protected.kid).ok_or(Unverified::UnknownKey)?;
-    key.verify(signed.as_bytes(), &signature).map_err(|_| Unverified::Signature)?;
-    let receipt: Receipt = decode(claims)?;
+    let receipt: Receipt = jws::verified(kind.typ(), receipt, keys)?;
     if receipt.iss == "license-core" { Ok(receipt) } else { Err(Unverified::Malformed) }
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Unverified> {
-    let text = URL_SAFE_NO_PAD.decode(part).map_err(|_| Unverified::Malformed)?;
-    serde_json::from_slice(&text).map_err(|_| Unverified::Malformed)
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! The signing keys in the order of their generations, and what each is at a moment. Pure.
 
+use super::algorithm::Algorithm;
 use crate::clock::Timestamp;
 use crate::store::SealedKey;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -43,14 +42,24 @@ impl KeyState {
     }
 }
 
-/// All signing keys.
+/// The signing keys of one algorithm.
 #[derive(Default, Debug)]
 pub(crate) struct Ring {
     keys: Vec<SealedKey>,
 }
 
 impl Ring {
-    /// Takes the store's keys.
+    /// Takes the keys of one algorithm.
+    pub(crate) fn of(algorithm: Algorithm, keys: &[SealedKey]) -> Self {
+        Self::new(keys.iter().filter(|key| key.algorithm == algorithm).cloned().collect())
+    }
+
+    /// Says whether there is no key.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Takes keys.
     pub(crate) fn new(mut keys: Vec<SealedKey>) -> Self {
         keys.sort_by_key(|key| (key.active_at, key.generation));
         Self { keys }
@@ -83,6 +92,14 @@ impl Ring {
         }
     }
 
+    /// Returns the time in which a key signs, as far as it is known at `now`.
+    pub(crate) fn signs_between(&self, key: &SealedKey, now: Timestamp) -> (Timestamp, Timestamp) {
+        let ends =
+            |other: &&SealedKey| other.active_at > key.active_at && other.revoked_at.is_none();
+        let end = self.keys.iter().filter(ends).map(|other| other.active_at).min();
+        (key.active_at, end.unwrap_or(now).min(now).plus(Duration::from_millis(1)))
+    }
+
     /// Returns the key that signs.
     pub(crate) fn active(&self, now: Timestamp) -> Option<&SealedKey> {
         self.states(now).find(|(_, state)| *state == KeyState::Active).map(|(key, _)| key)
@@ -106,18 +123,12 @@ impl Ring {
     }
 
     /// Returns the public keys that anyone should know at `now`.
-    pub(crate) fn jwks(&self, now: Timestamp) -> Value {
+    pub(crate) fn jwks(&self, now: Timestamp) -> Vec<Value> {
         let shown = self.states(now).filter(|(_, state)| match state {
             KeyState::Pending | KeyState::Active | KeyState::VerifyOnly => true,
             KeyState::Retired | KeyState::Revoked => false,
         });
-        let keys: Vec<Value> = shown
-            .map(|(key, _)| {
-                json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.kid,
-                    "x": URL_SAFE_NO_PAD.encode(&key.public)})
-            })
-            .collect();
-        json!({ "keys": keys })
+        shown.map(|(key, _)| key.algorithm.jwk(&key.public, &key.kid)).collect()
     }
 }
 
@@ -125,11 +136,13 @@ impl Ring {
 mod tests {
     use super::{DAY, KeyState, PUBLISHED_AHEAD, Ring, SIGNS, VERIFIES_ON};
     use crate::clock::Timestamp;
+    use crate::signing::algorithm::Algorithm;
     use crate::store::SealedKey;
 
     fn key(generation: i64, active_at: Timestamp) -> SealedKey {
         SealedKey {
             generation,
+            algorithm: Algorithm::EdDsa,
             kid: format!("k{generation}"),
             public: vec![],
             sealed: vec![],
@@ -185,7 +198,7 @@ mod tests {
         revoked.revoked_at = Some(now);
         let ring = Ring::new(vec![revoked.clone()]);
         assert_eq!(ring.next_due(now), Some(now));
-        assert_eq!(ring.jwks(now)["keys"].as_array().unwrap().len(), 0);
+        assert_eq!(ring.jwks(now).len(), 0);
         let ring = Ring::new(vec![revoked, key(2, now)]);
         assert_eq!(states(&ring, now), [KeyState::Revoked, KeyState::Active]);
         assert_eq!(ring.next_due(now), None);

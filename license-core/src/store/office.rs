@@ -10,7 +10,9 @@ use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
 use crate::domain::license::{Footing, License, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
+use crate::domain::policy::Policy;
 use async_trait::async_trait;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Whose rows are read and written, and by whom.
@@ -43,8 +45,19 @@ pub(crate) struct LicenseChange {
     pub(crate) product: Option<LicenseName>,
     /// `Some(None)` ends its term never.
     pub(crate) expires_at: Option<Option<Timestamp>>,
+    /// `Some(None)` follows the settings again.
+    pub(crate) policy: Option<Option<LicenseName>>,
+    /// More seats for a time; what was there before of it is over.
+    pub(crate) burst: Option<Burst>,
     /// The revision that is changed; any, when `None`.
     pub(crate) revision: Option<i64>,
+}
+
+/// More seats for a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Burst {
+    pub(crate) seats: u32,
+    pub(crate) lasts: Duration,
 }
 
 /// A product.
@@ -195,6 +208,17 @@ office! {
     catalog::put_product(name: LicenseName, description: String) -> Option<bool>;
     /// Deletes a product that no license uses.
     catalog::delete_product(name: LicenseName) -> Result<(), Kept>;
+
+    /// Lists policies by name.
+    policies::policies(page: Page) -> Vec<(String, Policy)>;
+    /// Reads a policy.
+    policies::policy(name: LicenseName) -> Option<Policy>;
+    /// Reads the policy that a license follows; one that says nothing, where it follows none.
+    policies::policy_of(license: Uuid) -> Policy;
+    /// Creates a policy or changes it. Returns whether it was created; `None` without the tenant.
+    policies::put_policy(name: LicenseName, policy: Policy) -> Option<bool>;
+    /// Deletes a policy that no license follows.
+    policies::delete_policy(name: LicenseName) -> Result<(), Kept>;
 
     /// Reads the tenant.
     people::tenant() -> Option<Tenant>;

@@ -137,6 +137,11 @@ pub(super) async fn act_as(
     Ok(Timestamp::from_column(now))
 }
 
+/// Says who acts, until it is said anew; `None` is an operator's command or the service itself.
+async fn act_as_in(connection: &mut Connection, actor: Option<&str>) -> Result<(), sqlx::Error> {
+    act_as(connection, actor.unwrap_or_default()).await.map(drop)
+}
+
 fn is_stale(error: &sqlx::Error) -> bool {
     // 57P01 to 57P03: the server is shutting down or starting up.
     error

@@ -6,7 +6,7 @@ use sqlx::Error;
 macro_rules! license_columns {
     () => {
         "l.tenant_id, l.id, l.name, l.product, l.seats, l.leasing, l.standing, l.expires_at, \
-         l.created_at, l.revision"
+         l.created_at, l.revision, l.policy, l.burst_seats, l.burst_until"
     };
 }
 /// The columns that `session` reads.
@@ -16,11 +16,22 @@ macro_rules! session_columns {
          s.last_heartbeat_at, s.expires_at, s.ending, s.borrowed_until"
     };
 }
-/// The columns that `footing` reads: of tenant `t`, license `l` and, when there is one, subject `u`.
+/// The columns that `policy` reads: of policy `p`, which need not be there.
+macro_rules! policy_columns {
+    () => {
+        "p.ttl_secs, p.age_max_secs, p.offline_max_secs, coalesce(p.overdraft_percent, 0) AS overdraft_percent, \
+         coalesce(p.take_over, 'never') AS take_over, coalesce(p.expiry, 'restrict') AS expiry, \
+         coalesce(p.queue, 0) AS queue"
+    };
+}
+/// The columns that `footing` reads: of tenant `t`, license `l` and, when there are such, subject `u` and policy `p`.
 macro_rules! footing_columns {
     () => {
-        "t.standing AS tenant_standing, l.standing AS license_standing, l.expires_at AS license_expires_at, \
-         coalesce(u.standing, 'active') AS subject_standing"
+        concat!(
+            "t.standing AS tenant_standing, l.standing AS license_standing, l.expires_at AS license_expires_at, \
+             coalesce(u.standing, 'active') AS subject_standing, ",
+            policy_columns!()
+        )
     };
 }
 /// The columns that `event` reads.
@@ -37,9 +48,12 @@ macro_rules! readers {
         use crate::domain::denial::Ending;
         use crate::domain::lease::Session;
         use crate::domain::license::{Footing, Leasing, License, Standing};
+        use crate::domain::policy::{Expiry, Policy, TakeOver};
+        use crate::signing::Algorithm;
         use crate::store::rows::{count, foreign};
         use crate::store::{SealedKey, Seats};
         use sqlx::Row as _;
+        use std::time::Duration;
         use uuid::Uuid;
 
         /// Reads the columns of `footing_columns`.
@@ -51,6 +65,28 @@ macro_rules! readers {
                     .try_get::<Option<i64>, _>("license_expires_at")?
                     .map(Timestamp::from_column),
                 subject: standing(row, "subject_standing")?,
+                policy: policy(row)?,
+            })
+        }
+
+        /// Reads the columns of `policy_columns`.
+        pub(in crate::store) fn policy(row: &$Row) -> Result<Policy, sqlx::Error> {
+            let secs = |column| {
+                let secs = row.try_get::<Option<i64>, _>(column)?;
+                Ok::<_, sqlx::Error>(
+                    secs.map(|secs| Duration::from_secs(u64::try_from(secs).unwrap_or(0))),
+                )
+            };
+            Ok(Policy {
+                ttl: secs("ttl_secs")?,
+                age_max: secs("age_max_secs")?,
+                offline_max: secs("offline_max_secs")?,
+                overdraft_percent: count(row.try_get("overdraft_percent")?)?,
+                take_over: TakeOver::from_column(row.try_get("take_over")?)
+                    .ok_or_else(|| foreign("take_over"))?,
+                expiry: Expiry::from_column(row.try_get("expiry")?)
+                    .ok_or_else(|| foreign("expiry"))?,
+                queue: row.try_get::<i64, _>("queue")? != 0,
             })
         }
 
@@ -73,15 +109,20 @@ macro_rules! readers {
                     .map(Timestamp::from_column),
                 created_at: time(row, "created_at")?,
                 revision: row.try_get("revision")?,
+                policy: row.try_get("policy")?,
+                burst_seats: count(row.try_get("burst_seats")?)?,
+                burst_until: time(row, "burst_until")?,
             })
         }
 
         /// Reads the columns of `license_columns`, and how many seats are leased from `used`.
         pub(in crate::store) fn license_with_seats(
             row: &$Row,
+            now: Timestamp,
         ) -> Result<(License, Seats), sqlx::Error> {
             let license = license(row)?;
-            let seats = Seats { used: count(row.try_get("used")?)?, total: license.seats };
+            let total = license.seats_at(now);
+            let seats = Seats { used: count(row.try_get("used")?)?, total };
             Ok((license, seats))
         }
 
@@ -113,6 +154,8 @@ macro_rules! readers {
         pub(in crate::store) fn signing_key(row: &$Row) -> Result<SealedKey, sqlx::Error> {
             Ok(SealedKey {
                 generation: row.try_get("generation")?,
+                algorithm: Algorithm::from_column(row.try_get("algorithm")?)
+                    .ok_or_else(|| foreign("algorithm"))?,
                 kid: row.try_get("kid")?,
                 public: row.try_get("public")?,
                 sealed: row.try_get("sealed")?,
@@ -169,7 +212,9 @@ macro_rules! readers {
     };
 }
 
-pub(super) use {audit_columns, footing_columns, license_columns, readers, session_columns};
+pub(super) use {
+    audit_columns, footing_columns, license_columns, policy_columns, readers, session_columns,
+};
 
 /// Reads a count from a column.
 pub(super) fn count(column: i64) -> Result<u32, Error> {

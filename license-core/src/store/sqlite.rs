@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
+/// Says who acts, as `both` calls it.
+use act_as as act_as_in;
 /// What `both` runs on.
 type Connection = sqlx::SqliteConnection;
 

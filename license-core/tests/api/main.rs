@@ -17,6 +17,7 @@ mod isolation;
 mod load;
 mod offline;
 mod outage;
+mod policies;
 mod process;
 mod races;
 mod receipts;

@@ -200,6 +200,22 @@ async fn it_ends_gracefully_on_sigterm_and_removes_its_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_by_command_is_seen_and_told() {
+    let machine = Machine::new();
+    machine.license("2");
+    let which = ["--tenant", "acme", "--name", "editor"];
+    machine.said(&[&["license", "burst"][..], &which, &["+20", "--for", "8h"]].concat());
+    let listed = machine.said(&["license", "ls", "--tenant", "acme", "--json"]);
+    assert!(listed.contains(r#""seats_total":22"#), "{listed}");
+    let told = machine.said(&["audit", "export", "--tenant", "acme"]);
+    assert!(told.contains("license.burst"), "{told}");
+    for bad in [["+20", "--for", "32d"], ["+x", "--for", "8h"], ["+20", "--for", "8"]] {
+        let output = machine.admin(&[&["license", "burst"][..], &which, &bad].concat());
+        assert!(!output.status.success(), "{bad:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_change_standings_beside_a_running_service() {
     let machine = Machine::new();
     let key = machine.license("2");

@@ -4,7 +4,7 @@ use crate::harness::{Answer, World, bare, user};
 use crate::process::Machine;
 use http::Method;
 use license_core::Clock as _;
-use license_core::signing::{KeySet, Receipt, Unverified, verify};
+use license_core::signing::{KeySet, Receipt, Unverified, verify, verify_license_file};
 use serde_json::json;
 
 const DAY: u64 = 86_400;
@@ -90,6 +90,39 @@ async fn on_postgres_a_receipt_follows_its_lease() {
     }
 }
 
+async fn a_license_file_says_what_the_license_is(world: World) {
+    let world = with_signing(world).await;
+    let license = world.license("acme", "editor", 9).await;
+    let target = format!("/api/v1/license/{}", license.id);
+    let ada = crate::harness::admin("acme");
+    for name in ["export", "sso"] {
+        let given =
+            world.ask(ada, Method::PUT, &format!("{target}/entitlements/{name}"), b"").await;
+        assert_eq!(given.status, 204);
+    }
+    let got = world.ask(user("acme", "anna"), Method::GET, &format!("{target}/file"), b"").await;
+    assert_eq!(got.status, 200, "{got:?}");
+    let (count, keys) = keys(&world).await;
+    assert_eq!(count, 2, "the RSA key is published");
+    let now = world.clock.now();
+    let file = verify_license_file(got.text("license_file"), &keys, now).unwrap();
+    assert_eq!((file.tenant.as_str(), file.name.as_str(), file.seats), ("acme", "editor", 9));
+    assert_eq!(file.entitlements, ["export", "sso"]);
+    assert_eq!(file.expires_at, now.as_secs() + 7 * DAY);
+    // A file is no receipt, and a byte more or less is no file.
+    assert_eq!(verify(got.text("license_file"), &keys, now), Err(Unverified::Malformed));
+    let longer = format!("{}A", got.text("license_file"));
+    assert!(verify_license_file(&longer, &keys, now).is_err());
+    let late = license_core::Timestamp::from_millis(now.as_millis() + (7 * DAY + 60) * 1000);
+    assert_eq!(verify_license_file(got.text("license_file"), &keys, late), Err(Unverified::Time));
+    world
+        .ask(user("other", "x"), Method::GET, &format!("{target}/file"), b"")
+        .await
+        .refused(403, "tenant_access_denied");
+}
+
+crate::harness::on_both_stores! { a_license_file_says_what_the_license_is, }
+
 #[tokio::test]
 async fn a_service_without_a_wrapping_key_gives_no_receipts() {
     let world = World::new().await;
@@ -135,6 +168,11 @@ async fn what_a_revoked_key_signed_proves_nothing_and_leases_go_on() {
     let listed = machine.said(&["key", "ls"]);
     let kid = listed.split_whitespace().next().unwrap();
     assert!(listed.contains("active"), "{listed}");
+    let told = machine.said(&["key", "revoke", "--dry-run", kid]);
+    assert!(
+        told.starts_with("1 receipts of live leases") && told.contains("and 0 borrow"),
+        "{told}"
+    );
     machine.said(&["key", "revoke", kid]);
     assert!(!machine.admin(&["key", "revoke", kid]).status.success());
     child.kill().unwrap();
@@ -149,6 +187,8 @@ async fn what_a_revoked_key_signed_proves_nothing_and_leases_go_on() {
     assert_eq!(verify(before["receipt"].as_str().unwrap(), &new, now), Err(Unverified::UnknownKey));
     assert!(verify(after["receipt"].as_str().unwrap(), &new, now).is_ok());
     assert!(machine.said(&["key", "ls"]).contains("revoked"));
+    let none = machine.admin(&["key", "revoke", "--dry-run", "unknown"]);
+    assert!(!none.status.success());
     child.kill().unwrap();
     child.wait().unwrap();
 }

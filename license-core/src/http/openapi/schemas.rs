@@ -31,7 +31,7 @@ fn leasing() -> Value {
         "Acquire": {"type": "object", "required": ["license_key"], "additionalProperties": false,
             "anyOf": [{"required": ["hardware_id"]}, {"required": ["machine_id"]}],
             "properties": {"license_key": text, "hardware_id": machine, "machine_id": machine,
-                "user_email": {"type": ["string", "null"], "maxLength": 254}, "metadata": names,
+                "user_email": {"type": ["string", "null"], "maxLength": 254}, "metadata": names, "take_over": {"type": ["string", "null"], "format": "uuid"},
                 "ip_address": {"description": "Neither believed nor kept"},
                 "user_agent": {"description": "Neither believed nor kept"}}},
         "Session": {"type": "object", "properties": session,
@@ -74,11 +74,16 @@ fn licenses() -> Value {
         "CreatedLicense": {"allOf": [{"$ref": "#/components/schemas/License"}, {"type": "object",
             "properties": {"license_key": text}, "required": ["license_key"]}]},
         "LicenseList": list("License"),
+        "LicenseFile": {"type": "object", "required": ["license_id", "algorithm", "license_file"],
+            "properties": {"license_id": id, "algorithm": {"const": "RS512"}, "license_file": text}},
         "NewLicense": {"type": "object", "required": ["name", "product", "seats"], "additionalProperties": false,
             "properties": {"name": name, "product": name, "seats": seats, "leasing": {"enum": ["per_machine", "per_user"]},
                 "key_prefix": {"type": "string", "pattern": "^[A-Z][A-Z0-9]{1,11}$"}, "expires_at": maybe_time}},
         "LicenseChange": {"type": "object", "additionalProperties": false, "properties": {"seats": seats,
-            "status": {"enum": ["active", "suspended", "revoked"]}, "product": name, "expires_at": maybe_time}},
+            "status": {"enum": ["active", "suspended", "revoked"]}, "product": name, "expires_at": maybe_time,
+            "policy": {"type": ["string", "null"], "minLength": 1, "maxLength": 128},
+            "burst": {"type": "object", "required": ["seats", "secs"], "additionalProperties": false,
+                "properties": {"seats": seats, "secs": {"type": "integer", "minimum": 0, "maximum": 2_678_400}}}}},
         "Usage": {"type": "object", "required": ["license_id", "seats_total", "seats_used", "peak_sessions", "denied"],
             "properties": {"license_id": id, "name": text, "from": time, "to": time, "seats_total": count,
                 "seats_used": count, "peak_sessions": count, "sessions_started": count, "denied": count,
@@ -106,6 +111,10 @@ fn others() -> Value {
                 "licenses": count, "seats_total": count, "seats_used": count}},
         "Standing": {"type": "object", "required": ["status"], "additionalProperties": false,
             "properties": {"status": {"enum": ["active", "suspended"]}}},
+        "Policy": {"type": "object", "required": ["name", "overdraft_percent", "take_over", "expiry", "queue"],
+            "properties": policy_fields(true)},
+        "PolicyText": {"type": "object", "additionalProperties": false, "properties": policy_fields(false)},
+        "PolicyList": list("Policy"),
         "Subject": {"type": "object", "required": ["id", "status"],
             "properties": {"id": text, "status": {"enum": ["active", "suspended"]}}},
         "SubjectList": list("Subject"),
@@ -123,6 +132,20 @@ fn others() -> Value {
     })
 }
 
+fn policy_fields(named: bool) -> Value {
+    let secs = |least: u32, most: u32| json!({"type": ["integer", "null"], "minimum": least, "maximum": most});
+    let mut fields = json!({
+        "ttl_secs": secs(60, 86_400), "age_max_secs": secs(60, 31_622_400), "offline_max_secs": secs(0, 604_800),
+        "overdraft_percent": {"type": "integer", "minimum": 0, "maximum": 1000},
+        "take_over": {"enum": ["never", "own", "any"]}, "expiry": {"enum": ["restrict", "maintain", "allow"]},
+        "queue": {"type": "boolean"},
+    });
+    if named {
+        fields["name"] = json!({"type": "string"});
+    }
+    fields
+}
+
 fn license() -> Value {
     let (text, count) = (json!({"type": "string"}), json!({"type": "integer", "minimum": 0}));
     json!({"type": "object",
@@ -130,7 +153,8 @@ fn license() -> Value {
         "properties": {"id": {"type": "string", "format": "uuid"}, "tenant_id": text, "name": text, "product": text,
             "status": {"enum": ["active", "suspended", "revoked"]}, "leasing": {"enum": ["per_machine", "per_user"]},
             "seats_total": count, "seats_used": count, "created_at": {"type": "string", "format": "date-time"},
-            "expires_at": {"type": ["string", "null"], "format": "date-time"}, "revision": count}})
+            "expires_at": {"type": ["string", "null"], "format": "date-time"}, "revision": count, "policy": {"type": ["string", "null"]}, "burst_seats": count,
+            "burst_until": {"type": "string", "format": "date-time"}}})
 }
 
 fn list(of: &str) -> Value {

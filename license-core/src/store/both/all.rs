@@ -5,7 +5,9 @@ pub(in crate::store) mod catalog;
 pub(in crate::store) mod idempotency;
 pub(in crate::store) mod licenses;
 pub(in crate::store) mod people;
+pub(in crate::store) mod policies;
 pub(in crate::store) mod reports;
+pub(in crate::store) mod seating;
 pub(in crate::store) mod sessions;
 
-pub(super) use super::{Connection, rows};
+pub(super) use super::{Connection, act_as_in, rows};

@@ -1,12 +1,12 @@
 //! Licenses as administrators see them.
 
-use super::{Connection, rows};
+use super::{Connection, policies, rows};
 use crate::clock::Timestamp;
 use crate::domain::key::KeyHash;
 use crate::domain::license::{License, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId};
 use crate::store::office::{LicenseChange, Opened, Page, Scope};
-use crate::store::rows::{footing_columns, license_columns};
+use crate::store::rows::{footing_columns, license_columns, policy_columns};
 use crate::store::{Conflict, Seats, fresh_id};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub(in crate::store) async fn list_licenses(
     .bind(i64::from(page.limit))
     .fetch_all(connection)
     .await?;
-    found.iter().map(rows::license_with_seats).collect()
+    found.iter().map(|row| rows::license_with_seats(row, now)).collect()
 }
 
 /// Reads a license and its seats.
@@ -59,7 +59,7 @@ pub(super) async fn license(
     .bind(id.to_string())
     .fetch_optional(connection)
     .await?;
-    found.as_ref().map(rows::license_with_seats).transpose()
+    found.as_ref().map(|row| rows::license_with_seats(row, now)).transpose()
 }
 
 pub(in crate::store) async fn opened(
@@ -77,7 +77,9 @@ pub(in crate::store) async fn opened(
         ", ",
         used_column!(),
         " FROM license l JOIN tenant t ON t.id = l.tenant_id \
-         LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = $3 WHERE l.tenant_id = $1 AND l.key_hash = $4"
+         LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = $3 \
+         LEFT JOIN policy p ON p.tenant_id = l.tenant_id AND p.name = l.policy \
+         WHERE l.tenant_id = $1 AND l.key_hash = $4"
     ))
     .bind(scope.tenant.as_str())
     .bind(now.to_column())
@@ -86,7 +88,7 @@ pub(in crate::store) async fn opened(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = found else { return Ok(None) };
-    let (license, seats) = rows::license_with_seats(&row)?;
+    let (license, seats) = rows::license_with_seats(&row, now)?;
     let entitlements = names(connection, scope, license.id).await?;
     Ok(Some(Opened { license, seats, footing: rows::footing(&row)?, entitlements, now }))
 }
@@ -131,10 +133,24 @@ pub(in crate::store) async fn amend_license(
     change: LicenseChange,
     now: Timestamp,
 ) -> Result<Result<(License, Seats), Conflict>, sqlx::Error> {
+    if let Some(Some(policy)) = &change.policy
+        && policies::policy(connection, scope, policy.clone(), now).await?.is_none()
+    {
+        return Ok(Err(Conflict::NoPolicy));
+    }
+    if let Some(burst) = change.burst {
+        sqlx::query("UPDATE license SET burst_seats = $3, burst_until = $4 WHERE tenant_id = $1 AND id = $2")
+            .bind(scope.tenant.as_str())
+            .bind(id.to_string())
+            .bind(i64::from(burst.seats))
+            .bind(now.plus(burst.lasts).to_column())
+            .execute(&mut *connection)
+            .await?;
+    }
     let changed = sqlx::query(
         "UPDATE license SET seats = coalesce($3, seats), standing = coalesce($4, standing), \
          product = coalesce($5, product), expires_at = CASE WHEN $6 = 1 THEN $7 ELSE expires_at END, \
-         revision = revision + 1 \
+         policy = CASE WHEN $9 = 1 THEN $10 ELSE policy END, revision = revision + 1 \
          WHERE tenant_id = $1 AND id = $2 AND (CAST($8 AS BIGINT) IS NULL OR revision = $8)",
     )
     .bind(scope.tenant.as_str())
@@ -145,6 +161,8 @@ pub(in crate::store) async fn amend_license(
     .bind(i64::from(change.expires_at.is_some()))
     .bind(change.expires_at.flatten().map(Timestamp::to_column))
     .bind(change.revision)
+    .bind(i64::from(change.policy.is_some()))
+    .bind(change.policy.flatten().as_ref().map(LicenseName::as_str))
     .execute(&mut *connection)
     .await?;
     let found = license(connection, scope, id, now).await?;

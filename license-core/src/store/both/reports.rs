@@ -4,6 +4,7 @@ use super::licenses::license;
 use super::{Connection, rows};
 use crate::clock::Timestamp;
 use crate::domain::audit::Linked;
+use crate::domain::license::License;
 use crate::store::office::{Denied, Page, Scope, Usage};
 use crate::store::rows::{audit_columns, count};
 use sqlx::Row as _;
@@ -85,8 +86,7 @@ pub(in crate::store) async fn denials(
 /// Counts a denial in its hour.
 pub(in crate::store) async fn denied(
     connection: &mut Connection,
-    tenant: &str,
-    license: Uuid,
+    license: &License,
     code: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
@@ -95,8 +95,8 @@ pub(in crate::store) async fn denied(
         "INSERT INTO denial (tenant_id, license_id, hour, code, times) VALUES ($1, $2, $3, $4, 1) \
          ON CONFLICT (tenant_id, license_id, hour, code) DO UPDATE SET times = denial.times + 1",
     )
-    .bind(tenant)
-    .bind(license.to_string())
+    .bind(license.tenant.as_str())
+    .bind(license.id.to_string())
     .bind(now - now.rem_euclid(HOUR_MS))
     .bind(code)
     .execute(connection)

@@ -1,6 +1,6 @@
 //! What operators do, on PostgreSQL.
 
-use super::leases::seats_used;
+use super::leases::seats_of;
 use super::{Postgres, rows};
 use crate::clock::Timestamp;
 use crate::domain::key::KeyHash;
@@ -133,9 +133,8 @@ impl Administration for Postgres {
         let mut licenses = Vec::with_capacity(found.len());
         for row in &found {
             let license = rows::license(row).map_err(unavailable)?;
-            let used = seats_used(&mut transaction, &license).await.map_err(unavailable)?;
-            let total = license.seats;
-            licenses.push((license, Seats { used, total }));
+            let seats = seats_of(&mut transaction, &license).await.map_err(unavailable)?;
+            licenses.push((license, seats));
         }
         Ok(licenses)
     }

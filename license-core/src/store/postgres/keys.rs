@@ -2,8 +2,10 @@
 
 use super::{Postgres, rows};
 use crate::clock::Timestamp;
-use crate::store::{Keys, SealedKey, StoreError, unavailable};
+use crate::store::rows::count;
+use crate::store::{Keys, SealedKey, StoreError, Stranded, unavailable};
 use async_trait::async_trait;
+use sqlx::Row as _;
 
 #[async_trait]
 impl Keys for Postgres {
@@ -23,8 +25,8 @@ impl Keys for Postgres {
 
     async fn add_signing_key(&self, key: SealedKey) -> Result<bool, StoreError> {
         let added = sqlx::query(
-            "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at, algorithm) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
         )
         .bind(key.generation)
         .bind(key.kid)
@@ -32,6 +34,7 @@ impl Keys for Postgres {
         .bind(key.sealed)
         .bind(key.created_at.to_column())
         .bind(key.active_at.to_column())
+        .bind(key.algorithm.as_str())
         .execute(&self.pool)
         .await
         .map_err(unavailable)?;
@@ -48,4 +51,21 @@ impl Keys for Postgres {
         .map_err(unavailable)?;
         Ok(revoked.rows_affected() > 0)
     }
+
+    async fn signed_between(&self, from: Timestamp, to: Timestamp) -> Result<Stranded, StoreError> {
+        let row = sqlx::query("SELECT receipts, tokens FROM stranded($1, $2)")
+            .bind(from.to_column())
+            .bind(to.to_column())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        stranded(&row).map_err(unavailable)
+    }
+}
+
+fn stranded(row: &sqlx::postgres::PgRow) -> Result<Stranded, sqlx::Error> {
+    Ok(Stranded {
+        receipts: count(row.try_get("receipts")?)?,
+        borrow_tokens: count(row.try_get("tokens")?)?,
+    })
 }

@@ -1,14 +1,16 @@
 //! Seats on PostgreSQL: the transactions behind acquire, heartbeat and release.
 
 use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
-use super::both::reports;
+use super::both::seating;
 use super::{AWAY, Postgres, millis, rows};
 use crate::clock::Timestamp;
-use crate::domain::denial::{Denial, Ending, NoSeats};
+use crate::domain::denial::{Denial, Ending};
 use crate::domain::lease::{self, Session};
 use crate::domain::license::{LeaseTerms, License};
 use crate::domain::names::TenantId;
-use crate::store::rows::{count, footing_columns, license_columns, session_columns};
+use crate::store::rows::{
+    count, footing_columns, license_columns, policy_columns, session_columns,
+};
 use crate::store::{
     Acquire, Answer, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError, fresh_id,
     metadata_column, unavailable,
@@ -89,9 +91,8 @@ impl Leases for Postgres {
             return Ok(Err(Denial::TenantAccess));
         };
         let license = rows::license(&row).map_err(unavailable)?;
-        let used = seats_used(&mut transaction, &license).await.map_err(unavailable)?;
-        let total = license.seats;
-        Ok(Ok((license, Seats { used, total })))
+        let seats = seats_of(&mut transaction, &license).await.map_err(unavailable)?;
+        Ok(Ok((license, seats)))
     }
 
     async fn sweep(&self, limit: u32) -> Result<u64, StoreError> {
@@ -144,14 +145,15 @@ async fn acquire(
     let license = rows::license(&row)?;
     // This transaction may have waited for the row: the time is read again now that it is held.
     let now = expire(connection, &license).await?;
-    if let Err(denial) = rows::footing(&row)?.admits(now) {
+    let footing = rows::footing(&row)?;
+    if let Err(denial) = footing.admits(now) {
         return Ok(Outcome::Answer(Err(denial)));
     }
+    let terms = footing.policy.terms(terms);
     let holder = lease::holder(license.leasing, &wanted.hardware, &wanted.subject);
-    let own = own_session(connection, &license, wanted).await?;
-    let taken = taken(connection, &license, &holder).await?;
-    if let Some(session) = own {
-        let seats = Seats { used: taken.seats, total: license.seats };
+    if let Some(session) = own_session(connection, &license, wanted).await? {
+        let taken = seating::taken(connection, &license, &holder, now).await?;
+        let seats = Seats { used: taken.seats, total: license.seats_at(now) };
         return Ok(Outcome::Answer(
             renew(connection, session, wanted, terms, now).await?.map(|session| Granted {
                 session,
@@ -160,22 +162,16 @@ async fn acquire(
             }),
         ));
     }
-    if !taken.holds && taken.seats >= license.seats {
-        reports::denied(connection, license.tenant.as_str(), license.id, "no_seats_available", now)
-            .await?;
-        return Ok(Outcome::Answer(Err(Denial::NoSeats(NoSeats {
-            max_seats: license.seats,
-            active_seats: taken.seats,
-            next_available: taken.next.unwrap_or(now),
-            now,
-        }))));
-    }
+    let used =
+        match seating::seat(connection, &license, &footing.policy, wanted, &holder, now).await? {
+            Ok(used) => used,
+            Err(denial) => return Ok(Outcome::Answer(Err(denial))),
+        };
     let session = insert(connection, &license, wanted, &holder, terms, now).await?;
-    let used = if taken.holds { taken.seats } else { taken.seats.saturating_add(1) };
     Ok(Outcome::Answer(Ok(Granted {
         session,
         fresh: Fresh::New,
-        seats: Seats { used, total: license.seats },
+        seats: Seats { used, total: license.seats_at(now) },
     })))
 }
 
@@ -190,7 +186,8 @@ macro_rules! select_license {
             ", ",
             time_columns!(),
             " FROM license l JOIN tenant t ON t.id = l.tenant_id \
-             LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = $3 WHERE l.tenant_id = $2 AND ",
+             LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = $3 \
+             LEFT JOIN policy p ON p.tenant_id = l.tenant_id AND p.name = l.policy WHERE l.tenant_id = $2 AND ",
             $how,
             " FOR NO KEY UPDATE OF l"
         )
@@ -254,36 +251,6 @@ async fn own_session(
     .as_ref()
     .map(rows::session)
     .transpose()
-}
-
-/// The license's seats that are taken, after [`expire`].
-struct Taken {
-    seats: u32,
-    /// Whether the asking holder has one of them.
-    holds: bool,
-    /// When the first of them comes free at the latest.
-    next: Option<Timestamp>,
-}
-
-async fn taken(
-    connection: &mut PgConnection,
-    license: &License,
-    holder: &str,
-) -> Result<Taken, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT count(DISTINCT holder) AS used, coalesce(bool_or(holder = $3), false) AS holds, \
-         min(expires_at) AS next FROM session WHERE tenant_id = $1 AND license_id = $2 AND ended_at IS NULL",
-    )
-    .bind(license.tenant.as_str())
-    .bind(license.id.to_string())
-    .bind(holder)
-    .fetch_one(connection)
-    .await?;
-    Ok(Taken {
-        seats: count(row.try_get("used")?)?,
-        holds: row.try_get("holds")?,
-        next: row.try_get::<Option<i64>, _>("next")?.map(Timestamp::from_column),
-    })
 }
 
 async fn renew(
@@ -392,9 +359,10 @@ async fn heartbeat(
         return Ok(Outcome::Away);
     }
     let (mut session, now) = (rows::session(&row)?, now_of(&row)?);
-    let renewed = session.renew(terms, now);
+    let footing = rows::footing(&row)?;
+    let renewed = session.renew(footing.policy.terms(terms), now);
     if renewed.is_ok()
-        && let Err(denial) = rows::footing(&row)?.admits(now)
+        && let Err(denial) = footing.keeps(now)
     {
         return Ok(Outcome::Answer(Err(denial)));
     }
@@ -430,6 +398,7 @@ async fn own_row(
         " FROM session s JOIN license l ON l.tenant_id = s.tenant_id AND l.id = s.license_id \
          JOIN tenant t ON t.id = s.tenant_id \
          LEFT JOIN subject u ON u.tenant_id = s.tenant_id AND u.id = s.subject \
+         LEFT JOIN policy p ON p.tenant_id = l.tenant_id AND p.name = l.policy \
          WHERE s.tenant_id = $1 AND s.id = $2 AND s.subject = $3 FOR NO KEY UPDATE OF s"
     ))
     .bind(named.tenant.as_str())
@@ -441,17 +410,17 @@ async fn own_row(
 }
 
 /// Counts the seats that are leased now.
-pub(super) async fn seats_used(
+pub(super) async fn seats_of(
     connection: &mut PgConnection,
     license: &License,
-) -> Result<u32, sqlx::Error> {
-    let used = sqlx::query_scalar(
-        "SELECT count(DISTINCT holder) FROM session \
+) -> Result<Seats, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT count(DISTINCT holder) AS used, now_ms() AS now FROM session \
          WHERE tenant_id = $1 AND license_id = $2 AND ended_at IS NULL AND expires_at > now_ms()",
     )
     .bind(license.tenant.as_str())
     .bind(license.id.to_string())
     .fetch_one(connection)
     .await?;
-    count(used)
+    Ok(Seats { used: count(row.try_get("used")?)?, total: license.seats_at(now_of(&row)?) })
 }

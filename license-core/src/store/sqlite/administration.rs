@@ -117,7 +117,7 @@ impl Administration for Sqlite {
         for row in &found {
             let license = rows::license(row).map_err(unavailable)?;
             let used = seats_used(&self.readers, &license, now).await.map_err(unavailable)?;
-            let total = license.seats;
+            let total = license.seats_at(now);
             licenses.push((license, Seats { used, total }));
         }
         Ok(licenses)

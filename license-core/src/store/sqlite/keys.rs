@@ -2,8 +2,10 @@
 
 use super::{Sqlite, rows};
 use crate::clock::Timestamp;
-use crate::store::{Keys, SealedKey, StoreError, unavailable};
+use crate::store::rows::count;
+use crate::store::{Keys, SealedKey, StoreError, Stranded, unavailable};
 use async_trait::async_trait;
+use sqlx::Row as _;
 
 #[async_trait]
 impl Keys for Sqlite {
@@ -22,8 +24,8 @@ impl Keys for Sqlite {
             .write(move |connection, _| {
                 Box::pin(async move {
                     let added = sqlx::query(
-                        "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                        "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at, algorithm) \
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
                     )
                     .bind(key.generation)
                     .bind(key.kid)
@@ -31,6 +33,7 @@ impl Keys for Sqlite {
                     .bind(key.sealed)
                     .bind(key.created_at.to_column())
                     .bind(key.active_at.to_column())
+        .bind(key.algorithm.as_str())
                     .execute(connection)
                     .await?;
                     Ok(added.rows_affected() > 0)
@@ -54,4 +57,28 @@ impl Keys for Sqlite {
             })
             .await
     }
+
+    async fn signed_between(&self, from: Timestamp, to: Timestamp) -> Result<Stranded, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM session s WHERE s.ended_at IS NULL AND s.expires_at > ?3 \
+              AND s.last_heartbeat_at >= ?1 AND s.last_heartbeat_at < ?2) AS receipts, \
+             (SELECT count(*) FROM session s WHERE s.ended_at IS NULL AND s.borrowed_until > ?3 \
+              AND EXISTS (SELECT 1 FROM audit_event e WHERE e.tenant_id = s.tenant_id AND e.session_id = s.id \
+                          AND e.kind = 'seat.borrowed' AND e.at >= ?1 AND e.at < ?2)) AS tokens",
+        )
+        .bind(from.to_column())
+        .bind(to.to_column())
+        .bind(self.clock.now().to_column())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(unavailable)?;
+        stranded(&row).map_err(unavailable)
+    }
+}
+
+fn stranded(row: &sqlx::sqlite::SqliteRow) -> Result<Stranded, sqlx::Error> {
+    Ok(Stranded {
+        receipts: count(row.try_get("receipts")?)?,
+        borrow_tokens: count(row.try_get("tokens")?)?,
+    })
 }

@@ -2,21 +2,23 @@
 
 use super::Sqlite;
 use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
-use super::both::reports;
+use super::both::seating;
 use super::rows;
 use crate::clock::Timestamp;
-use crate::domain::denial::{Denial, Ending, NoSeats};
+use crate::domain::denial::{Denial, Ending};
 use crate::domain::lease::{self, Session};
 use crate::domain::license::{LeaseTerms, License};
 use crate::domain::names::TenantId;
-use crate::store::rows::{count, footing_columns, license_columns, session_columns};
+use crate::store::rows::{
+    count, footing_columns, license_columns, policy_columns, session_columns,
+};
 use crate::store::{
     Acquire, Answer, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError, fresh_id,
     metadata_column, unavailable,
 };
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
+use sqlx::{SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 #[async_trait]
@@ -56,7 +58,7 @@ impl Leases for Sqlite {
         let license = rows::license(&row).map_err(unavailable)?;
         let used =
             seats_used(&self.readers, &license, self.clock.now()).await.map_err(unavailable)?;
-        let total = license.seats;
+        let total = license.seats_at(self.clock.now());
         Ok(Ok((license, Seats { used, total })))
     }
 
@@ -89,21 +91,23 @@ async fn acquire(
         return Ok(Err(Denial::TenantAccess));
     };
     let license = rows::license(&row)?;
-    if let Err(denial) = rows::footing(&row)?.admits(now) {
+    let footing = rows::footing(&row)?;
+    if let Err(denial) = footing.admits(now) {
         return Ok(Err(denial));
     }
+    let terms = footing.policy.terms(terms);
     expire(connection, &license, now).await?;
     if let Some(session) = own_session(connection, &license, &wanted).await? {
         return renew(connection, &license, session, &wanted, terms, now).await;
     }
     let holder = lease::holder(license.leasing, &wanted.hardware, &wanted.subject);
-    if let Some(full) = without_seat_for(connection, &license, &holder, now).await? {
-        reports::denied(connection, license.tenant.as_str(), license.id, "no_seats_available", now)
-            .await?;
-        return Ok(Err(Denial::NoSeats(full)));
-    }
+    let seat = seating::seat(connection, &license, &footing.policy, &wanted, &holder, now).await?;
+    let used = match seat {
+        Ok(used) => used,
+        Err(denial) => return Ok(Err(denial)),
+    };
     let session = insert(connection, &license, wanted, &holder, terms, now).await?;
-    let seats = Seats { used: seats_used(connection, &license, now).await?, total: license.seats };
+    let seats = Seats { used, total: license.seats_at(now) };
     Ok(Ok(Granted { session, fresh: Fresh::New, seats }))
 }
 
@@ -116,7 +120,8 @@ macro_rules! select_license {
             ", ",
             footing_columns!(),
             " FROM license l JOIN tenant t ON t.id = l.tenant_id \
-             LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = ?3 WHERE l.tenant_id = ?2 AND ",
+             LEFT JOIN subject u ON u.tenant_id = l.tenant_id AND u.id = ?3 \
+             LEFT JOIN policy p ON p.tenant_id = l.tenant_id AND p.name = l.policy WHERE l.tenant_id = ?2 AND ",
             $how
         )
     };
@@ -193,34 +198,9 @@ async fn renew(
     session.user_email = wanted.user_email.as_ref().map(|email| email.as_str().to_owned());
     session.metadata.clone_from(&wanted.metadata);
     save(connection, &license.tenant, &session, now).await?;
-    let seats = Seats { used: seats_used(connection, license, now).await?, total: license.seats };
+    let seats =
+        Seats { used: seats_used(connection, license, now).await?, total: license.seats_at(now) };
     Ok(Ok(Granted { session, fresh: Fresh::Renewed, seats }))
-}
-
-/// Returns how full the license is when `holder` can have no seat. Who holds one already needs none.
-async fn without_seat_for(
-    connection: &mut SqliteConnection,
-    license: &License,
-    holder: &str,
-    now: Timestamp,
-) -> Result<Option<NoSeats>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT count(DISTINCT holder) AS used, coalesce(max(holder = ?4), 0) AS holds, min(expires_at) AS next \
-         FROM session WHERE tenant_id = ?1 AND license_id = ?2 AND ended_at IS NULL AND expires_at > ?3",
-    )
-    .bind(license.tenant.as_str())
-    .bind(license.id.to_string())
-    .bind(now.to_column())
-    .bind(holder)
-    .fetch_one(connection)
-    .await?;
-    let active_seats = count(row.try_get("used")?)?;
-    if row.try_get::<bool, _>("holds")? || active_seats < license.seats {
-        return Ok(None);
-    }
-    // A license without seats and leases never has one to give; its hint is the moment itself.
-    let next_available = row.try_get::<Option<i64>, _>("next")?.map_or(now, Timestamp::from_column);
-    Ok(Some(NoSeats { max_seats: license.seats, active_seats, next_available, now }))
 }
 
 async fn insert(
@@ -314,6 +294,7 @@ async fn heartbeat(
         " FROM session s JOIN license l ON l.tenant_id = s.tenant_id AND l.id = s.license_id \
          JOIN tenant t ON t.id = s.tenant_id \
          LEFT JOIN subject u ON u.tenant_id = s.tenant_id AND u.id = s.subject \
+         LEFT JOIN policy p ON p.tenant_id = l.tenant_id AND p.name = l.policy \
          WHERE s.tenant_id = ?1 AND s.id = ?2 AND s.subject = ?3"
     ))
     .bind(named.tenant.as_str())
@@ -325,9 +306,10 @@ async fn heartbeat(
         return Ok(Err(Denial::TenantAccess));
     };
     let mut session = rows::session(&row)?;
-    let renewed = session.renew(terms, now);
+    let footing = rows::footing(&row)?;
+    let renewed = session.renew(footing.policy.terms(terms), now);
     if renewed.is_ok()
-        && let Err(denial) = rows::footing(&row)?.admits(now)
+        && let Err(denial) = footing.keeps(now)
     {
         return Ok(Err(denial));
     }
