@@ -93,7 +93,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     }
     if operation.id == "change_license" {
         parameters.push(json!({"name": "If-Match", "in": "header", "required": false,
-            "description": "The `ETag` of the state that is changed", "schema": {"type": "string"}}));
+            "description": "The `ETag` of the state that is changed",
+            "schema": {"type": "string", "pattern": "^[!-~]+$"}}));
     }
     parameters
 }
