@@ -312,6 +312,7 @@ fn policy(text: &str) -> Arc<Policy> {
 
 fn head<'a>(client_ip: IpAddr, headers: &'a [Header<'a>]) -> RequestHead<'a> {
     RequestHead {
+        id: "",
         client_ip,
         region_code: "DE",
         asn: 64_500,

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 /// Everything that is known when the head of a request has been read.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
+    /// The id that the request has in answers and logs; `""` without one.
+    pub id: &'a str,
     /// The client's address, decided from trusted hops.
     pub client_ip: IpAddr,
     /// The ISO 3166-1 country, upper case; `""` when unknown.

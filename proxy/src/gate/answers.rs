@@ -7,7 +7,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use portcullis_config::model::OnMatch;
 use portcullis_policy::waf::{AnswerFinding, AnswerHead, AnswerRefusal};
-use portcullis_policy::{Header, RequestHead, Scheme};
+use portcullis_policy::{Header, RequestHead};
 
 use super::Gate;
 use super::forward::Forward;
@@ -65,7 +65,7 @@ pub(super) async fn judge(
                 Err(_) => return Err(()),
             }
         };
-        Ok(find(session, forward, head, plain, |request, answer, body| {
+        Ok(find(session, work, forward, head, plain, |request, answer, body| {
             rules.judge(request, answer, body, &memory)
         }))
     };
@@ -93,6 +93,7 @@ fn detail(matched: &[u32], refusal: &AnswerRefusal) -> String {
 
 fn find(
     session: &Session,
+    work: &Work,
     forward: &Forward,
     head: &ResponseHeader,
     body: &[u8],
@@ -102,15 +103,17 @@ fn find(
     let (request_fields, answer_fields) =
         (fields(&asked.headers, true), fields(&head.headers, false));
     let target = &forward.target;
+    let (address, connection) = (forward.client.address, &work.connection);
     let request = RequestHead {
-        client_ip: forward.client.address,
-        region_code: "",
-        asn: 0,
-        sni: None,
-        ja3: "",
-        ja4: "",
-        certificate: None,
-        scheme: Scheme::Https,
+        id: &work.id,
+        client_ip: address,
+        region_code: work.snapshot.region_code(address),
+        asn: work.snapshot.asn(address),
+        sni: connection.sni.as_deref().map(str::as_bytes),
+        ja3: &connection.fingerprints.ja3,
+        ja4: &connection.fingerprints.ja4,
+        certificate: connection.certificate.as_deref(),
+        scheme: connection.scheme(),
         host: &target.host,
         method: asked.method.as_str().as_bytes(),
         path: &target.path,

@@ -120,6 +120,7 @@ impl<'a> Walk<'a> {
         let client_ip = work.client.address;
         let connection = Arc::clone(&work.connection);
         let head = RequestHead {
+            id: &work.id.clone(),
             client_ip,
             region_code: snapshot.region_code(client_ip),
             asn: snapshot.asn(client_ip),

@@ -149,6 +149,7 @@ impl Ask {
     /// Returns the head as a policy reads it, without headers and country.
     pub(super) fn head(&self) -> RequestHead<'_> {
         RequestHead {
+            id: "",
             client_ip: self.client,
             region_code: "",
             asn: self.asn,

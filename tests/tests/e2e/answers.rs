@@ -237,3 +237,23 @@ async fn what_rules_count_in_a_collection_outlives_requests_and_reloads() {
     assert!(log.iter().any(|line| line.to_string().contains("too many failed sign-ins")));
     assert!(edge.shared().state.figures().collection_bytes > 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_for_answers_know_the_requests_id() {
+    let rules = tempfile::tempdir().unwrap();
+    write_rules(rules.path());
+    for (wanted, status) in [("@rx ^[0-9a-f]{8}-[0-9a-f]{4}-7", 403), ("@rx ^$", 200)] {
+        let text = format!(
+            "SecRule UNIQUE_ID \"{wanted}\" \"id:1003,phase:3,deny,log,msg:'%{{UNIQUE_ID}}'\"\n"
+        );
+        std::fs::write(rules.path().join("rules/RESPONSE-900.conf"), text).unwrap();
+        let origin = Origin::answering(CLEAN).await;
+        let edge = inspecting(&origin, rules.path(), "").start().await;
+        let answer = edge.get("/").await;
+        assert_eq!(answer.status, status, "{wanted}");
+        let id = answer.header("x-request-id").expect("each answer has the id");
+        let log = edge.logged(1).await;
+        let says = log[0]["detail"].as_str().unwrap_or_default().contains(id);
+        assert_eq!(says, status == 403, "{log:?}");
+    }
+}

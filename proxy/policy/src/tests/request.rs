@@ -82,6 +82,7 @@ impl Request {
             .collect();
         let (path, query) = self.uri.split_once('?').unwrap_or((&self.uri, ""));
         let head = RequestHead {
+            id: "018cc251-f400-7000-8000-000000000000",
             client_ip: self.ip,
             region_code: self.region,
             asn: self.asn,

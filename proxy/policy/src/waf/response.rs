@@ -74,7 +74,11 @@ impl AnswerRules {
         // The request's own run has counted what phase 1 counts.
         remember(&mut run, &self.program, &memory.clone().read_only());
         run.set_engine(EngineMode::DetectionOnly);
+        run.unique_id(request.id.as_bytes());
         run.connection(request.client_ip, 0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        if !request.region_code.is_empty() {
+            run.country(request.region_code.as_bytes());
+        }
         run.request_line(request.method, request.uri, request.version);
         for header in request.headers {
             run.request_header(header.name, header.value);
@@ -139,6 +143,7 @@ mod tests {
 
     fn request() -> RequestHead<'static> {
         RequestHead {
+            id: "018cc251-f400-7000-8000-000000000000",
             client_ip: [192, 0, 2, 1].into(),
             region_code: "",
             asn: 0,

@@ -88,6 +88,7 @@ impl EngineRun {
     ) -> Self {
         let mut transaction = Transaction::new(Arc::clone(&program));
         transaction.set_engine(EngineMode::DetectionOnly);
+        transaction.unique_id(head.id.as_bytes());
         remember(&mut transaction, &program, &memory);
         transaction.connection(head.client_ip, 0, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         if !head.region_code.is_empty() {
