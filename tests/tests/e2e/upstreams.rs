@@ -65,6 +65,12 @@ async fn a_header_keeps_requests_together_and_without_it_they_go_in_turn() {
     assert!(counts == (6, 2) || counts == (2, 6), "{counts:?}");
 }
 
+/// Waits until so many requests are in work. A client has its answer before the edge has put the request away.
+async fn in_work(edge: &Edge, requests: usize) {
+    let line = format!("edge_backend_requests_in_flight{{backend=\"origin\"}} {requests}\n");
+    within("the end of a request", edge.counts(&line)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_with_fewer_requests_in_work_is_asked() {
     let (silent, quick) = (Origin::answering(b"").await, Origin::start().await);
@@ -79,6 +85,7 @@ async fn the_server_with_fewer_requests_in_work_is_asked() {
     .await;
     if silent.seen().is_empty() {
         hanging.answer().await;
+        in_work(&edge, 0).await;
         hanging.send(GET).await;
         within("the silent server", async {
             while silent.seen().is_empty() {
@@ -89,6 +96,7 @@ async fn the_server_with_fewer_requests_in_work_is_asked() {
     }
     quick.forget();
     for _ in 0..6 {
+        in_work(&edge, 1).await;
         assert_eq!(edge.get("/").await.status, 200);
     }
     assert_eq!((silent.seen().len(), quick.seen().len()), (1, 6));
