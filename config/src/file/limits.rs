@@ -78,8 +78,8 @@ impl Memory {
 }
 
 /// Bytes that one open connection takes while it is idle: sockets' buffers of ours, TLS, the HTTP session, the task.
-/// An estimate: nobody has measured many idle connections yet.
-const CONNECTION_BYTES: u64 = 48 * 1024;
+/// Measured: `cargo bench -p portcullis-benches --bench edge -- holding`.
+const CONNECTION_BYTES: u64 = 50 * 1024;
 /// Bytes of one key of a rate limit with its share of the table.
 const RATE_KEY_BYTES: u64 = 256;
 /// Bytes of one ban with its reason and its share of the table.
