@@ -53,6 +53,8 @@ pub struct Config {
     pub environment: Environment,
     /// The directory for bans, keys made here and the embedded license service's database.
     pub state_dir: PathBuf,
+    /// The threads that serve; `None`: as many as there are processors.
+    pub workers: Option<u32>,
     /// How operators reach the process.
     pub admin: Admin,
     /// Where clients connect; never empty.

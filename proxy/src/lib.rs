@@ -33,6 +33,7 @@ pub mod recent;
 pub mod reload;
 pub mod remedy;
 pub mod replay;
+mod restraint;
 pub mod router;
 pub mod run;
 pub mod shared;

@@ -31,6 +31,10 @@ pub struct Metrics {
     pub request_duration: Histogram,
     /// Requests being worked on.
     pub requests_in_flight: IntGauge,
+    /// Threads that serve.
+    pub worker_threads: IntGauge,
+    /// Messages of clients on streams that stay open, by protocol.
+    pub stream_messages: IntCounterVec,
     /// Requests that an enforcing policy rule refused, by policy and rule priority.
     pub blocked: IntCounterVec,
     /// Requests that a preview rule would have refused, by policy and rule priority.
@@ -188,6 +192,13 @@ impl Metrics {
                 r,
                 "http_server_requests_in_flight",
                 "Requests being worked on.",
+            ),
+            worker_threads: gauge(r, "edge_worker_threads", "Threads that serve."),
+            stream_messages: counters(
+                r,
+                "edge_stream_messages_total",
+                "Messages of clients on streams that stay open: WebSocket and gRPC.",
+                &["protocol"],
             ),
             blocked: counters(
                 r,
@@ -464,6 +475,9 @@ impl Metrics {
         for cause in crate::edge::CUT_CAUSES {
             self.connections_cut.with_label_values(&[cause]);
         }
+        for protocol in ["grpc", "websocket"] {
+            self.stream_messages.with_label_values(&[protocol]);
+        }
         for result in ["ok", "error"] {
             self.config_reloads.with_label_values(&[result]);
         }
@@ -580,6 +594,8 @@ impl Metrics {
     /// Writes every family in Prometheus' text format.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
+        let left_out = self.log_dropped.with_label_values(&["process"]);
+        left_out.inc_by(crate::restraint::left_out().saturating_sub(left_out.get()));
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "the metrics do not encode");

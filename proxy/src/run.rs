@@ -66,6 +66,8 @@ pub async fn run(
         }
     };
     parts.ready.store(true, Ordering::Release);
+    let workers = tokio::runtime::Handle::current().metrics().num_workers();
+    parts.shared.metrics.worker_threads.set(i64::try_from(workers).unwrap_or(i64::MAX));
     if let Some(passed) = inheritance
         && let Err(error) = passed.serving(started.generation)
     {

@@ -28,6 +28,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         None => limits::absent(cx),
     };
     cx.body_bytes = limits.as_ref().map_or(0, |limits| limits.body_bytes);
+    let workers = fields.may("workers", cx, scalar::number(1..=1024));
     let admin = fields.of("admin", cx, admin);
     let listeners = fields.of("listeners", cx, listener::listeners);
     let session_tickets = match fields.get("session_tickets") {
@@ -65,6 +66,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     let config = Config {
         environment: environment?,
         state_dir: state_dir?,
+        workers: workers?,
         admin: admin?,
         listeners: listeners?,
         session_tickets: session_tickets?,

@@ -129,6 +129,12 @@ pub const ROOT: Section = Section {
             "path",
             "The directory for bans, fetched lists, ordered certificates, keys made here and the embedded license service's database.",
         ),
+        may(
+            "workers",
+            "number, 1 to 1024",
+            "as many as there are processors, or as many as the process may use",
+            "The threads that serve. It changes with a restart or `portcullis upgrade`; nothing in the environment changes it.",
+        ),
         must("admin", "mapping", "How operators reach the process."),
         must("listeners", "list of mappings", "Where clients connect."),
         may(

@@ -2,16 +2,20 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use portcullis_config::render_all;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::prelude::*;
 
 use super::{DATA_DIR, Done, Failed, complain, say, style};
 use crate::dev::{Tour, tour};
 use crate::origin::Origin;
+use crate::restraint::Restraint;
 use crate::run::{StartError, Started};
 use crate::upgrade::{Inheritance, Invocation};
 
@@ -45,8 +49,7 @@ pub(super) fn run(run: Run) -> Done {
         true => Some(Inheritance::receive().map_err(|error| because(&error))?),
         false => None,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| because(&error))?;
+    let runtime = runtime(&origin).map_err(|error| because(&error))?;
     let shown = origin.clone();
     let serving =
         crate::run::run(origin, &invocation, inheritance, |started| announce(&shown, started));
@@ -54,14 +57,27 @@ pub(super) fn run(run: Run) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes the threads that serve. A configuration that does not load is read again by the start, which says why.
+fn runtime(origin: &Origin) -> std::io::Result<tokio::runtime::Runtime> {
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_some() {
+        tracing::warn!("`TOKIO_WORKER_THREADS` is not read: set `workers` in the configuration");
+    }
+    let set = origin.load().ok().and_then(|loaded| loaded.config.workers);
+    let workers = match set.and_then(|workers| usize::try_from(workers).ok()) {
+        Some(workers) => workers,
+        None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+    };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+}
+
 fn start_tracing() {
     let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| LOG_FILTER.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .init();
+        .with_filter(filter.and(Restraint::default()));
+    tracing_subscriber::registry().with(lines).init();
 }
 
 fn explain(error: &StartError) -> Failed {

@@ -9,6 +9,7 @@ pub(super) fn changes(served: &Config, candidate: &Config) -> Vec<String> {
         ("`listeners`", sockets(&served.listeners) == sockets(&candidate.listeners)),
         ("`admin`", served.admin == candidate.admin),
         ("`state_dir`", served.state_dir == candidate.state_dir),
+        ("`workers`", served.workers == candidate.workers),
         ("`log`", served.log == candidate.log),
         ("`license`", served.license == candidate.license),
         ("`identity.assertion`", served.identity.assertion == candidate.identity.assertion),

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use portcullis_tests::{Origin, binary};
+use portcullis_tests::{Origin, binary, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The process; killed if the test ends before it.
 pub(super) struct Portcullis {
@@ -173,4 +174,37 @@ fn check_shows_all_ten_mistakes_of_a_file_with_their_carets() {
     let shown = text(&output.stderr) + &text(&output.stdout);
     assert!(shown.matches("╭─[").count() >= 10, "{shown}");
     assert!(shown.contains("did you mean `platform`?"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_threads_serve_as_the_configuration_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let origin = Origin::start().await;
+    std::fs::write(home.join("policy.yaml"), policy("/old")).unwrap();
+    assert!(run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
+    for workers in [1, 2, 5] {
+        let text =
+            configuration(&origin).replace("admin.sock }", "admin.sock, metrics: '127.0.0.1:0' }");
+        let text = text + &format!("workers: {workers}\n");
+        std::fs::write(home.join("portcullis.yaml"), text).unwrap();
+        let edge = serve(home);
+        assert_eq!(curl(home, &edge, "/"), "200");
+        assert_eq!(metric(home, "edge_worker_threads").await, workers);
+    }
+}
+
+/// One figure of the process's metrics; 0 where there is none.
+pub(super) async fn metric(home: &Path, name: &str) -> u64 {
+    let shown = run(home, &["status", "--json", "--socket", "admin.sock"]).stdout;
+    let status: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    let address = status["metrics"].as_str().unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut bytes = Vec::new();
+    within("the metrics", async { while stream.read_buf(&mut bytes).await.unwrap() > 0 {} }).await;
+    let text = text(&bytes);
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or("0").trim().parse().unwrap()
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use portcullis_tests::{Origin, within};
+use portcullis_tests::Origin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-use super::process::{Portcullis, run, serve};
+use super::process::{Portcullis, metric, serve};
 
 const CONNECTIONS: usize = 1000;
 const ANSWER_BYTES: usize = 1 << 20;
@@ -98,21 +98,6 @@ fn open(port: u16) -> usize {
         fields[1].ends_with(&own) && fields[3] == "01" && !fields[2].starts_with("0200007F")
     };
     table.lines().skip(1).filter(|line| is_open(line)).count()
-}
-
-/// One figure of the edge's metrics.
-async fn metric(home: &Path, name: &str) -> u64 {
-    let shown = run(home, &["status", "--json", "--socket", "admin.sock"]).stdout;
-    let status: serde_json::Value = serde_json::from_slice(&shown).unwrap();
-    let address: SocketAddr = status["metrics"].as_str().unwrap().parse().unwrap();
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.unwrap();
-    let mut bytes = Vec::new();
-    within("the metrics", async { while stream.read_buf(&mut bytes).await.unwrap() > 0 {} }).await;
-    let text = String::from_utf8(bytes).expect("metrics are text");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or(" 0");
-    line.trim().parse().unwrap()
 }
 
 /// How the attacker's connections went.

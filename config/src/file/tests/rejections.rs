@@ -98,6 +98,7 @@ pub(super) const CASES: &[Case] = &[
         "missing-key",
         "the key `listeners` is missing",
     ),
+    ("", "workers", "workers: 4", "workers: 0", "wrong-value", "from 1 to 1024"),
     (
         "",
         "trusted_hops",
