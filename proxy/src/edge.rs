@@ -47,7 +47,7 @@ pub(crate) use stall::time_for;
 pub use tls::install_provider;
 
 /// Why a connection is closed before it may carry requests: the labels of `edge_connections_refused_total`.
-pub(crate) const REFUSED_CAUSES: [&str; 12] = [
+pub(crate) const REFUSED_CAUSES: [&str; 13] = [
     "connections",
     "connections_per_address",
     "connections_per_network",
@@ -58,6 +58,7 @@ pub(crate) const REFUSED_CAUSES: [&str; 12] = [
     "client_hello_timeout",
     "handshake_timeout",
     "handshake_failed",
+    "client_certificate",
     "acme_proof",
     "gone",
 ];

@@ -39,6 +39,7 @@ pub(super) enum Cause {
     HelloTimeout,
     HandshakeTimeout,
     HandshakeFailed,
+    ClientCertificate,
     Proved,
     Gone,
 }
@@ -54,6 +55,7 @@ impl Cause {
             Self::HelloTimeout => "client_hello_timeout",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
+            Self::ClientCertificate => "client_certificate",
             Self::Proved => "acme_proof",
             Self::Gone => "gone",
         }
@@ -168,7 +170,7 @@ impl Opening {
         let acceptor = asking.as_ref().map_or_else(|| tls.usual(), |asking| &asking.acceptor);
         let shaken = timeout(edge.deadlines.handshake, handshake(acceptor, self.into_stream()));
         let tls = shaken.await.map_err(|_| Cause::HandshakeTimeout)?;
-        let tls = tls.map_err(|_| Cause::HandshakeFailed)?;
+        let tls = tls.map_err(|error| failed(&error, asking.is_some()))?;
         let made = tls.get_ssl().ok_or(Cause::HandshakeFailed)?;
         let mut connection = Connection::new(client, server, Manner::Serve);
         connection.sni = made.server_name().map(str::to_ascii_lowercase);
@@ -214,8 +216,19 @@ impl Opening {
     }
 }
 
-/// What the client's certificate says, if it showed one, and until when it is valid. It has been verified; one that cannot be read all the same gets no
-/// connection, because nobody could say whose it is.
+/// Why a handshake failed. Pingora keeps the words of rustls and not its error: a certificate was asked for, and none came
+/// or one that does not hold.
+fn failed(error: &pingora::Error, asks: bool) -> Cause {
+    let words = error.to_string();
+    let is_about_it = |about: &&str| words.contains(*about);
+    if asks && ["invalid peer certificate", "peer sent no certificates"].iter().any(is_about_it) {
+        return Cause::ClientCertificate;
+    }
+    Cause::HandshakeFailed
+}
+
+/// What the client's certificate says, if it showed one, and until when it is valid. It has been verified; one that cannot
+/// be read all the same gets no connection, because nobody could say whose it is.
 fn shown(made: &TlsRef) -> Result<Option<(ClientCertificate, Timestamp)>, Cause> {
     let Some(der) = made.peer_certificate_der() else { return Ok(None) };
     client_certificate::read(der).ok_or(Cause::HandshakeFailed).map(Some)

@@ -85,7 +85,7 @@ pub(super) async fn judge(
     if let Some(stream) = &stream {
         // Both sides may be silent as long as the whole may last.
         session.set_read_timeout(Some(stream.timeout()));
-        work.messages = Some(Messages::of(stream, now));
+        work.messages = Some(Messages::of(stream, &gate.shared.metrics.stream_messages, now));
     }
     let key = key(&upstream, work, session.req_header(), &target);
     let pace = pace(&upstream, stream.as_ref());

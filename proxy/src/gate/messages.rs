@@ -6,6 +6,7 @@ mod websocket;
 use std::time::Duration;
 
 use portcullis_config::model::Messages as Limits;
+use prometheus::{IntCounter, IntCounterVec};
 
 use super::refusal::Refusal;
 use super::stream::Stream;
@@ -28,6 +29,7 @@ pub(super) struct Messages {
     framing: Framing,
     limits: Limits,
     rate: Rate,
+    begun: IntCounter,
 }
 
 #[derive(Debug)]
@@ -37,14 +39,16 @@ enum Framing {
 }
 
 impl Messages {
-    pub(super) fn of(stream: &Stream, now: Duration) -> Self {
-        let (framing, limits) = match stream {
+    /// Begins with a stream; `counted` counts messages by protocol.
+    pub(super) fn of(stream: &Stream, counted: &IntCounterVec, now: Duration) -> Self {
+        let (framing, limits, protocol) = match stream {
             Stream::WebSocket(one) => {
-                (Framing::WebSocket(websocket::Frames::default()), one.messages)
+                (Framing::WebSocket(websocket::Frames::default()), one.messages, "websocket")
             }
-            Stream::Grpc(one) => (Framing::Grpc(grpc::Frames::default()), one.messages),
+            Stream::Grpc(one) => (Framing::Grpc(grpc::Frames::default()), one.messages, "grpc"),
         };
-        Self { framing, limits, rate: Rate::new(limits.per_second, now) }
+        let begun = counted.with_label_values(&[protocol]);
+        Self { framing, limits, rate: Rate::new(limits.per_second, now), begun }
     }
 
     /// Looks at the next bytes on their way to the origin.
@@ -54,7 +58,9 @@ impl Messages {
             Framing::WebSocket(frames) => frames.pass(bytes, max),
             Framing::Grpc(frames) => frames.pass(bytes, max),
         };
-        begun.and_then(|begun| self.rate.take(begun, now)).map_err(refusal)
+        let begun = begun.map_err(refusal)?;
+        self.begun.inc_by(begun);
+        self.rate.take(begun, now).map_err(refusal)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_tests::{Authority, Builder, Client, Edge, Manner, Origin};
+use portcullis_tests::{Authority, Builder, Client, Edge, Manner, Origin, within};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind};
 use serde_json::Value;
@@ -103,6 +103,13 @@ async fn without_a_certificate_of_the_authority_no_handshake_ends() {
             assert_eq!(status(&edge, &nobody, "edge.test", "edge.test").await, without, "{mode}");
             assert_eq!(status(&edge, &nobody, "other.test", "other.test").await, Some(200));
         }
+        // The stranger's, and nobody's where one has to be shown, on both versions.
+        let refused = if without.is_none() { 4 } else { 2 };
+        let counted =
+            format!("edge_connections_refused_total{{cause=\"client_certificate\"}} {refused}\n");
+        within("the count", edge.counts(&counted)).await;
+        let other = "edge_connections_refused_total{cause=\"handshake_failed\"} 0\n";
+        assert!(edge.metrics().contains(other), "{mode}");
     }
 }
 

@@ -33,6 +33,9 @@ async fn a_websocket_passes_where_the_backend_says_so_and_nowhere_else() {
         client.send(&sent).await;
         assert_eq!(client.bytes(sent.len()).await, sent);
     }
+    let metrics = edge.metrics();
+    assert!(metrics.contains("edge_stream_messages_total{protocol=\"websocket\"} 3"), "{metrics}");
+    assert!(metrics.contains("edge_stream_messages_total{protocol=\"grpc\"} 0"), "{metrics}");
     let seen = origin.only();
     assert_eq!(seen.headers("upgrade"), ["websocket"]);
     assert!(seen.headers("sec-websocket-extensions").is_empty(), "frames must be what they seem");
@@ -152,6 +155,8 @@ async fn a_call_of_grpc_passes_with_its_trailers() {
     let answer = call(&edge, GRPC, &body).await;
     assert_eq!((answer.status, answer.body == body), (200, true));
     assert_eq!(answer.trailers, [("grpc-status".to_owned(), "0".to_owned())]);
+    let metrics = edge.metrics();
+    assert!(metrics.contains("edge_stream_messages_total{protocol=\"grpc\"} 2"), "{metrics}");
     let seen = origin.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].headers.get("te").unwrap(), "trailers");
