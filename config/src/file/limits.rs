@@ -135,7 +135,7 @@ pub const LIMITS: &[Limit] = &[
         "Open connections of one IPv6 network of 64 bits; a further one is closed before TLS.",
         "edge_connections_refused_total{cause=\"connections_per_network\"}", Memory::None),
     limit!("connection_rate", number 1 to 1000000, "1000",
-        "New connections per second of one address, and as many at once; who exceeds it is under a flood ban. Trusted hops are exempt.",
+        "New connections per second of one address, and as many at once; who exceeds it is under a flood ban. An HTTP/2 stream that ends for a fault of the client's counts as one, a connection that ends so as a hundred. Trusted hops are exempt.",
         "edge_connections_refused_total{cause=\"flood\"}", Memory::None),
     limit!("flood_ban", duration "1s" to "24h", "60s",
         "How long connections of an address are dropped before TLS that exceeded `connection_rate` or flooded HTTP/2 with control frames.",

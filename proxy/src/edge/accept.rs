@@ -220,7 +220,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
 impl Edge {
     /// Lets a connection of `address` in, unless the address is under a flood ban or holds too many.
     fn permit(&self, address: IpAddr) -> Result<Permit, Cause> {
-        if self.is_flooded_by(address) {
+        if self.is_flooded_by(address, 1) {
             return Err(Cause::Flood);
         }
         self.permits.enter(address).map_err(Cause::Full)
@@ -232,16 +232,16 @@ impl Edge {
     }
 
     /// Counts a new connection and says whether its address is under a flood ban. Trusted hops open connections for many.
-    pub(super) fn is_flooded_by(&self, address: IpAddr) -> bool {
+    pub(super) fn is_flooded_by(&self, address: IpAddr, connections: u32) -> bool {
         let hops = &self.shared.snapshot.load().config.trusted_hops;
         if hops.iter().any(|net| net.contains(&address)) {
             return false;
         }
-        match self.floods.arrives(address, self.shared.clock.monotonic()) {
+        match self.floods.counts(address, connections, self.shared.clock.monotonic()) {
             Arrival::Admitted => false,
             Arrival::Banned => true,
             Arrival::BeginsBan => {
-                tracing::warn!(%address, "too many new connections: a flood ban begins");
+                tracing::warn!(%address, "too many new connections, or faults on them: a flood ban begins");
                 true
             }
         }

@@ -45,10 +45,9 @@ impl Floods {
         Arc::new(Self { rate: rate.max(1), ban, known: Mutex::default(), untracked })
     }
 
-    /// Counts a new connection of `address`.
-    pub(super) fn arrives(&self, address: IpAddr, now: Duration) -> Arrival {
+    /// Counts so many new connections of `address`, or what it did on one as so many.
+    pub(super) fn counts(&self, address: IpAddr, connections: u32, now: Duration) -> Arrival {
         let step = Duration::from_secs(1) / self.rate;
-        let tolerance = Duration::from_secs(1).saturating_sub(step);
         let mut known = self.known();
         let Some(standing) = self.standing(&mut known, address, now) else {
             return Arrival::Admitted;
@@ -56,11 +55,12 @@ impl Floods {
         if now < standing.banned_until {
             return Arrival::Banned;
         }
-        if standing.due > now + tolerance {
+        let due = standing.due.max(now).saturating_add(step.saturating_mul(connections));
+        if due > now + Duration::from_secs(1) {
             *standing = Standing { due: Duration::ZERO, banned_until: now + self.ban };
             return Arrival::BeginsBan;
         }
-        standing.due = standing.due.max(now) + step;
+        standing.due = due;
         Arrival::Admitted
     }
 
@@ -103,6 +103,12 @@ mod tests {
         Floods::new(rate, BAN, IntCounter::new("untracked", "not tracked").unwrap())
     }
 
+    impl Floods {
+        fn arrives(&self, address: IpAddr, now: Duration) -> Arrival {
+            self.counts(address, 1, now)
+        }
+    }
+
     fn address(number: u32) -> IpAddr {
         IpAddr::from(number.to_be_bytes())
     }
@@ -126,6 +132,20 @@ mod tests {
         for n in 0..1000 {
             let now = Duration::from_secs(1) + Duration::from_millis(100) * n;
             assert_eq!(floods.arrives(address(1), now), Arrival::Admitted, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_on_a_connection_counts_as_so_many_new_ones() {
+        for (what, more, expected) in [
+            ("one under", 59, Arrival::Admitted),
+            ("at it", 60, Arrival::Admitted),
+            ("one over", 61, Arrival::BeginsBan),
+        ] {
+            let floods = floods(100);
+            assert_eq!(floods.counts(address(1), 40, BAN), Arrival::Admitted);
+            assert_eq!(floods.counts(address(1), more, BAN), expected, "{what}");
+            assert_eq!(floods.counts(address(2), 100, BAN), Arrival::Admitted, "{what}");
         }
     }
 

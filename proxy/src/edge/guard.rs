@@ -232,9 +232,11 @@ impl Guard {
         };
         let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
         let reports = &self.reports;
-        watch
-            .wrote(buf.get(..written).unwrap_or(buf), |stream, code| reports.gave_up(stream, code));
-        Poll::Ready(Ok(written))
+        let bytes = buf.get(..written).unwrap_or(buf);
+        match watch.wrote(bytes, Instant::now, |stream, code| reports.gave_up(stream, code)) {
+            Ok(()) => Poll::Ready(Ok(written)),
+            Err(Flooded) => Poll::Ready(Err(self.cut(Cut::Flood))),
+        }
     }
 
     /// Passes on the outcome of a write, unless the client has been taking too little for too long.

@@ -62,13 +62,22 @@ impl H2Watch {
     }
 
     /// We wrote these bytes; `gave_up` is told of every stream (0: the connection) that the codec ended for a fault of the
-    /// client's, with the error code.
-    pub(super) fn wrote(&mut self, bytes: &[u8], mut gave_up: impl FnMut(u32, u32)) {
+    /// client's, with the error code. A fault asks for nothing either: who makes the edge reset streams is counted as one who
+    /// resets them (MadeYouReset).
+    pub(super) fn wrote(
+        &mut self,
+        bytes: &[u8],
+        now: impl FnOnce() -> Instant,
+        mut gave_up: impl FnMut(u32, u32),
+    ) -> Result<(), Flooded> {
+        let mut faults = 0;
         self.server.pass(bytes, |frame| {
             if let Some(code) = frame.error_code().filter(|code| is_the_clients_fault(*code)) {
+                faults += 1;
                 gave_up(frame.stream, code);
             }
         });
+        if faults == 0 { Ok(()) } else { self.count(faults, now()) }
     }
 
     /// Since when the client owes the end of a head, or its first request; `None` if it owes neither.
@@ -149,6 +158,17 @@ mod tests {
     }
 
     #[test]
+    fn streams_that_the_codec_gives_up_count_like_those_that_the_client_resets() {
+        let reset = [0, 0, 4, 3, 0, 0, 0, 0, 7, 0, 0, 0, 1];
+        let (mut watch, begin) = watch();
+        for _ in 0..OVERHEAD_FRAMES_AT_ONCE / 2 {
+            assert_eq!(watch.wrote(&reset, || begin, |_, _| ()), Ok(()));
+            assert_eq!(watch.saw(PING, begin), Ok(()));
+        }
+        assert_eq!(watch.wrote(&reset, || begin, |_, _| ()), Err(Flooded));
+    }
+
+    #[test]
     fn a_head_is_owed_at_first_and_while_a_block_is_open() {
         let (mut watch, begin) = watch();
         let later = |secs| begin + Duration::from_secs(secs);
@@ -167,7 +187,9 @@ mod tests {
         let mut told = Vec::new();
         for code in 0..16_u8 {
             let reset = [0, 0, 4, 3, 0, 0, 0, 0, 7, 0, 0, 0, code];
-            watch.wrote(&reset, |stream, code| told.push((stream, error_name(code))));
+            let passes = watch
+                .wrote(&reset, Instant::now, |stream, code| told.push((stream, error_name(code))));
+            assert_eq!(passes, Ok(()));
         }
         let names: Vec<_> = told.iter().map(|(_, name)| *name).collect();
         assert!(told.iter().all(|(stream, _)| *stream == 7));

@@ -121,7 +121,7 @@ impl Opening {
         let told = header.await.map_err(|_| Cause::ProxyHeaderTimeout)??;
         self.ends = told.unwrap_or(self.ends);
         let address = self.ends.client.ip().to_canonical();
-        if edge.is_flooded_by(address) {
+        if edge.is_flooded_by(address, 1) {
             return Err(Cause::Flood);
         }
         permit.name(address).map_err(Cause::Full)
@@ -242,6 +242,9 @@ fn guarded(edge: &Arc<Edge>, stream: Stream, connection: Connection) -> Result<G
     guard.map_err(|_| Cause::Gone)
 }
 
+/// A connection that the HTTP/2 codec ends for a fault of the client's counts as so many new ones, and a stream as one.
+const ENDED_COUNTS_AS: u32 = 100;
+
 /// Counts and logs what the guard of a connection sees.
 struct Reporter {
     edge: Arc<Edge>,
@@ -255,6 +258,9 @@ impl Reports for Reporter {
 
     fn gave_up(&self, stream: u32, code: u32) {
         gate::malformed_stream(&self.edge.shared, &self.connection, stream, error_name(code));
+        let counts_as = if stream == 0 { ENDED_COUNTS_AS } else { 1 };
+        // Whether that begins a ban shows at the door.
+        let _ = self.edge.is_flooded_by(self.connection.peer.ip(), counts_as);
     }
 
     fn cut(&self, why: Cut) {

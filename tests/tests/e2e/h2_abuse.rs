@@ -93,3 +93,29 @@ async fn a_stream_that_the_codec_gives_up_on_is_counted_and_logged() {
     assert!(edge.metrics().contains("edge_refusals_total{reason=\"malformed_request\"} 2"));
     origin.saw_nothing();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rapid_resets_ban_their_address_when_they_come_again() {
+    let origin = Origin::start().await;
+    let top = "limits: { connection_rate: 250, flood_ban: 10s }";
+    let edge = Edge::builder(&origin).top(top).start().await;
+    let taken_back = |n: u32| {
+        let stream = 2 * n + 1;
+        [headers(stream, 5, &get()), vec![0, 0, 4, 3, 0, 0, 0, 0, stream as u8, 0, 0, 0, 8]]
+            .concat()
+    };
+    let burst: Vec<u8> = (0..30).flat_map(taken_back).collect();
+    // The third one ends what a second may have: a connection that ends so counts as a hundred.
+    for _ in 0..3 {
+        let mut client = begun(&edge).await;
+        client.send(&burst).await;
+        client.closed().await;
+    }
+    let counted = "edge_refusals_total{reason=\"malformed_request\"} 3";
+    within("the count", edge.counts(counted)).await;
+    assert!(edge.handshake(&Manner::default(), TLS13).await.is_err());
+    let elsewhere = Manner { from: "127.0.0.2".parse().unwrap(), ..Manner::default() };
+    assert!(edge.handshake(&elsewhere, TLS13).await.is_ok());
+    edge.advance(Duration::from_secs(10));
+    assert_eq!(edge.get("/").await.status, 200);
+}
