@@ -15,6 +15,7 @@ mod body;
 mod budget;
 mod caller;
 mod capture;
+mod certificate;
 mod client_address;
 mod decide;
 mod exchange;

@@ -59,7 +59,28 @@ fn client_certificates(node: &Node, cx: &mut Context<'_>) -> Option<ClientCertif
     let crl = fields.may("crl", cx, source::certificate);
     let modes = [("require", WithoutCertificate::Refuse), ("request", WithoutCertificate::Admit)];
     let without = fields.of("mode", cx, |node, cx| scalar::choice(node, cx, &modes));
-    Some(ClientCertificates { ca: ca?, crl: crl?, without: without? })
+    let header = fields.may("header", cx, told_by);
+    Some(ClientCertificates { ca: ca?, crl: crl?, without: without?, header: header? })
+}
+
+/// The header by which origins are told of a certificate. What it takes from clients must not be what anybody else needs.
+fn told_by(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+    let written = scalar::text(node, cx)?;
+    let lower = written.to_ascii_lowercase();
+    let is_own =
+        lower.starts_with("x-") || ["client-cert", "ssl-client-cert"].contains(&lower.as_str());
+    let is_ours =
+        ["x-edge-", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"]
+            .iter()
+            .any(|ours| lower.starts_with(ours));
+    if scalar::is_header_name(written) && is_own && !is_ours {
+        return Some(lower);
+    }
+    let wrong = Diagnostic::error("wrong-name", format!("`{written}` cannot tell of certificates"));
+    let help =
+        "write a name that begins with `X-` and is not the edge's own, such as `X-Client-Cert`";
+    cx.report(wrong.help(help), node.value_place());
+    None
 }
 
 fn host_name(entry: &Entry, cx: &mut Context<'_>) -> Option<HostName> {

@@ -899,6 +899,12 @@ pub const CLIENT_CERTIFICATES: Section = Section {
             "require",
             "Whether a client without a certificate gets no connection (`require`), or one whose certificate is `''` for policies (`request`).",
         ),
+        may(
+            "header",
+            "name of a header",
+            "origins are not told",
+            "The header by which origins are told whose certificate it is: `Hash=…;Subject=\"…\";URI=\"…\";DNS=\"…\"`, as Envoy writes `X-Forwarded-Client-Cert`, up to 4 KiB. What clients send under this name, in any spelling, is taken away before policies look.",
+        ),
     ],
 };
 

@@ -24,6 +24,8 @@ pub struct ClientCertificates {
     pub crl: Option<PathBuf>,
     /// What becomes of a client that shows none. One that does not verify never gets a connection.
     pub without: WithoutCertificate,
+    /// The header that tells origins of the certificate, in lower case.
+    pub header: Option<String>,
 }
 
 /// What becomes of a client without a certificate.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use http::HeaderName;
 use portcullis_config::Diagnostic;
 use portcullis_config::model::{ClientCertificates, Config, Host, WithoutCertificate};
 use rustls::RootCertStore;
@@ -99,7 +100,10 @@ fn build(
         WithoutCertificate::Admit => builder.allow_unauthenticated(),
     };
     let verifier = builder.build().map_err(|error| error.to_string())?;
-    Ok(ClientTrust { verifier, digest: digest(host, wanted.without, [pem, &revoked.pem]) })
+    let header = wanted.header.as_deref().map(|name| HeaderName::from_bytes(name.as_bytes()));
+    let header = header.transpose().map_err(|error| error.to_string())?;
+    let digest = digest(host, wanted.without, [pem, &revoked.pem]);
+    Ok(ClientTrust { verifier, digest, header })
 }
 
 fn digest(host: &Host, without: WithoutCertificate, files: [&[u8]; 2]) -> TrustDigest {

@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue};
 use portcullis_identity::Identity;
 use portcullis_identity::assertion::{HEADER, Inward};
 
+use super::certificate;
 use super::decide::Admitted;
 use super::refusal::Refusal;
 use super::sanity::Target;
@@ -25,6 +26,7 @@ pub(super) fn headers(
     for set in &admitted.added {
         add(&mut headers, &set.name, set.value.as_bytes())?;
     }
+    headers.extend(certificate::header(work)?);
     let Some(identity) = &admitted.identity else { return Ok(headers) };
     add(&mut headers, "x-edge-subject", identity.subject.as_bytes())?;
     if let Some(tenant) = &identity.tenant {

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
-use super::{Gate, decide, inward, routing, sanity};
+use super::{Gate, certificate, decide, inward, routing, sanity};
 use crate::edge::Manner;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
@@ -57,6 +57,7 @@ pub(super) async fn judge(
     }
     let entry = routing::find(&snapshot, &work.connection, &target, gate.shared.clock.now())?;
     work.entry = Some(Arc::clone(&entry));
+    certificate::strip(session.req_header_mut(), work);
     let target = target.with_path_form(entry.route.path_form)?;
     check_open(gate, work, &entry)?;
     let (backend, identity, body) = match &entry.route.action {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use rustls::server::danger::ClientCertVerifier;
 
 /// What verifies the certificates of one host's clients.
@@ -12,6 +13,8 @@ pub struct ClientTrust {
     /// SHA-256 of the host, the mode, the authorities and their revocation lists. What a connection was verified by counts for a request only
     /// while it is still the same.
     pub digest: TrustDigest,
+    /// The header that tells origins of the certificate.
+    pub header: Option<HeaderName>,
 }
 
 /// Names a [`ClientTrust`].

@@ -1219,6 +1219,22 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "hosts.<name>.client_certificates",
+        "header",
+        "header: X-Client-Cert",
+        "header: X-Forwarded-For",
+        "wrong-name",
+        "cannot tell of certificates",
+    ),
+    (
+        "hosts.<name>.client_certificates",
+        "header",
+        "header: X-Client-Cert",
+        "header: Authorization",
+        "wrong-name",
+        "begins with `X-`",
+    ),
+    (
+        "hosts.<name>.client_certificates",
         "mode",
         "mode: require",
         "mode: optional",
