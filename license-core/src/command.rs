@@ -1,5 +1,7 @@
 //! The command line: `serve`, and what operators do to a store, beside a running service or without one.
 
+mod export;
+
 use crate::clock::{SystemClock, Timestamp};
 use crate::domain::audit::Head;
 use crate::domain::key::KeyPrefix;
@@ -7,11 +9,13 @@ use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
 use crate::service::{LocalAddress, Operator, Service, migrate};
 use crate::settings::{Settings, Span};
+use crate::signing::KeySet;
 use crate::store::Change;
 use crate::store::office::Burst;
 use clap::{Args, Subcommand};
 use std::error::Error;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,11 +86,25 @@ pub enum AuditAction {
         #[arg(long, value_name = "POSITION:HASH")]
         head: Option<String>,
     },
-    /// Print a tenant's events as JSON lines, each with its position and hash.
+    /// Print a tenant's events as JSON lines, each with its position and hash, and last the chain's proof.
     Export {
         /// Whose trail.
         #[arg(long)]
         tenant: TenantId,
+        /// The first moment, as RFC 3339; the beginning unless said.
+        #[arg(long, value_name = "TIME")]
+        from: Option<jiff::Timestamp>,
+        /// The moment before which it ends; now unless said.
+        #[arg(long, value_name = "TIME")]
+        to: Option<jiff::Timestamp>,
+    },
+    /// Check an export by itself: its chain, and its checkpoints' signatures by a key set. Exit 1 where it is broken.
+    Check {
+        /// What `export` printed.
+        file: PathBuf,
+        /// The key set (`/.well-known/jwks.json`), kept from when the checkpoints were signed.
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
     },
 }
 
@@ -462,20 +480,45 @@ async fn audit(action: AuditAction, operator: &Operator, out: &mut dyn Write) ->
     match action {
         AuditAction::Verify { tenant, head } => {
             let noted = head.map(|head| head.parse::<Head>()).transpose()?;
-            let head = operator.walk_audit(tenant, noted, &mut |_| Ok(())).await?;
-            writeln!(out, "{} events, head {head}", head.position)?;
+            let walked = operator.walk_audit(tenant, noted, &mut |_| Ok(())).await?;
+            let (events, checkpoints) = (walked.head.position, walked.checkpoints.len());
+            writeln!(out, "{events} events, {checkpoints} checkpoints, head {}", walked.head)?;
         }
-        AuditAction::Export { tenant } => {
-            operator
-                .walk_audit(tenant, None, &mut |linked| {
-                    let (event, head) = (&linked.event, linked.head.to_string());
-                    let line = serde_json::json!({"head": head, "at": event.at, "kind": event.kind,
-                        "actor": event.actor, "license_id": event.license, "session_id": event.session,
-                        "detail": event.detail});
-                    writeln!(out, "{line}")
+        AuditAction::Export { tenant, from, to } => {
+            let (from, to) = (from.map(millis), to.map(millis));
+            let (mut before, mut last) = (Head::START, Head::START);
+            let mut begun = false;
+            let walked = operator
+                .walk_audit(tenant.clone(), None, &mut |linked| {
+                    if from.is_some_and(|from| linked.event.at < from && !begun) {
+                        before = linked.head;
+                        return Ok(());
+                    }
+                    begun = true;
+                    if to.is_some_and(|to| linked.event.at >= to) {
+                        return Ok(());
+                    }
+                    last = linked.head;
+                    writeln!(out, "{}", export::event(linked))
                 })
                 .await?;
+            let last = if last == Head::START { before } else { last };
+            writeln!(out, "{}", export::proof(&tenant, before, last, &walked.checkpoints))?;
+        }
+        AuditAction::Check { file, keys } => {
+            let keys = keys.map(std::fs::read).transpose()?;
+            let keys = keys.map(|text| KeySet::parse(&text)).transpose()?;
+            let checked = export::check(&mut BufReader::new(File::open(file)?), keys.as_ref())?;
+            writeln!(
+                out,
+                "{} events from {} to {}, {} checkpoints verified",
+                checked.events, checked.before, checked.last, checked.checkpoints
+            )?;
         }
     }
     Ok(())
+}
+
+fn millis(time: jiff::Timestamp) -> i64 {
+    time.as_millisecond()
 }

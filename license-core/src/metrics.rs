@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     latency: HistogramVec,
     pub(crate) swept: IntCounter,
     pub(crate) linked: IntCounter,
+    pub(crate) checkpoints: IntCounter,
     /// 1 while the store answers.
     pub(crate) store_up: IntGauge,
 }
@@ -50,6 +51,10 @@ impl Metrics {
                 "license_audit_events_linked_total",
                 "Audit events linked into their chains.",
             )?,
+            checkpoints: IntCounter::new(
+                "license_audit_checkpoints_total",
+                "Heads of audit chains that were signed.",
+            )?,
             store_up: IntGauge::new("license_store_up", "1 while the store answers, else 0.")?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
@@ -57,6 +62,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
         metrics.registry.register(Box::new(metrics.swept.clone()))?;
         metrics.registry.register(Box::new(metrics.linked.clone()))?;
+        metrics.registry.register(Box::new(metrics.checkpoints.clone()))?;
         metrics.registry.register(Box::new(metrics.store_up.clone()))?;
         Ok(metrics)
     }

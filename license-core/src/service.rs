@@ -30,6 +30,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// The most audit events that are linked in one transaction.
 const AUDIT_EVENTS_MAX: u32 = 5_000;
+/// Every so many rounds of [`stay_alive`] chains that went on are looked for, to sign their heads.
+const CHECKPOINT_ROUNDS: u64 = 12;
 const SWEEP_SESSIONS_MAX: u32 = 10_000;
 
 /// Why the service does not start.
@@ -292,7 +294,7 @@ fn written(listen: &Listen) -> String {
 }
 
 /// Remembers in the store, every few seconds, that the service runs: what it was away for is made good by this. Links
-/// the audit trail too, reads the signing keys again and makes the next one in time.
+/// the audit trail too and signs its heads, reads the signing keys again and makes the next one in time.
 async fn stay_alive(
     store: Arc<dyn Store>,
     signer: Option<Arc<Signer>>,
@@ -300,10 +302,27 @@ async fn stay_alive(
     mut ended: watch::Receiver<End>,
 ) {
     let mut ticks = tokio::time::interval(ALIVE_EVERY);
+    let mut rounds = 0_u64;
     loop {
         tokio::select! {
-            _ = ticks.tick() => round(store.as_ref(), signer.as_deref(), &metrics).await,
+            _ = ticks.tick() => {
+                round(store.as_ref(), signer.as_deref(), &metrics).await;
+                if rounds.is_multiple_of(CHECKPOINT_ROUNDS) {
+                    checkpoint(signer.as_deref(), &metrics).await;
+                }
+                rounds += 1;
+            }
             () = told_to_end(&mut ended) => return,
+        }
+    }
+}
+
+async fn checkpoint(signer: Option<&Signer>, metrics: &Metrics) {
+    let Some(signer) = signer else { return };
+    match signer.checkpoint().await {
+        Ok(signed) => metrics.checkpoints.inc_by(signed),
+        Err(error) => {
+            tracing::warn!(%error, "audit checkpoints were not signed, a later round will do it")
         }
     }
 }

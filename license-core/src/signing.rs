@@ -6,6 +6,7 @@
 //! stored, so that every process and every reader sees the same state at the same moment.
 
 mod algorithm;
+mod checkpoint;
 mod jws;
 mod license_file;
 mod offline;
@@ -14,6 +15,7 @@ mod ring;
 mod wrapping;
 
 pub(crate) use algorithm::{Algorithm, Pair};
+pub(crate) use checkpoint::verify_checkpoint;
 pub use jws::KeySet;
 pub use license_file::{LicenseFile, verify_license_file};
 pub use offline::{Memory, verify_offline};
@@ -26,11 +28,13 @@ use crate::clock::Timestamp;
 use crate::domain::lease::Session;
 use crate::domain::license::License;
 use crate::domain::names::TenantId;
+use crate::store::office::Scope;
 use crate::store::{SealedKey, Store, StoreError};
 use aws_lc_rs::error::Unspecified;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use wrapping::WrappingKey;
 
@@ -75,6 +79,8 @@ pub(crate) struct Signer {
     files: Semaphore,
 }
 
+/// How much of a chain no checkpoint vouches for.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
 /// The most license files that are signed at once.
 const FILES_MAX: usize = 2;
 
@@ -201,6 +207,20 @@ impl Signer {
         let sign = move || license_file::mint(&license, entitlements, &kid, &pair, now);
         let signed = tokio::task::spawn_blocking(sign).await.map_err(|_| SigningError::NoKey)?;
         signed.ok_or(SigningError::NoKey)
+    }
+
+    /// Signs the heads of chains that went on, an hour or more after the last time. Returns how many it signed.
+    pub(crate) async fn checkpoint(&self) -> Result<u64, StoreError> {
+        let mut signed = 0;
+        for tenant in self.store.checkpoints_due(CHECKPOINT_EVERY).await? {
+            let scope = Scope { tenant: tenant.clone(), actor: "service".to_owned() };
+            let Some((head, now)) = self.store.head(scope.clone()).await? else { continue };
+            let Some((kid, pair)) = self.active(Algorithm::EdDsa) else { return Ok(signed) };
+            let Some(text) = checkpoint::mint(&tenant, head, &kid, &pair, now) else { continue };
+            self.store.add_checkpoint(scope, head, text).await?;
+            signed += 1;
+        }
+        Ok(signed)
     }
 
     /// Returns the JWKS of every key that signs, will sign or signed what may still be shown.

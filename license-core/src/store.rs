@@ -19,6 +19,7 @@ use crate::signing::Algorithm;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 use uuid::{NoContext, Uuid};
 
 /// An answer of the store: granted or denied.
@@ -252,6 +253,8 @@ pub(crate) trait Keys: Send + Sync {
 pub(crate) trait Audit: Send + Sync {
     /// Links events that are not linked yet, at most `limit` (of each tenant), and returns how many it linked.
     async fn link(&self, limit: u32) -> Result<u64, StoreError>;
+    /// Returns tenants whose last checkpoint is older than this and whose chain went on since, at most 1000.
+    async fn checkpoints_due(&self, age: Duration) -> Result<Vec<TenantId>, StoreError>;
     /// Returns at most `limit` of the tenant's linked events after a position.
     async fn linked(
         &self,

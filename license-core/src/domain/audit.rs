@@ -108,13 +108,23 @@ pub(crate) enum Broken {
 #[derive(Debug)]
 pub(crate) struct Walk {
     head: Head,
-    noted: Option<Head>,
+    /// Heads that the chain must pass through, the nearest last.
+    noted: Vec<Head>,
 }
 
 impl Walk {
-    /// Starts at the first event; the chain must pass through `noted`, when one was noted down.
-    pub(crate) fn through(noted: Option<Head>) -> Self {
-        Self { head: Head::START, noted: noted.filter(|noted| *noted != Head::START) }
+    /// Starts at the first event; the chain must pass through every head that was `noted` down.
+    pub(crate) fn through(noted: impl IntoIterator<Item = Head>) -> Self {
+        Self::from(Head::START, noted)
+    }
+
+    /// Starts after a head that is taken for good.
+    pub(crate) fn from(head: Head, noted: impl IntoIterator<Item = Head>) -> Self {
+        let mut noted: Vec<Head> =
+            noted.into_iter().filter(|noted| *noted != Head::START).collect();
+        noted.sort_by_key(|noted| std::cmp::Reverse(noted.position));
+        noted.dedup();
+        Self { head, noted }
     }
 
     /// Takes the next event.
@@ -127,21 +137,17 @@ impl Walk {
             return Err(Broken::Changed(next.position));
         }
         self.head = next;
-        match self.noted {
-            Some(noted) if noted.position == next.position && noted.hash != next.hash => {
-                Err(Broken::NotReached(noted.position))
+        while let Some(noted) = self.noted.pop_if(|noted| noted.position <= next.position) {
+            if noted != next {
+                return Err(Broken::NotReached(noted.position));
             }
-            Some(noted) if noted == next => {
-                self.noted = None;
-                Ok(())
-            }
-            Some(_) | None => Ok(()),
         }
+        Ok(())
     }
 
-    /// Returns the head, when the noted one was passed.
+    /// Returns the head, when every noted one was passed.
     pub(crate) fn end(self) -> Result<Head, Broken> {
-        match self.noted {
+        match self.noted.last() {
             Some(noted) => Err(Broken::NotReached(noted.position)),
             None => Ok(self.head),
         }

@@ -4,6 +4,7 @@ use super::request::{Admin, Asked, Id, Part, Reply, listed, moment};
 use super::{Api, answer};
 use crate::clock::Timestamp;
 use crate::reason::{Reason, Refusal};
+use crate::store::office::Page;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,6 +70,29 @@ pub(super) async fn denials(
     Ok(answer::found(&listed(found, limit, |row| row.hour.as_millis().to_string(), view)))
 }
 
+/// Answers 200 with the signed heads of the audit trail.
+pub(super) async fn checkpoints(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Asked(part): Asked<Part>,
+) -> Reply {
+    let page = part.page()?;
+    let found = api.store.checkpoints(scope, after(&page)?, page.limit).await?;
+    let list = listed(
+        found,
+        page.limit,
+        |one| one.head.position.to_string(),
+        |one| json!({"head": one.head.to_string(), "at": one.at.to_rfc3339(), "checkpoint": one.signed}),
+    );
+    Ok(answer::found(&list))
+}
+
+/// Reads the position after which a part begins.
+fn after(page: &Page) -> Result<i64, Refusal> {
+    let after = if page.after.is_empty() { Ok(0) } else { page.after.parse() };
+    after.map_err(|_| Refusal::field("cursor", "it is not one that this service gave"))
+}
+
 /// Answers 200 with linked audit events, each with its place in the chain.
 pub(super) async fn audit(
     State(api): State<Api>,
@@ -76,10 +100,7 @@ pub(super) async fn audit(
     Asked(part): Asked<Part>,
 ) -> Reply {
     let page = part.page()?;
-    let after = if page.after.is_empty() { Ok(0) } else { page.after.parse() };
-    let after =
-        after.map_err(|_| Refusal::field("cursor", "it is not one that this service gave"))?;
-    let found = api.store.events(scope, after, page.limit).await?;
+    let found = api.store.events(scope, after(&page)?, page.limit).await?;
     let list = listed(
         found,
         page.limit,

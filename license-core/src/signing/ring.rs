@@ -122,6 +122,12 @@ impl Ring {
         }
     }
 
+    /// Returns every public key that was not revoked, retired ones too: what they signed was so when it was signed.
+    pub(crate) fn history(&self) -> Vec<Value> {
+        let good = self.keys.iter().filter(|key| key.revoked_at.is_none());
+        good.map(|key| key.algorithm.jwk(&key.public, &key.kid)).collect()
+    }
+
     /// Returns the public keys that anyone should know at `now`.
     pub(crate) fn jwks(&self, now: Timestamp) -> Vec<Value> {
         let shown = self.states(now).filter(|(_, state)| match state {

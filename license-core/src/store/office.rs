@@ -5,7 +5,7 @@ use super::postgres::{self, Postgres};
 use super::sqlite::{self, Sqlite};
 use super::{Conflict, Seats, StoreError, unavailable};
 use crate::clock::Timestamp;
-use crate::domain::audit::Linked;
+use crate::domain::audit::{Head, Linked};
 use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
 use crate::domain::license::{Footing, License, NewLicense, Standing};
@@ -120,6 +120,14 @@ pub(crate) struct Denied {
     pub(crate) hour: Timestamp,
     pub(crate) code: String,
     pub(crate) times: u32,
+}
+
+/// A signed head of a chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) head: Head,
+    pub(crate) at: Timestamp,
+    pub(crate) signed: String,
 }
 
 /// What a key of a repeated request stands for.
@@ -239,6 +247,13 @@ office! {
     reports::denials(id: Uuid, page: Page) -> Option<Vec<Denied>>;
     /// Lists linked audit events after a position.
     reports::events(after: i64, limit: u32) -> Vec<Linked>;
+
+    /// Reads the head of the tenant's chain.
+    checkpoints::head() -> Option<(Head, Timestamp)>;
+    /// Keeps a signed head.
+    checkpoints::add_checkpoint(head: Head, signed: String) -> ();
+    /// Lists signed heads after a position.
+    checkpoints::checkpoints(after: i64, limit: u32) -> Vec<Checkpoint>;
 
     /// Asks what a key of a repeated request stands for, and takes it when it is free.
     idempotency::claim(key: String, request: Vec<u8>) -> Claim;

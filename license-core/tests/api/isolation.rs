@@ -7,7 +7,7 @@ use license_core::{OpenError, Service, StartError};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 const APP: &str = "license_test_app";
-const TENANT_TABLES: [(&str, &str); 11] = [
+const TENANT_TABLES: [(&str, &str); 12] = [
     ("tenant", "id"),
     ("subject", "tenant_id"),
     ("license", "tenant_id"),
@@ -19,6 +19,7 @@ const TENANT_TABLES: [(&str, &str); 11] = [
     ("idempotency", "tenant_id"),
     ("policy", "tenant_id"),
     ("waiting", "tenant_id"),
+    ("checkpoint", "tenant_id"),
 ];
 /// What the application may delete, of its own tenant.
 const DELETABLE: [&str; 4] = ["product", "entitlement", "policy", "waiting"];
@@ -38,6 +39,7 @@ async fn two_tenants() -> Option<World> {
             format!("INSERT INTO denial VALUES ('{tenant}', '{id}', 0, 'no_seats_available', 1)"),
             format!("INSERT INTO idempotency VALUES ('{tenant}', 'anna', 'k', 'r', 200, 'b', 0)"),
             format!("INSERT INTO policy VALUES ('{tenant}', 'p', 60, 60, 0, 0, 'own', 'allow', 1)"),
+            format!("INSERT INTO checkpoint VALUES ('{tenant}', 1, 'h', 0, 's')"),
             format!("INSERT INTO waiting VALUES ('{tenant}', '{id}', 'machine:x', 0, 0)"),
         ] {
             run(&mut superuser, &row).await;

@@ -2,6 +2,7 @@
 //! connection and rows.
 
 pub(in crate::store) mod catalog;
+pub(in crate::store) mod checkpoints;
 pub(in crate::store) mod idempotency;
 pub(in crate::store) mod licenses;
 pub(in crate::store) mod people;

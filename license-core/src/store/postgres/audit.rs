@@ -1,12 +1,13 @@
 //! The audit chain on PostgreSQL.
 
-use super::{Postgres, rows};
+use super::{Postgres, millis, rows};
 use crate::domain::audit::{Head, Linked};
 use crate::domain::names::TenantId;
 use crate::store::rows::audit_columns;
 use crate::store::{Audit, StoreError, unavailable};
 use async_trait::async_trait;
 use sqlx::PgConnection;
+use std::time::Duration;
 
 #[async_trait]
 impl Audit for Postgres {
@@ -23,6 +24,15 @@ impl Audit for Postgres {
             transaction.commit().await.map_err(unavailable)?;
         }
         Ok(linked)
+    }
+
+    async fn checkpoints_due(&self, age: Duration) -> Result<Vec<TenantId>, StoreError> {
+        let due: Vec<String> = sqlx::query_scalar("SELECT checkpoint_due($1)")
+            .bind(millis(age))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(due.iter().filter_map(|tenant| tenant.parse().ok()).collect())
     }
 
     async fn linked(

@@ -8,11 +8,29 @@ use crate::store::{Audit, StoreError, unavailable};
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection};
 use std::collections::HashMap;
+use std::time::Duration;
 
 #[async_trait]
 impl Audit for Sqlite {
     async fn link(&self, limit: u32) -> Result<u64, StoreError> {
         self.writer.write(move |connection, _| Box::pin(link(connection, limit))).await
+    }
+
+    async fn checkpoints_due(&self, age: Duration) -> Result<Vec<TenantId>, StoreError> {
+        let before = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let due: Vec<String> = sqlx::query_scalar(
+            "SELECT t.id FROM tenant t \
+             WHERE coalesce((SELECT max(c.at) FROM checkpoint c WHERE c.tenant_id = t.id), 0) <= ?1 - ?2 \
+             AND EXISTS (SELECT 1 FROM audit_event e WHERE e.tenant_id = t.id AND e.position > \
+                 coalesce((SELECT max(c.position) FROM checkpoint c WHERE c.tenant_id = t.id), 0)) \
+             ORDER BY t.id LIMIT 1000",
+        )
+        .bind(self.clock.now().to_column())
+        .bind(before)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(unavailable)?;
+        Ok(due.iter().filter_map(|tenant| tenant.parse().ok()).collect())
     }
 
     async fn linked(
