@@ -33,7 +33,8 @@ pub use host::{
     OnMatch, Oversize, PathForm, RedirectStatus, Route, RouteAction, WithoutCertificate,
 };
 pub use identity::{
-    Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,
+    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
+    OidcProvider, PlatformProvider, Provider, StaticProvider,
 };
 pub use limits::Limits;
 pub use listener::{

@@ -17,10 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis_config::armor::lint::Strictness;
+use portcullis_config::model::ProviderId;
 use portcullis_config::{Diagnostic, Loaded, Report};
 use portcullis_policy::waf::AnswerRules;
 use portcullis_rulesets::Loaded as Rules;
 
+use crate::key_sets::Verifiers;
 use crate::router::Router;
 use crate::snapshot::Snapshot;
 use crate::trial::Tested;
@@ -35,8 +37,8 @@ pub fn compile(loaded: Loaded, generation: u64) -> Result<(Snapshot, Vec<Diagnos
     compile_as(loaded, generation, Strictness::Native)
 }
 
-/// Makes the generation after `served`, with its rule sets where nothing of them has changed: compiling rules is most of
-/// what a compilation costs.
+/// Makes the generation after `served`, with its rule sets where nothing of them has changed (compiling rules is most of
+/// what a compilation costs), and with its fetched key sets where their provider has not changed.
 ///
 /// # Errors
 /// Every problem of every file, warnings among them.
@@ -44,7 +46,11 @@ pub fn compile_after(
     served: &Snapshot,
     loaded: Loaded,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Report> {
-    let how = How { rulesets: &served.rulesets, ..How::new(Strictness::Native) };
+    let how = How {
+        rulesets: &served.rulesets,
+        verifiers: &served.verifiers,
+        ..How::new(Strictness::Native)
+    };
     compile_with(loaded, served.generation + 1, how)
 }
 
@@ -76,12 +82,15 @@ struct How<'s> {
     countries: Countries,
     /// Rule sets that stand already.
     rulesets: &'s BTreeMap<String, Arc<Rules>>,
+    /// Fetched key sets that stand already.
+    verifiers: &'s BTreeMap<ProviderId, Verifiers>,
 }
 
 impl How<'_> {
     const fn new(strictness: Strictness) -> Self {
         const NONE: &BTreeMap<String, Arc<Rules>> = &BTreeMap::new();
-        Self { strictness, countries: Countries::Looked, rulesets: NONE }
+        const NOBODY: &BTreeMap<ProviderId, Verifiers> = &BTreeMap::new();
+        Self { strictness, countries: Countries::Looked, rulesets: NONE, verifiers: NOBODY }
     }
 }
 
@@ -107,7 +116,7 @@ fn compile_with(
     let client_trust = client_trust::load(&config, &mut sources);
     let ticket_secrets = tickets::load(&config, &mut sources);
     let upstream_tls = upstreams::load(&config, &mut sources);
-    let verifiers = identity::load(&config, &mut sources);
+    let verifiers = identity::load(&config, how.verifiers, &mut sources);
     let egress = egress::load(&config, &mut sources);
     let geo = geo::country(&config, &mut sources);
     let networks = geo::networks(&config, &mut sources);

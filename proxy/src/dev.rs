@@ -49,13 +49,16 @@ pub fn prepare(config: &Config, now: Timestamp) -> Result<(), DevError> {
 /// What a list holds that nobody has written yet.
 const EMPTY_LIST: &[u8] = b"# One address or network per line. A change is taken over at once.\n";
 
-/// The provider that the development issuer stands for: the first one.
+/// The provider that the development issuer stands for: the first one with `kind: static`.
 ///
 /// # Errors
 /// When the configuration has none.
 pub fn provider(config: &Config) -> Result<&StaticProvider, DevError> {
-    let first = config.identity.providers.values().next().ok_or(DevError::NoProvider)?;
-    match first {
-        Provider::Static(provider) => Ok(provider),
-    }
+    let providers = config.identity.providers.values();
+    let mut fixed = providers.filter_map(|provider| match provider {
+        Provider::Static(provider) => Some(provider),
+        // Nobody can sign for these.
+        Provider::IdentityPlatform(_) | Provider::Oidc(_) => None,
+    });
+    fixed.next().ok_or(DevError::NoProvider)
 }

@@ -79,6 +79,17 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_acme_orders_total"),
     },
     Dependency {
+        name: "The issuer of tokens whose keys are fetched (`identity_platform`, `oidc`)",
+        at_start: "The last good key set in `state_dir/keys` is used. Without one the start waits up to ten seconds, then serves; the issuer's tokens are answered 503 until it is there.",
+        later: "The last good key set stays, whatever is answered, until it is older than `max_age`; then its tokens are answered 503, which clients may retry. Fetching is tried again, less and less often, up to every five minutes.",
+        otherwise: Some((
+            "identity.providers.<id>",
+            "max_age",
+            "how long a key set is used after it was last fetched",
+        )),
+        metric: Some("edge_key_set_usable"),
+    },
+    Dependency {
         name: "The disk of captured requests",
         at_start: "The directory cannot be made: refused.",
         later: "Requests go on; what should have been captured is lost and counted.",

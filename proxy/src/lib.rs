@@ -22,6 +22,7 @@ pub mod feeds;
 mod gate;
 pub mod geo;
 mod hex;
+pub mod key_sets;
 pub mod limits;
 pub mod lockdown;
 pub mod log;

@@ -8,10 +8,12 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use portcullis_config::Timestamp;
 use portcullis_policy::EventKind;
 use portcullis_policy::state::StateFigures;
 
 use crate::egress::EgressError;
+use crate::key_sets::Ring;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
 
@@ -121,6 +123,16 @@ pub struct Metrics {
     pub list_fetches: IntCounterVec,
     /// What the edge itself fetched, by purpose and result.
     pub egress_requests: IntCounterVec,
+    /// Fetches of key sets, by provider and result.
+    key_set_fetches: IntCounterVec,
+    /// When the keys in use were fetched, by provider.
+    key_set_last_success_time: IntGaugeVec,
+    /// Whether there are keys that may be used, by provider.
+    key_set_usable: IntGaugeVec,
+    /// Keys that verify, by provider.
+    key_set_keys: IntGaugeVec,
+    /// Tokens that named an unknown key, by provider.
+    key_set_misses: IntCounterVec,
     /// Servers that health checks see as up, by backend.
     pub backend_up: IntGaugeVec,
     /// Requests in work, by backend.
@@ -409,6 +421,36 @@ impl Metrics {
                 "Fetches of lists, by result.",
                 &["list", "result"],
             ),
+            key_set_fetches: counters(
+                r,
+                "edge_key_set_fetches_total",
+                "Fetches of issuers' key sets, by provider and result.",
+                &["provider", "result"],
+            ),
+            key_set_last_success_time: gauges(
+                r,
+                "edge_key_set_last_success_timestamp_seconds",
+                "When the keys in use were fetched, in seconds since the Unix epoch; 0 if never.",
+                &["provider"],
+            ),
+            key_set_usable: gauges(
+                r,
+                "edge_key_set_usable",
+                "1 while there are keys of the provider that may be used.",
+                &["provider"],
+            ),
+            key_set_keys: gauges(
+                r,
+                "edge_key_set_keys",
+                "Keys of the provider that verify.",
+                &["provider"],
+            ),
+            key_set_misses: counters(
+                r,
+                "edge_key_set_unknown_kid_total",
+                "Tokens that named a key that is not in the set, as of the last fetch.",
+                &["provider"],
+            ),
             egress_requests: counters(
                 r,
                 "edge_egress_requests_total",
@@ -487,6 +529,7 @@ impl Metrics {
         for result in ["ok"].into_iter().chain(EgressError::LABELS) {
             self.egress_requests.with_label_values(&["list", result]);
             self.egress_requests.with_label_values(&["acme", result]);
+            self.egress_requests.with_label_values(&["keys", result]);
         }
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);
@@ -512,6 +555,35 @@ impl Metrics {
     pub fn egress(&self, purpose: &str, error: Option<&EgressError>) {
         let result = error.map_or("ok", EgressError::label);
         self.egress_requests.with_label_values(&[purpose, result]).inc();
+    }
+
+    /// Counts one fetch of a provider's keys.
+    pub(crate) fn fetched_keys(&self, provider: &str, result: &str) {
+        self.key_set_fetches.with_label_values(&[provider, result]).inc();
+    }
+
+    /// Counts tokens that named an unknown key.
+    pub(crate) fn missed_keys(&self, provider: &str, misses: u64) {
+        self.key_set_misses.with_label_values(&[provider]).inc_by(misses);
+    }
+
+    /// Tells how a provider's keys stand.
+    pub(crate) fn key_set(&self, ring: &Ring, now: Timestamp) {
+        let fetched = ring.fetched().map_or(0, Timestamp::as_secs);
+        let provider = &[ring.name()];
+        let fetched = i64::try_from(fetched).unwrap_or(i64::MAX);
+        self.key_set_last_success_time.with_label_values(provider).set(fetched);
+        self.key_set_usable.with_label_values(provider).set(i64::from(ring.is_usable(now)));
+        let keys = i64::try_from(ring.verifier(now).key_count()).unwrap_or(i64::MAX);
+        self.key_set_keys.with_label_values(provider).set(keys);
+    }
+
+    /// Lets go of a provider that is configured no longer.
+    pub(crate) fn forget_key_set(&self, provider: &str) {
+        for family in [&self.key_set_last_success_time, &self.key_set_usable, &self.key_set_keys] {
+            // An error means that nothing had been told of it.
+            family.remove_label_values(&[provider]).unwrap_or_default();
+        }
     }
 
     /// Counts one order of the certificate in a file.

@@ -98,6 +98,8 @@ reasons! {
     AmbiguousCredential: 401 "invalid_token" "exactly one bearer token is expected" final "ambiguous_credential" "denied_by_identity" Info;
     /// A valid token without a tenant.
     MissingTenant: 403 "missing_tenant" "the token names no tenant" final "missing_tenant" "denied_by_identity" Info;
+    /// The keys of the token's issuer have never been fetched, or are too old to be believed.
+    KeysUnavailable: 503 "unavailable" "the service is not available; try again later" retry "keys_unavailable" "denied_by_identity" Error;
     /// A policy rule refused the request on its head.
     DeniedByPolicy: 403 "forbidden" "the request was refused" final "denied_by_policy" "denied_by_security_policy" Warning;
     /// A policy rule refused the request on its body.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use portcullis_config::Config;
 use portcullis_config::armor::SecurityPolicy;
 use portcullis_config::model::{BackendId, PolicyId, ProviderId};
-use portcullis_identity::Verifier;
 use portcullis_policy::waf::AnswerRules;
 use portcullis_policy::{IpSet, LimitId, Policy};
 
@@ -22,6 +21,7 @@ pub use upstream_tls::UpstreamTls;
 
 use crate::egress::Egress;
 use crate::geo::{Country, Networks};
+use crate::key_sets::{Ring, Verifiers};
 use crate::router::Router;
 use crate::tickets::{Terms, TicketSecret};
 use crate::trial::{OwnSuite, Tested};
@@ -56,8 +56,8 @@ pub struct Snapshot {
     /// The priority of the rule by which a policy refuses an SQL injection, where it has one without further conditions:
     /// what a probe asks for.
     pub known_bad: BTreeMap<PolicyId, u32>,
-    /// What verifies the tokens of each identity provider.
-    pub verifiers: BTreeMap<ProviderId, Arc<Verifier>>,
+    /// What verifies the tokens of each identity provider. Keys that are fetched change by themselves.
+    pub verifiers: BTreeMap<ProviderId, Verifiers>,
     /// The country database, if one is loaded.
     pub geo: Option<Arc<Country>>,
     /// The database of networks' numbers, if one is loaded.
@@ -105,6 +105,11 @@ impl Snapshot {
     #[must_use]
     pub fn asn(&self, address: IpAddr) -> u32 {
         self.networks.as_ref().map_or(0, |networks| networks.asn(address))
+    }
+
+    /// Returns the key sets that are fetched.
+    pub fn rings(&self) -> impl Iterator<Item = &Arc<Ring>> {
+        self.verifiers.values().filter_map(Verifiers::ring)
     }
 
     /// Returns the limits that its policies count: what the state keeps through a reload.

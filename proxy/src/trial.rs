@@ -226,7 +226,8 @@ impl Route<'_> {
             Err(refusal) => return Known::Nobody(refusal.reason()),
         };
         let Some(snapshot) = self.snapshot else { return Known::Nobody("no provider") };
-        match verify_any(snapshot.verifiers.values().map(Arc::as_ref), token, now) {
+        let verifiers: Vec<_> = snapshot.verifiers.values().map(|one| one.at(now)).collect();
+        match verify_any(verifiers.iter().map(Arc::as_ref), token, now) {
             Ok(identity) => Known::Somebody(Box::new(identity)),
             Err(refusal) => Known::Nobody(refusal.reason()),
         }

@@ -32,6 +32,7 @@ pub struct Builder {
     host: String,
     backend: String,
     top: String,
+    providers: String,
     policy: Option<String>,
     lists: Vec<(String, String)>,
     state_dir: String,
@@ -54,6 +55,7 @@ impl Builder {
             host: String::new(),
             backend: String::new(),
             top: String::new(),
+            providers: String::new(),
             policy: None,
             lists: Vec::new(),
             state_dir: ".".to_owned(),
@@ -151,6 +153,13 @@ impl Builder {
         self
     }
 
+    /// Adds an identity provider: an entry of `identity.providers`, as in the file.
+    #[must_use]
+    pub fn provider(mut self, entry: &str) -> Self {
+        self.providers.push_str(&format!("    {entry}\n"));
+        self
+    }
+
     /// Puts a policy in Cloud Armor's format before the backend.
     #[must_use]
     pub fn policy(mut self, text: &str) -> Self {
@@ -241,8 +250,18 @@ impl Builder {
     }
 
     fn text(&self) -> String {
-        let Self { origin, listeners, routes, host, backend, top, policy, lists: _, state_dir } =
-            self;
+        let Self {
+            origin,
+            listeners,
+            routes,
+            host,
+            backend,
+            top,
+            policy,
+            lists: _,
+            state_dir,
+            providers,
+        } = self;
         let (policies, of_backend) = match policy {
             Some(_) => (
                 "rulesets: { core: { builtin: core } }\npolicies: { tested: { file: policy.yaml } }\n",
@@ -255,7 +274,7 @@ impl Builder {
              listeners:\n{listeners}\
              log: {{ requests: off, events: off }}\n\
              identity:\n  providers:\n    dev: {{ kind: static, issuer: '{ISSUER}', audience: {AUDIENCE}, \
-             algorithms: [ES256], jwks: jwks.json, roles_claim: roles }}\n\
+             algorithms: [ES256], jwks: jwks.json, roles_claim: roles }}\n{providers}\
              {policies}\
              backends:\n  origin: {{ servers: ['{origin}']{of_backend}{backend} }}\n\
              hosts:\n  edge.test:\n{host}    routes:\n{routes}  other.test:\n    routes:\n      \

@@ -9,6 +9,7 @@ use portcullis::acme::AcmeKeeper;
 use portcullis::audit::Audit;
 use portcullis::clock::{Clock, Manual};
 use portcullis::edge::Running;
+use portcullis::key_sets::KeyKeeper;
 use portcullis::reload::Reloader;
 use portcullis::shared::Shared;
 use rustls::{ClientConfig, SupportedProtocolVersion};
@@ -297,6 +298,12 @@ impl Edge {
         std::fs::write(self.directory.path().join("policy.yaml"), text)
             .expect("the policy can be written");
         self.publish()
+    }
+
+    /// Makes what fetches and renews the keys of its providers. It does nothing by itself.
+    #[must_use]
+    pub fn key_keeper(&self) -> KeyKeeper {
+        KeyKeeper::new(Arc::clone(&self.shared))
     }
 
     /// Makes what orders and renews its certificates, and publishes them by a reload. It does nothing by itself.

@@ -5,7 +5,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize,
+};
 use serde_json::{Map, Value, json};
 
 /// The `iss` that the harness configures.
@@ -16,9 +18,10 @@ pub(crate) const AUDIENCE: &str = "license-api";
 /// The claims of a token, to be changed at will.
 pub type Claims = Map<String, Value>;
 
-/// An issuer with one ES256 key.
+/// An issuer with one key.
 pub struct Issuer {
     key: KeyPair,
+    kid: String,
 }
 
 impl std::fmt::Debug for Issuer {
@@ -35,18 +38,61 @@ impl Issuer {
     /// When the system gives no randomness.
     #[must_use]
     pub fn new() -> Self {
-        Self { key: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key can be made") }
+        Self::with_key("k1")
+    }
+
+    /// Makes one whose ES256 key has this id.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no randomness.
+    #[must_use]
+    pub fn with_key(kid: &str) -> Self {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key can be made");
+        Self { key, kid: kid.to_owned() }
+    }
+
+    /// Makes one as Google is: its RS256 key has this id.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no randomness.
+    #[must_use]
+    pub fn with_rsa_key(kid: &str) -> Self {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
+        Self { key: key.expect("a key can be made"), kid: kid.to_owned() }
+    }
+
+    /// Returns a map of its key's id to a certificate, as Google serves it.
+    ///
+    /// # Panics
+    ///
+    /// When the certificate cannot be made.
+    #[must_use]
+    pub fn certificates(&self) -> String {
+        let params = CertificateParams::new(vec!["securetoken.test".to_owned()]).expect("a name");
+        let certificate = params.self_signed(&self.key).expect("the key signs").pem();
+        json!({ self.kid.as_str(): certificate }).to_string()
+    }
+
+    /// Returns its public ES256 key as a JWK.
+    ///
+    /// # Panics
+    ///
+    /// When it has no such key.
+    #[must_use]
+    pub fn jwk(&self) -> Value {
+        let point = self.key.der_bytes();
+        let (x, y) = point.get(1..65).expect("an uncompressed point").split_at(32);
+        json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.kid,
+            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+        })
     }
 
     /// Writes its public key as a JWKS.
     pub(crate) fn publish(&self, path: &Path) {
-        let point = self.key.der_bytes();
-        let (x, y) = point.get(1..65).expect("an uncompressed point").split_at(32);
-        let key = json!({
-            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1",
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-        });
-        std::fs::write(path, json!({ "keys": [key] }).to_string())
+        std::fs::write(path, json!({ "keys": [self.jwk()] }).to_string())
             .expect("the key set can be written");
     }
 
@@ -57,9 +103,14 @@ impl Issuer {
     /// When they do not serialise.
     #[must_use]
     pub fn sign(&self, claims: &Claims) -> String {
-        let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::ES256) };
-        let key =
-            EncodingKey::from_ec_pem(self.key.serialize_pem().as_bytes()).expect("a key in PEM");
+        let pem = self.key.serialize_pem();
+        let (algorithm, key) = if self.key.algorithm() == &PKCS_RSA_SHA256 {
+            (Algorithm::RS256, EncodingKey::from_rsa_pem(pem.as_bytes()))
+        } else {
+            (Algorithm::ES256, EncodingKey::from_ec_pem(pem.as_bytes()))
+        };
+        let header = Header { kid: Some(self.kid.clone()), ..Header::new(algorithm) };
+        let key = key.expect("a key in PEM");
         encode(&header, claims, &key).expect("claims serialise")
     }
 }

@@ -77,7 +77,7 @@ impl<'n> Fields<'n> {
                 self.missing(&format!("the key `{name}` is missing{}", self.inside()), cx);
                 None
             }
-            Absent::Means(_) | Absent::NotBuilt => None,
+            Absent::Means(_) => None,
         }
     }
 
@@ -134,14 +134,6 @@ impl<'n> Fields<'n> {
 
 fn check_key(entry: &Entry, section: &'static Section, cx: &mut Context<'_>) {
     match section.key(&entry.key) {
-        Some(key) if key.absent == Absent::NotBuilt => {
-            let message = format!("`{}` is not built yet", key.name);
-            cx.report(
-                Diagnostic::error("not-built", message)
-                    .help("take the key out; this version does not do it"),
-                entry.span.clone(),
-            );
-        }
         Some(key) => {
             cx.used.insert((section.path, key.name));
         }
@@ -150,8 +142,7 @@ fn check_key(entry: &Entry, section: &'static Section, cx: &mut Context<'_>) {
 }
 
 fn unknown_key(key: &str, section: &'static Section) -> Diagnostic {
-    let known =
-        || section.keys.iter().filter(|key| key.absent != Absent::NotBuilt).map(|key| key.name);
+    let known = || section.keys.iter().map(|key| key.name);
     let place = if section.path.is_empty() {
         "at the top".to_owned()
     } else {

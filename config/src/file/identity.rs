@@ -4,12 +4,20 @@ use super::fields::Fields;
 use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Alg, Assertion, AssertionKey, ClaimPath, Identity, KeySource, Provider, StaticProvider,
+    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
+    OidcProvider, PlatformProvider, Provider, StaticProvider, Url,
 };
 use crate::yaml::Node;
 
-/// The claim that holds the tenant where nothing else is said.
-const TENANT_CLAIM: &str = "tenant_id";
+/// The claims that hold the tenant where nothing else is said.
+const TENANT_CLAIM: &[&str] = &["tenant_id"];
+/// The same for Google Identity Platform.
+const PLATFORM_TENANT_CLAIM: &[&str] = &["firebase.tenant", "tenant_id"];
+/// Where Google publishes the keys of Identity Platform: a map of ids to certificates.
+const PLATFORM_KEYS: &str =
+    "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com";
+/// What OpenID Connect Discovery 1.0 section 4 puts behind the issuer.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// What `identity` is when it is not written.
 pub(super) fn absent(cx: &Context<'_>) -> Identity {
@@ -46,66 +54,146 @@ fn assertion(node: &Node, cx: &mut Context<'_>) -> Option<Assertion> {
     })
 }
 
-/// Kinds of providers that the format knows.
+/// Kinds of providers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Static,
     IdentityPlatform,
+    Oidc,
 }
 
 fn provider(node: &Node, cx: &mut Context<'_>) -> Option<Provider> {
-    // The kind decides what the other keys mean, so one that is not built is the only thing said of such a provider.
-    let kind = node.get("kind").and_then(Node::as_text);
-    if kind == Some("identity_platform") {
-        let later = Diagnostic::error("not-built", "`kind: identity_platform` is not built yet");
-        let place = node.get("kind").unwrap_or(node).value_place();
-        cx.report(later.help("save the issuer's keys as a JWK set and use `kind: static`"), place);
-        return None;
-    }
     let fields = Fields::open(node, &keys::PROVIDER, cx)?;
     let kind = fields.of("kind", cx, |node, cx| {
-        scalar::choice(
-            node,
-            cx,
-            &[("static", Kind::Static), ("identity_platform", Kind::IdentityPlatform)],
-        )
+        let kinds = [
+            ("static", Kind::Static),
+            ("identity_platform", Kind::IdentityPlatform),
+            ("oidc", Kind::Oidc),
+        ];
+        scalar::choice(node, cx, &kinds)
     });
-    let provider = static_provider(&fields, cx);
+    // The kind decides what the other keys mean: without it nothing more is said of them.
     match kind? {
-        Kind::Static => provider.map(Provider::Static),
-        Kind::IdentityPlatform => None,
+        Kind::Static => static_provider(&fields, cx).map(Provider::Static),
+        Kind::IdentityPlatform => platform(&fields, cx).map(Provider::IdentityPlatform),
+        Kind::Oidc => oidc(&fields, cx).map(Provider::Oidc),
     }
 }
 
 fn static_provider(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<StaticProvider> {
-    let text = |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_owned);
-    let issuer = fields.of("issuer", cx, text);
-    let audience = fields.of("audience", cx, text);
-    let algorithms =
-        fields.of("algorithms", cx, |node, cx| scalar::some_items(node, cx, algorithm));
+    let not_fetched = ["project", "keys_url", "discovery_url", "max_age"];
+    fields.none_of(&not_fetched, "with `kind: static`", cx);
+    let issuer = required(fields, "issuer", cx, text);
+    let audience = required(fields, "audience", cx, text);
+    let algorithms = required(fields, "algorithms", cx, algorithms);
     let keys = match fields.one_of(&["jwks", "pem"], cx) {
         Some(("jwks", node)) => source::file(node, cx).map(KeySource::Jwks),
         Some((_, node)) => source::file(node, cx).map(KeySource::Pem),
         None => None,
     };
-    let tenant_claim =
-        fields.may("tenant_claim", cx, |node, cx| scalar::some_items(node, cx, claim));
-    let roles_claim = fields.may("roles_claim", cx, claim);
-    let leeway = fields.of("leeway", cx, scalar::duration("0s", "60s"));
-    let max_lifetime = fields.of("max_lifetime", cx, scalar::duration("1m", "30d"));
+    let claims = claims(fields, TENANT_CLAIM, cx);
     Some(StaticProvider {
         issuer: issuer?,
         audience: audience?,
         algorithms: algorithms?,
         keys: keys?,
+        claims: claims?,
+    })
+}
+
+fn platform(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<PlatformProvider> {
+    // Google decides all of these.
+    let decided =
+        ["issuer", "audience", "algorithms", "jwks", "pem", "discovery_url", "max_lifetime"];
+    fields.none_of(&decided, "with `kind: identity_platform`", cx);
+    let project = required(fields, "project", cx, text);
+    let url = match fields.get("keys_url") {
+        Some(node) => source::url(node, cx),
+        None => Url::parse(PLATFORM_KEYS).ok(),
+    };
+    let keys = fetched(fields, url, cx);
+    let claims = claims(fields, PLATFORM_TENANT_CLAIM, cx);
+    Some(PlatformProvider { project: project?, keys: keys?, claims: claims? })
+}
+
+fn oidc(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<OidcProvider> {
+    let elsewhere = ["jwks", "pem", "project", "keys_url"];
+    fields.none_of(&elsewhere, "with `kind: oidc`, whose keys are found by discovery", cx);
+    let issuer = required(fields, "issuer", cx, text);
+    let audience = required(fields, "audience", cx, text);
+    let algorithms = required(fields, "algorithms", cx, algorithms);
+    let url = match (fields.get("discovery_url"), fields.get("issuer")) {
+        (Some(node), _) => source::url(node, cx),
+        (None, Some(node)) => discovery_of(node, cx),
+        (None, None) => None,
+    };
+    let keys = fetched(fields, url, cx);
+    let claims = claims(fields, TENANT_CLAIM, cx);
+    Some(OidcProvider {
+        issuer: issuer?,
+        audience: audience?,
+        algorithms: algorithms?,
+        keys: keys?,
+        claims: claims?,
+    })
+}
+
+/// Where the discovery document of an issuer is, when nothing else is said.
+fn discovery_of(issuer: &Node, cx: &mut Context<'_>) -> Option<Url> {
+    let written = issuer.as_text()?;
+    let problem = match Url::parse(&format!("{}{DISCOVERY}", written.trim_end_matches('/'))) {
+        Ok(url) if !written.contains('?') => return Some(url),
+        Ok(_) => "has no query",
+        Err(problem) => problem,
+    };
+    let wrong = Diagnostic::error("wrong-value", format!("an issuer's URL {problem}"));
+    let help = "name the document in `discovery_url` where the issuer is no URL";
+    cx.report(wrong.help(help), issuer.value_place());
+    None
+}
+
+fn fetched(fields: &Fields<'_>, url: Option<Url>, cx: &mut Context<'_>) -> Option<FetchedKeys> {
+    let max_age = fields.of("max_age", cx, scalar::duration("10m", "30d"));
+    Some(FetchedKeys { url: url?, max_age: max_age? })
+}
+
+fn claims(fields: &Fields<'_>, tenant: &[&str], cx: &mut Context<'_>) -> Option<ClaimRules> {
+    let tenant_claim =
+        fields.may("tenant_claim", cx, |node, cx| scalar::some_items(node, cx, claim));
+    let roles_claim = fields.may("roles_claim", cx, claim);
+    let leeway = fields.of("leeway", cx, scalar::duration("0s", "60s"));
+    let max_lifetime = fields.of("max_lifetime", cx, scalar::duration("1m", "30d"));
+    Some(ClaimRules {
         tenant_claim: match tenant_claim? {
             Some(paths) => paths,
-            None => vec![ClaimPath::parse(TENANT_CLAIM)?],
+            None => tenant.iter().map(|path| ClaimPath::parse(path)).collect::<Option<_>>()?,
         },
         roles_claim: roles_claim?,
         leeway: leeway?,
         max_lifetime: max_lifetime?,
     })
+}
+
+/// Decodes a key that this kind of provider cannot be without.
+fn required<T>(
+    fields: &Fields<'_>,
+    name: &str,
+    cx: &mut Context<'_>,
+    decode: impl FnOnce(&Node, &mut Context<'_>) -> Option<T>,
+) -> Option<T> {
+    let Some(node) = fields.get(name) else {
+        fields.missing(&format!("the key `{name}` is missing for this kind of provider"), cx);
+        return None;
+    };
+    decode(node, cx)
+}
+
+fn text(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+    scalar::text(node, cx).map(str::to_owned)
+}
+
+fn algorithms(node: &Node, cx: &mut Context<'_>) -> Option<Vec<Alg>> {
+    scalar::some_items(node, cx, algorithm)
 }
 
 fn algorithm(node: &Node, cx: &mut Context<'_>) -> Option<Alg> {

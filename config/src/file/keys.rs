@@ -33,8 +33,6 @@ pub enum Absent {
     Default(&'static str),
     /// What the text says in words.
     Means(&'static str),
-    /// The key is part of the format, and what it asks for is not built yet: a file that has it is refused.
-    NotBuilt,
 }
 
 impl Section {
@@ -65,10 +63,6 @@ const fn may(
     doc: &'static str,
 ) -> Key {
     Key { name, kind, absent: Absent::Means(absent), doc }
-}
-
-const fn later(name: &'static str, kind: &'static str, doc: &'static str) -> Key {
-    Key { name, kind, absent: Absent::NotBuilt, doc }
 }
 
 /// Every section, in the order of the documentation.
@@ -167,7 +161,7 @@ pub const ROOT: Section = Section {
             "egress",
             "mapping",
             "public addresses over HTTPS only",
-            "Where the edge itself may connect to fetch lists.",
+            "Where the edge itself may connect to fetch lists and keys, and to order certificates.",
         ),
         may("rulesets", "mapping by name", "none", "WAF rule sets."),
         may("policies", "mapping by id", "none", "Security policies."),
@@ -536,22 +530,52 @@ pub const ASSERTION: Section = Section {
 /// `identity.providers.<id>`
 pub const PROVIDER: Section = Section {
     path: "identity.providers.<id>",
-    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is not built yet and is refused.",
+    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is a project of Google Identity Platform: `project` decides issuer and audience, and its rules are Google's. `kind: oidc` is any issuer with OpenID Connect Discovery. Keys of the last two are fetched by the rules of `egress`, renewed as the answer's `Cache-Control` or `Expires` says (at least once every 6 hours, at most once a minute, and soon after a token names a key that is not known), and kept in `state_dir/keys` for a start without the issuer. A new key is used without a reload.",
     keys: &[
-        must("kind", "`static`", "How its keys are found."),
-        must("issuer", "text", "The exact `iss` of its tokens."),
-        must("audience", "text", "The `aud` that its tokens must hold."),
-        must(
+        must("kind", "`static`, `identity_platform` or `oidc`", "How its keys are found."),
+        may("issuer", "text", "refused for `static` and `oidc`", "The exact `iss` of its tokens."),
+        may(
+            "audience",
+            "text",
+            "refused for `static` and `oidc`",
+            "The `aud` that its tokens must hold.",
+        ),
+        may(
             "algorithms",
             "list of `RS256` `RS384` `RS512` `PS256` `PS384` `PS512` `ES256` `ES384` `EdDSA`",
+            "refused for `static` and `oidc`",
             "The signature algorithms that are accepted.",
         ),
         may("jwks", "path", "not a JWKS", "A file with its public keys as a JWK set."),
         may("pem", "path", "not PEM", "A file with its one public key in PEM."),
         may(
+            "project",
+            "text",
+            "refused for `identity_platform`",
+            "The project's id: the audience, and the end of the issuer.",
+        ),
+        may(
+            "keys_url",
+            "URL",
+            "Google's, for `identity_platform`",
+            "Where the keys of an `identity_platform` are fetched from: a map of ids to certificates, or a JWK set.",
+        ),
+        may(
+            "discovery_url",
+            "URL",
+            "the `issuer` with `/.well-known/openid-configuration`, for `oidc`",
+            "Where the discovery document of an `oidc` issuer is. Its `issuer` has to be the configured one, letter by letter.",
+        ),
+        or(
+            "max_age",
+            "duration, 10m to 30d",
+            "24h",
+            "How long a fetched key set is used after it was last fetched. From then on its tokens are answered 503 until the issuer is there again.",
+        ),
+        may(
             "tenant_claim",
             "list of claim paths",
-            "`[tenant_id]`",
+            "`[tenant_id]`; for `identity_platform` `[firebase.tenant, tenant_id]`",
             "Where the tenant is in the claims: the first path that is there, such as `firebase.tenant`; a dot inside of a name is written `\\.`.",
         ),
         may("roles_claim", "claim path", "no roles", "Where the roles are in the claims."),
@@ -565,9 +589,8 @@ pub const PROVIDER: Section = Section {
             "max_lifetime",
             "duration, 1m to 30d",
             "24h",
-            "The longest time from `iat` to `exp` that is accepted.",
+            "The longest time from `iat` to `exp` that is accepted; an hour for `identity_platform`.",
         ),
-        later("project", "text", "The project of an `identity_platform` provider."),
     ],
 };
 

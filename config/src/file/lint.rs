@@ -16,6 +16,7 @@ pub(super) fn across(config: &Config, root: &Node, cx: &mut Context<'_>) {
     embedded_license(config, root, cx);
     addresses(config, root, cx);
     lists(config, root, cx);
+    providers(config, root, cx);
     for (id, backend) in &config.backends {
         let place = place(root, &["backends", id]);
         backend_alone(id, backend, &place, cx);
@@ -102,6 +103,22 @@ fn addresses(config: &Config, root: &Node, cx: &mut Context<'_>) {
     if !config.listeners.iter().any(serves) {
         let said = "no listener serves the hosts: each one only redirects";
         cx.warn("no-tls", said, "add a listener with `tls`", place(root, &["listeners"]));
+    }
+}
+
+/// No key set is fetched in plain text from a host that is not listed.
+fn providers(config: &Config, root: &Node, cx: &mut Context<'_>) {
+    for (name, provider) in &config.identity.providers {
+        let Some(keys) = provider.fetched() else { continue };
+        let host = keys.url.host();
+        let listed = config.egress.plain_http.iter().any(|listed| listed == host);
+        if !keys.url.is_https() && !listed {
+            let message =
+                format!("the keys of the provider `{name}` would be fetched in plain text");
+            let refused = crate::Diagnostic::error("plain-http", message);
+            let help = format!("use `https://`, or add `{host}` to `egress.plain_http`");
+            cx.report(refused.help(help), place(root, &["identity", "providers", name]));
+        }
     }
 }
 

@@ -56,10 +56,6 @@ pub const PROBLEMS: &[Problem] = &[
     ),
     error("list-cycle", "A list includes itself, straight or by way of others."),
     error("missing-key", "A key without a default is not there."),
-    error(
-        "not-built",
-        "The key or value is part of the format, and this version does not do what it asks for.",
-    ),
     error("not-yaml", "The text is no YAML. Nothing after the mistake is looked at."),
     error("out-of-range", "A duration or size is below or above what is allowed."),
     error(

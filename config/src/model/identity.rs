@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::url::Url;
 use crate::secret::SecretRef;
 
 /// Who vouches for callers, and how the edge vouches for them inward.
@@ -21,6 +22,70 @@ pub struct Identity {
 pub enum Provider {
     /// An issuer whose keys are in a file.
     Static(StaticProvider),
+    /// A project of Google Identity Platform, whose keys are fetched.
+    IdentityPlatform(PlatformProvider),
+    /// An issuer that says by OpenID Connect Discovery where its keys are.
+    Oidc(OidcProvider),
+}
+
+impl Provider {
+    /// Returns where its keys are fetched from, if they are.
+    #[must_use]
+    pub const fn fetched(&self) -> Option<&FetchedKeys> {
+        match self {
+            Self::Static(_) => None,
+            Self::IdentityPlatform(platform) => Some(&platform.keys),
+            Self::Oidc(oidc) => Some(&oidc.keys),
+        }
+    }
+}
+
+/// What every provider says of the claims that it is believed for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimRules {
+    /// Where the tenant is in the claims: the first path that is there; never empty.
+    pub tenant_claim: Vec<ClaimPath>,
+    /// Where the roles are in the claims, if anywhere.
+    pub roles_claim: Option<ClaimPath>,
+    /// How far clocks may be apart; at most 60 s.
+    pub leeway: Duration,
+    /// The longest time from `iat` to `exp` that is accepted.
+    pub max_lifetime: Duration,
+}
+
+/// A key set that is fetched and renewed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchedKeys {
+    /// The key set, or the discovery document that names it.
+    pub url: Url,
+    /// How long a key set is used after it was last fetched.
+    pub max_age: Duration,
+}
+
+/// A project of Google Identity Platform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlatformProvider {
+    /// The project's id: the audience of its tokens and the end of their issuer; never empty.
+    pub project: String,
+    /// Where its keys are: the map of ids to certificates, or a JWK set.
+    pub keys: FetchedKeys,
+    /// What its claims mean.
+    pub claims: ClaimRules,
+}
+
+/// An issuer that is found by OpenID Connect Discovery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OidcProvider {
+    /// The exact `iss` of its tokens and the exact `issuer` of its discovery document; never empty.
+    pub issuer: String,
+    /// The `aud` that its tokens must hold; never empty.
+    pub audience: String,
+    /// The signature algorithms that are accepted; never empty.
+    pub algorithms: Vec<Alg>,
+    /// Where its discovery document is.
+    pub keys: FetchedKeys,
+    /// What its claims mean.
+    pub claims: ClaimRules,
 }
 
 /// An issuer whose keys are in a file.
@@ -34,14 +99,8 @@ pub struct StaticProvider {
     pub algorithms: Vec<Alg>,
     /// Where its public keys are.
     pub keys: KeySource,
-    /// Where the tenant is in the claims: the first path that is there; never empty.
-    pub tenant_claim: Vec<ClaimPath>,
-    /// Where the roles are in the claims, if anywhere.
-    pub roles_claim: Option<ClaimPath>,
-    /// How far clocks may be apart; at most 60 s.
-    pub leeway: Duration,
-    /// The longest time from `iat` to `exp` that is accepted.
-    pub max_lifetime: Duration,
+    /// What its claims mean.
+    pub claims: ClaimRules,
 }
 
 /// A signature algorithm of RFC 7518 and RFC 8037.

@@ -13,7 +13,7 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_config::Timestamp;
-use portcullis_config::model::{Alg, ClaimPath, KeySource, Provider, StaticProvider};
+use portcullis_config::model::{Alg, ClaimPath, ClaimRules, KeySource, Provider, StaticProvider};
 use serde_json::{Value, json};
 
 use crate::base64url::encode;
@@ -74,13 +74,15 @@ pub(crate) fn provider(keys: KeySource) -> StaticProvider {
         audience: AUDIENCE.to_owned(),
         algorithms: vec![Alg::Rs256, Alg::Es256, Alg::EdDsa],
         keys,
-        tenant_claim: ["firebase.tenant", "tenant_id"]
-            .into_iter()
-            .map(|path| ClaimPath::parse(path).unwrap())
-            .collect(),
-        roles_claim: ClaimPath::parse("roles"),
-        leeway: Duration::from_secs(30),
-        max_lifetime: Duration::from_secs(3600),
+        claims: ClaimRules {
+            tenant_claim: ["firebase.tenant", "tenant_id"]
+                .into_iter()
+                .map(|path| ClaimPath::parse(path).unwrap())
+                .collect(),
+            roles_claim: ClaimPath::parse("roles"),
+            leeway: Duration::from_secs(30),
+            max_lifetime: Duration::from_secs(3600),
+        },
     }
 }
 

@@ -192,6 +192,11 @@ impl KeySet {
         collected.finish()
     }
 
+    /// Returns the set that verifies nothing.
+    pub(crate) fn none() -> Self {
+        Self { by_id: HashMap::new(), nameless: None, skipped: Vec::new() }
+    }
+
     /// Returns the keys that were left out.
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {
@@ -204,7 +209,7 @@ impl KeySet {
         self.by_id.len() + usize::from(self.nameless.is_some())
     }
 
-    /// Says whether no key can verify; a loaded set never is.
+    /// Says whether no key can verify; a set that was read never is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

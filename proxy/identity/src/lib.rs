@@ -16,6 +16,7 @@ mod attacks;
 mod base64url;
 mod cache;
 mod credential;
+pub mod discovery;
 #[cfg(test)]
 mod forge;
 pub mod headers;
@@ -36,6 +37,5 @@ pub use credential::{credential, is_in_query};
 pub use identity::Identity;
 pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
 pub use keys::{KeyError, KeySet};
-pub use platform::Platform;
 pub use refusal::{Refusal, Why};
-pub use verifier::{LEEWAY_MAX, Verifier, verify_any};
+pub use verifier::{LEEWAY_MAX, Verifier, choose, verify_any};

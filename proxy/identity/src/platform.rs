@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use portcullis_config::Timestamp;
-use portcullis_config::model::ClaimPath;
+use portcullis_config::model::Alg;
 use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
@@ -13,7 +13,6 @@ use crate::jws::Jws;
 use crate::keys::{KeyError, KeySet};
 use crate::refusal::Why;
 use crate::verifier::claims::time;
-use crate::verifier::{Kind, Rules, Verifier};
 
 const ISSUER: &str = "https://securetoken.google.com/";
 const SESSION_ISSUER: &str = "https://session.firebase.google.com/";
@@ -21,51 +20,22 @@ const CUSTOM_AUDIENCE: &str =
     "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit";
 /// Google's uids.
 const SUBJECT_CHARS_MAX: usize = 128;
-const LIFETIME_MAX: Duration = Duration::from_secs(3600);
+/// Google's ID tokens end after an hour.
+pub(crate) const LIFETIME_MAX: Duration = Duration::from_secs(3600);
+/// What Google signs them with.
+pub(crate) const ALGORITHMS: &[Alg] = &[Alg::Rs256];
 
-/// A project of Google Identity Platform.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Platform {
-    /// The project's id: the audience, and the end of the issuer.
-    pub project: String,
-    /// Where the tenant is; usually `firebase.tenant`, then `tenant_id`.
-    pub tenant_claim: Vec<ClaimPath>,
-    /// Where the roles are, if anywhere.
-    pub roles_claim: Option<ClaimPath>,
-    /// How far clocks may be apart; at most 60 s.
-    pub leeway: Duration,
+/// The issuer of a project's ID tokens.
+pub(crate) fn issuer(project: &str) -> String {
+    format!("{ISSUER}{project}")
 }
 
-impl Verifier {
-    /// Compiles the provider `name` for a project, with its keys as Google serves them: the map of ids to certificates
-    /// or the JWKS.
-    ///
-    /// # Errors
-    /// When the keys cannot be used or the project is empty.
-    pub fn identity_platform(
-        name: &str,
-        platform: &Platform,
-        key_bytes: &[u8],
-    ) -> Result<Self, KeyError> {
-        if platform.project.is_empty() {
-            return Err(KeyError::NoAudience);
-        }
-        let algorithms = [Algorithm::Rs256];
-        let keys = match KeySet::from_jwks(key_bytes, &algorithms) {
-            Err(KeyError::Malformed) => KeySet::from_certificates(key_bytes, &algorithms)?,
-            other => other?,
-        };
-        let rules = Rules {
-            provider: name.to_owned(),
-            issuer: format!("{ISSUER}{}", platform.project),
-            audience: platform.project.clone(),
-            tenant_claim: platform.tenant_claim.clone(),
-            roles_claim: platform.roles_claim.clone(),
-            leeway: platform.leeway,
-            max_lifetime: LIFETIME_MAX,
-            kind: Kind::IdentityPlatform,
-        };
-        Self::new(rules, &algorithms, keys, key_bytes)
+/// Reads keys as Google serves them: the map of ids to certificates, or the JWKS.
+pub(crate) fn keys(key_bytes: &[u8]) -> Result<KeySet, KeyError> {
+    let algorithms = ALGORITHMS.iter().copied().map(Algorithm::from).collect::<Vec<_>>();
+    match KeySet::from_jwks(key_bytes, &algorithms) {
+        Err(KeyError::Malformed) => KeySet::from_certificates(key_bytes, &algorithms),
+        other => other,
     }
 }
 

@@ -15,6 +15,9 @@ pub enum Refusal {
     /// The token is good and names no tenant.
     #[error("the token names no tenant")]
     MissingTenant,
+    /// There are no keys that the token could be verified with: nobody can say whether it is good.
+    #[error("the issuer's keys are not to be had")]
+    KeysUnavailable,
 }
 
 impl Refusal {
@@ -26,6 +29,7 @@ impl Refusal {
             Self::MoreThanOneCredential => "invalid_request",
             Self::InvalidToken(_) => "invalid_token",
             Self::MissingTenant => "missing_tenant",
+            Self::KeysUnavailable => "keys_unavailable",
         }
     }
 
@@ -36,6 +40,7 @@ impl Refusal {
             Self::MissingAuth | Self::InvalidToken(_) => 401,
             Self::MoreThanOneCredential => 400,
             Self::MissingTenant => 403,
+            Self::KeysUnavailable => 503,
         }
     }
 
@@ -47,6 +52,7 @@ impl Refusal {
             Self::MoreThanOneCredential => "more_than_one_credential",
             Self::InvalidToken(why) => why.as_str(),
             Self::MissingTenant => "missing_tenant",
+            Self::KeysUnavailable => "keys_unavailable",
         }
     }
 
@@ -58,7 +64,7 @@ impl Refusal {
             Self::MissingAuth => Some("Bearer"),
             Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
             Self::MoreThanOneCredential => Some("Bearer error=\"invalid_request\""),
-            Self::MissingTenant => None,
+            Self::MissingTenant | Self::KeysUnavailable => None,
         }
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod claims;
 use std::time::Duration;
 
 use portcullis_config::Timestamp;
-use portcullis_config::model::{ClaimPath, KeySource, Provider, StaticProvider};
+use portcullis_config::model::{ClaimRules, KeySource, Provider};
 
 use crate::algorithm::Algorithm;
 use crate::identity::Identity;
@@ -34,10 +34,8 @@ pub(crate) struct Rules {
     pub(crate) provider: String,
     pub(crate) issuer: String,
     pub(crate) audience: String,
-    pub(crate) tenant_claim: Vec<ClaimPath>,
-    pub(crate) roles_claim: Option<ClaimPath>,
-    pub(crate) leeway: Duration,
-    pub(crate) max_lifetime: Duration,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) claims: ClaimRules,
     pub(crate) kind: Kind,
 }
 
@@ -51,58 +49,33 @@ pub(crate) enum Kind {
 }
 
 impl Verifier {
-    /// Compiles the provider `name` with the bytes of its key file.
+    /// Compiles the provider `name` with the bytes of its key file or of what was fetched.
     ///
     /// # Errors
     /// When the keys cannot be used, or issuer, audience or algorithms are missing.
     pub fn compile(name: &str, provider: &Provider, key_bytes: &[u8]) -> Result<Self, KeyError> {
-        let Provider::Static(provider) = provider;
-        Self::compile_static(name, provider, key_bytes)
+        let rules = Rules::of(name, provider)?;
+        let keys = match provider {
+            Provider::Static(fixed) => match fixed.keys {
+                KeySource::Jwks(_) => KeySet::from_jwks(key_bytes, &rules.algorithms),
+                KeySource::Pem(_) => KeySet::from_pem(key_bytes, &rules.algorithms),
+            },
+            Provider::IdentityPlatform(_) => platform::keys(key_bytes),
+            Provider::Oidc(_) => KeySet::from_jwks(key_bytes, &rules.algorithms),
+        };
+        let fingerprint = fingerprint(&rules, key_bytes);
+        Ok(Self { rules, keys: keys?, fingerprint })
     }
 
-    fn compile_static(
-        name: &str,
-        provider: &StaticProvider,
-        key_bytes: &[u8],
-    ) -> Result<Self, KeyError> {
-        let algorithms: Vec<_> = provider.algorithms.iter().copied().map(Algorithm::from).collect();
-        let keys = match provider.keys {
-            KeySource::Jwks(_) => KeySet::from_jwks(key_bytes, &algorithms),
-            KeySource::Pem(_) => KeySet::from_pem(key_bytes, &algorithms),
-        };
-        let rules = Rules {
-            provider: name.to_owned(),
-            issuer: provider.issuer.clone(),
-            audience: provider.audience.clone(),
-            tenant_claim: provider.tenant_claim.clone(),
-            roles_claim: provider.roles_claim.clone(),
-            leeway: provider.leeway,
-            max_lifetime: provider.max_lifetime,
-            kind: Kind::Plain,
-        };
-        Self::new(rules, &algorithms, keys?, key_bytes)
-    }
-
-    pub(crate) fn new(
-        rules: Rules,
-        algorithms: &[Algorithm],
-        keys: KeySet,
-        key_bytes: &[u8],
-    ) -> Result<Self, KeyError> {
-        if rules.issuer.is_empty() {
-            return Err(KeyError::NoIssuer);
-        }
-        if rules.audience.is_empty() {
-            return Err(KeyError::NoAudience);
-        }
-        if algorithms.is_empty() {
-            return Err(KeyError::NoAlgorithm);
-        }
-        if rules.leeway > LEEWAY_MAX {
-            return Err(KeyError::Leeway);
-        }
-        let fingerprint = fingerprint(&rules, algorithms, key_bytes);
-        Ok(Self { rules, keys, fingerprint })
+    /// Compiles the provider `name` while there are no keys of it: every token that it issued is refused with
+    /// [`Refusal::KeysUnavailable`], because nobody can say whether it is good.
+    ///
+    /// # Errors
+    /// When issuer, audience or algorithms are missing.
+    pub fn without_keys(name: &str, provider: &Provider) -> Result<Self, KeyError> {
+        let rules = Rules::of(name, provider)?;
+        let fingerprint = fingerprint(&rules, b"");
+        Ok(Self { rules, keys: KeySet::none(), fingerprint })
     }
 
     /// Verifies a token at a time. Cost: one signature, and an allocation per claim.
@@ -110,7 +83,17 @@ impl Verifier {
     /// # Errors
     /// A [`Refusal`] whose reason is for the log.
     pub fn verify(&self, token: &[u8], now: Timestamp) -> Result<Identity, Refusal> {
-        self.check(token, now).map_err(Refusal::InvalidToken)
+        let jws = Jws::parse(token).map_err(Refusal::InvalidToken)?;
+        if self.keys.is_empty() {
+            return Err(Refusal::KeysUnavailable);
+        }
+        self.check(jws, now).map_err(Refusal::InvalidToken)
+    }
+
+    /// Returns how many keys verify.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
     }
 
     /// Returns the provider's configured name.
@@ -137,8 +120,7 @@ impl Verifier {
         &self.fingerprint
     }
 
-    fn check(&self, token: &[u8], now: Timestamp) -> Result<Identity, Why> {
-        let jws = Jws::parse(token)?;
+    fn check(&self, jws: Jws<'_>, now: Timestamp) -> Result<Identity, Why> {
         let jws = match self.rules.kind {
             Kind::Plain => jws,
             Kind::IdentityPlatform => platform::refuse_other_kinds(jws)?,
@@ -149,8 +131,58 @@ impl Verifier {
         let identity = claims.identify(&self.rules, verified.kid, now)?;
         match self.rules.kind {
             Kind::Plain => Ok(identity),
-            Kind::IdentityPlatform => platform::check(identity, self.rules.leeway, now),
+            Kind::IdentityPlatform => platform::check(identity, self.rules.claims.leeway, now),
         }
+    }
+}
+
+impl Rules {
+    /// Says what the tokens of a provider must be.
+    fn of(name: &str, provider: &Provider) -> Result<Self, KeyError> {
+        let (issuer, audience, algorithms, claims, kind) = match provider {
+            Provider::Static(one) => (
+                one.issuer.clone(),
+                &one.audience,
+                one.algorithms.as_slice(),
+                &one.claims,
+                Kind::Plain,
+            ),
+            Provider::Oidc(one) => (
+                one.issuer.clone(),
+                &one.audience,
+                one.algorithms.as_slice(),
+                &one.claims,
+                Kind::Plain,
+            ),
+            Provider::IdentityPlatform(one) => (
+                platform::issuer(&one.project),
+                &one.project,
+                platform::ALGORITHMS,
+                &one.claims,
+                Kind::IdentityPlatform,
+            ),
+        };
+        let claims = match kind {
+            Kind::Plain => claims.clone(),
+            Kind::IdentityPlatform => {
+                ClaimRules { max_lifetime: platform::LIFETIME_MAX, ..claims.clone() }
+            }
+        };
+        let algorithms: Vec<_> = algorithms.iter().copied().map(Algorithm::from).collect();
+        let audience = audience.clone();
+        if issuer.is_empty() {
+            return Err(KeyError::NoIssuer);
+        }
+        if audience.is_empty() {
+            return Err(KeyError::NoAudience);
+        }
+        if algorithms.is_empty() {
+            return Err(KeyError::NoAlgorithm);
+        }
+        if claims.leeway > LEEWAY_MAX {
+            return Err(KeyError::Leeway);
+        }
+        Ok(Self { provider: name.to_owned(), issuer, audience, algorithms, claims, kind })
     }
 }
 
@@ -168,7 +200,10 @@ pub fn verify_any<'a>(
 }
 
 /// Chooses the provider that issued a token, by its unverified issuer. With one provider there is nothing to choose.
-pub(crate) fn choose<'a>(
+///
+/// # Errors
+/// When the token cannot be taken apart, or nobody here has its issuer.
+pub fn choose<'a>(
     verifiers: impl IntoIterator<Item = &'a Verifier>,
     token: &[u8],
 ) -> Result<&'a Verifier, Refusal> {
@@ -191,11 +226,11 @@ fn refuse_other_types(typ: Option<&str>) -> Result<(), Why> {
     }
 }
 
-fn fingerprint(rules: &Rules, algorithms: &[Algorithm], key_bytes: &[u8]) -> [u8; 32] {
+fn fingerprint(rules: &Rules, key_bytes: &[u8]) -> [u8; 32] {
     use aws_lc_rs::digest::{Context, SHA256};
     let mut context = Context::new(&SHA256);
-    // `Debug` of both writes every field, with quotes around texts.
-    context.update(format!("{rules:?}{algorithms:?}").as_bytes());
+    // `Debug` writes every field, with quotes around texts.
+    context.update(format!("{rules:?}").as_bytes());
     context.update(key_bytes);
     let digest = context.finish();
     let mut fingerprint = [0; 32];

@@ -1,6 +1,7 @@
 //! Providers with their keys.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_config::model::{Provider, ProviderId};
@@ -8,37 +9,65 @@ use portcullis_config::{Config, Diagnostic};
 use portcullis_identity::Verifier;
 
 use super::sources::Sources;
+use crate::key_sets::{Ring, Verifiers};
 
-/// Compiles every provider with the bytes of its key file.
-pub(super) fn load(config: &Config, sources: &mut Sources) -> BTreeMap<ProviderId, Arc<Verifier>> {
+/// Compiles every provider: with the bytes of its key file, with the key set that stands where it has not changed, or with
+/// the last good copy of what is fetched.
+pub(super) fn load(
+    config: &Config,
+    standing: &BTreeMap<ProviderId, Verifiers>,
+    sources: &mut Sources,
+) -> BTreeMap<ProviderId, Verifiers> {
     let providers = config.identity.providers.iter();
-    providers
-        .filter_map(|(name, provider)| {
-            Some((ProviderId::new(name), Arc::new(load_one(name, provider, sources)?)))
-        })
-        .collect()
+    let load = |(name, provider): (&String, &Provider)| {
+        let id = ProviderId::new(name);
+        let known = standing.get(&id).and_then(Verifiers::ring);
+        let verifiers = match known.filter(|ring| ring.provider() == provider) {
+            Some(ring) => Verifiers::Fetched(Arc::clone(ring)),
+            None => load_one(name, provider, &config.state_dir, sources)?,
+        };
+        Some((id, verifiers))
+    };
+    providers.filter_map(load).collect()
 }
 
-fn load_one(name: &str, provider: &Provider, sources: &mut Sources) -> Option<Verifier> {
-    let Provider::Static(fixed) = provider;
-    let path = fixed.keys.path();
+fn load_one(
+    name: &str,
+    provider: &Provider,
+    state_dir: &Path,
+    sources: &mut Sources,
+) -> Option<Verifiers> {
+    let path = match provider {
+        Provider::Static(fixed) => fixed.keys.path(),
+        Provider::IdentityPlatform(_) | Provider::Oidc(_) => {
+            return match Ring::open(name, provider, state_dir) {
+                Ok(ring) => ring.map(|ring| Verifiers::Fetched(Arc::new(ring))),
+                Err(error) => {
+                    sources.problems.push(invalid(format!("the provider `{name}`: {error}")));
+                    None
+                }
+            };
+        }
+    };
     let bytes = sources.read(&format!("the keys of the provider `{name}`"), path)?;
+    let shown = path.display();
     match Verifier::compile(name, provider, &bytes) {
         Ok(verifier) => {
             for key in verifier.skipped_keys() {
                 let id = key.kid.as_deref().unwrap_or("without id");
-                let message =
-                    format!("the key `{id}` in `{}` is not used: {}", path.display(), key.why);
+                let message = format!("the key `{id}` in `{shown}` is not used: {}", key.why);
                 sources.report(Diagnostic::warning("key-skipped", message), path);
             }
-            Some(verifier)
+            Some(Verifiers::Fixed(Arc::new(verifier)))
         }
         Err(error) => {
-            let message =
-                format!("the keys of the provider `{name}` in `{}`: {error}", path.display());
-            let problem = Diagnostic::error("provider-keys-invalid", message);
-            sources.report(problem.help("give the issuer's public keys"), path);
+            let message = format!("the keys of the provider `{name}` in `{shown}`: {error}");
+            sources.report(invalid(message).help("give the issuer's public keys"), path);
             None
         }
     }
+}
+
+fn invalid(message: String) -> Diagnostic {
+    Diagnostic::error("provider-keys-invalid", message)
 }

@@ -98,10 +98,11 @@ impl Issuer {
             ("exp".to_owned(), json!(now.plus(wish.ttl).as_secs())),
             ("jti".to_owned(), json!(uuid::Uuid::new_v4().to_string())),
         ]);
-        if let (Some(tenant), Some(path)) = (&wish.tenant, provider.tenant_claim.first()) {
+        if let (Some(tenant), Some(path)) = (&wish.tenant, provider.claims.tenant_claim.first()) {
             place(&mut claims, path, json!(tenant));
         }
-        if let Some(path) = provider.roles_claim.as_ref().filter(|_| !wish.roles.is_empty()) {
+        if let Some(path) = provider.claims.roles_claim.as_ref().filter(|_| !wish.roles.is_empty())
+        {
             place(&mut claims, path, json!(wish.roles));
         }
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.key_id}).to_string();
@@ -154,7 +155,7 @@ fn thumbprint((x, y): &(String, String)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_config::model::{Alg, KeySource};
+    use portcullis_config::model::{Alg, ClaimRules, KeySource};
     use std::path::Path;
 
     #[test]
@@ -172,10 +173,12 @@ mod tests {
             audience: "license-api".to_owned(),
             algorithms: vec![Alg::Es256],
             keys: KeySource::Jwks(jwks.to_owned()),
-            tenant_claim: vec![ClaimPath::parse("tenant_id").unwrap()],
-            roles_claim: None,
-            leeway: Duration::ZERO,
-            max_lifetime: Duration::from_secs(3600),
+            claims: ClaimRules {
+                tenant_claim: vec![ClaimPath::parse("tenant_id").unwrap()],
+                roles_claim: None,
+                leeway: Duration::ZERO,
+                max_lifetime: Duration::from_secs(3600),
+            },
         }
     }
 

@@ -6,11 +6,12 @@ use http::HeaderMap;
 use portcullis_config::Timestamp;
 use portcullis_config::model::{IdentityRule, ProviderId};
 use portcullis_identity::{
-    Identity, Refusal as TokenRefusal, Verifier, credential, is_in_query, verify_any,
+    Identity, Refusal as TokenRefusal, Verifier, Why, choose, credential, is_in_query, verify_any,
 };
 use portcullis_policy::TokenView;
 
 use super::refusal::Refusal;
+use crate::key_sets::Verifiers;
 use crate::reason::Reason;
 use crate::snapshot::Snapshot;
 
@@ -75,23 +76,33 @@ fn verify(
         return Err(TokenRefusal::MoreThanOneCredential);
     }
     match rule {
-        IdentityRule::None => verify_any(snapshot.verifiers.values().map(Arc::as_ref), token, now),
-        IdentityRule::Any(providers) => verify_any(named(snapshot, providers), token, now),
+        IdentityRule::None => any(&snapshot.verifiers.values().collect::<Vec<_>>(), token, now),
+        IdentityRule::Any(providers) => any(&named(snapshot, providers), token, now),
         IdentityRule::All(providers) => {
             let mut last = Err(TokenRefusal::MissingAuth);
-            for verifier in named(snapshot, providers) {
-                last = Ok(verifier.verify(token, now)?);
+            for provider in named(snapshot, providers) {
+                last = Ok(any(&[provider], token, now)?);
             }
             last
         }
     }
 }
 
-fn named<'a>(
-    snapshot: &'a Snapshot,
-    providers: &'a [ProviderId],
-) -> impl Iterator<Item = &'a Verifier> {
-    providers.iter().filter_map(|id| snapshot.verifiers.get(id)).map(Arc::as_ref)
+fn named<'s>(snapshot: &'s Snapshot, providers: &[ProviderId]) -> Vec<&'s Verifiers> {
+    providers.iter().filter_map(|id| snapshot.verifiers.get(id)).collect()
+}
+
+/// Verifies with the keys that each provider has now. A key that is not known may be a new one: its ring is told.
+fn any(providers: &[&Verifiers], token: &[u8], now: Timestamp) -> Result<Identity, TokenRefusal> {
+    let verifiers: Vec<Arc<Verifier>> = providers.iter().map(|one| one.at(now)).collect();
+    let verified = verify_any(verifiers.iter().map(Arc::as_ref), token, now);
+    if let Err(TokenRefusal::InvalidToken(Why::UnknownKid)) = verified
+        && let Ok(chosen) = choose(verifiers.iter().map(Arc::as_ref), token)
+    {
+        let rings = providers.iter().filter_map(|one| one.ring());
+        rings.filter(|ring| ring.name() == chosen.provider()).for_each(|ring| ring.miss());
+    }
+    verified
 }
 
 /// What `token.*` reads of an identity.
@@ -112,6 +123,7 @@ fn refusal(why: &TokenRefusal) -> Refusal {
         TokenRefusal::MoreThanOneCredential => Reason::AmbiguousCredential,
         TokenRefusal::InvalidToken(_) => Reason::InvalidToken,
         TokenRefusal::MissingTenant => Reason::MissingTenant,
+        TokenRefusal::KeysUnavailable => Reason::KeysUnavailable,
     };
     Refusal::because(reason, why.reason())
 }

@@ -32,6 +32,7 @@ use crate::dev::{self, Demo};
 use crate::edge;
 use crate::exposition::Exposition;
 use crate::feeds::{self, FeedKeeper};
+use crate::key_sets::KeyKeeper;
 use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
@@ -103,6 +104,8 @@ impl Parts {
         let tickets = inheritance.as_mut().map(Inheritance::tickets).unwrap_or_default();
         let tickets = Tickets::new(tickets);
         let shared = Arc::new(share(snapshot, assertion_key, secret, lockdowns, tickets)?);
+        let mut keys = KeyKeeper::new(Arc::clone(&shared));
+        keys.prime().await;
         ready(inheritance, &shared).await?;
         let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
         let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
@@ -149,6 +152,7 @@ impl Parts {
             tokio::spawn(admin.serve(operator, stopping.clone())),
             tokio::spawn(feeds.run(stopping.clone())),
             tokio::spawn(certificates.run(stopping.clone())),
+            tokio::spawn(keys.run(stopping.clone())),
             tokio::spawn(take_back(Arc::clone(&reloader), stopping)),
         ];
         let started = Started {

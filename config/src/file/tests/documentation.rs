@@ -56,7 +56,6 @@ fn absent(key: &Key) -> String {
         Absent::Refused => "refused".to_owned(),
         Absent::Default(text) => format!("`{text}`"),
         Absent::Means(words) => words.to_owned(),
-        Absent::NotBuilt => "**not built yet**: refused when present".to_owned(),
     }
 }
 

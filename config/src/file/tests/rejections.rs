@@ -1,6 +1,6 @@
 //! Each key refuses what it should: one change of the reference sample per case, and the message it must bring.
 
-use super::super::keys::{Absent, SECTIONS};
+use super::super::keys::SECTIONS;
 use super::*;
 
 /// Section and key; what stands in the sample; what stands there instead; the code and a part of the message or advice.
@@ -642,25 +642,65 @@ pub(super) const CASES: &[Case] = &[
         "identity.providers.<id>",
         "kind",
         "kind: static\n      issuer: https://id",
-        "kind: identity_platform\n      issuer: https://id",
-        "not-built",
-        "is not built yet",
+        "kind: oauth\n      issuer: https://id",
+        "unknown-value",
+        "`oauth` is not known here",
     ),
     (
         "identity.providers.<id>",
         "kind",
         "kind: static\n      issuer: https://id",
-        "kind: oidc\n      issuer: https://id",
-        "unknown-value",
-        "`oidc` is not known here",
+        "kind: identity_platform\n      issuer: https://id",
+        "conflicting-keys",
+        "`issuer` has no meaning with `kind: identity_platform`",
     ),
     (
         "identity.providers.<id>",
         "project",
-        "      roles_claim: realm.roles",
-        "      project: p",
-        "not-built",
-        "`project` is not built yet",
+        "      project: example-project\n",
+        "",
+        "missing-key",
+        "the key `project` is missing for this kind of provider",
+    ),
+    (
+        "identity.providers.<id>",
+        "keys_url",
+        "keys_url: https://mirror",
+        "keys_url: ftp://mirror",
+        "wrong-value",
+        "has to begin with `https://`",
+    ),
+    (
+        "identity.providers.<id>",
+        "keys_url",
+        "keys_url: https://mirror",
+        "keys_url: http://mirror",
+        "plain-http",
+        "add `mirror.example.com` to `egress.plain_http`",
+    ),
+    (
+        "identity.providers.<id>",
+        "discovery_url",
+        "discovery_url: https://login.example.com/.well-known/openid-configuration",
+        "discovery_url: https://user@login.example.com/",
+        "wrong-value",
+        "holds no user and password",
+    ),
+    (
+        "identity.providers.<id>",
+        "discovery_url",
+        "      issuer: https://login.example.com\n      discovery_url: https://login.example.com/.well-known/openid-configuration\n",
+        "      issuer: login.example.com\n",
+        "wrong-value",
+        "an issuer's URL has to begin with `https://`",
+    ),
+    (
+        "identity.providers.<id>",
+        "max_age",
+        "max_age: 24h",
+        "max_age: 9m",
+        "out-of-range",
+        "from 10m to 30d",
     ),
     (
         "identity.providers.<id>",
@@ -668,7 +708,7 @@ pub(super) const CASES: &[Case] = &[
         "      issuer: https://id.example.com\n",
         "",
         "missing-key",
-        "the key `issuer` is missing",
+        "the key `issuer` is missing for this kind of provider",
     ),
     (
         "identity.providers.<id>",
@@ -1779,13 +1819,4 @@ fn every_key_has_a_rejection() {
             assert!(covered, "`{}` of `{}` has no rejection", key.name, section.path);
         }
     }
-}
-
-#[test]
-fn what_is_not_built_is_refused_by_name() {
-    let later = SECTIONS
-        .iter()
-        .flat_map(|section| section.keys)
-        .filter(|key| key.absent == Absent::NotBuilt);
-    assert_eq!(later.map(|key| key.name).collect::<Vec<_>>(), ["project"]);
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use portcullis_config::model::{Alg, ClaimPath, KeySource, Provider, StaticProvider};
+use portcullis_config::model::{Alg, ClaimPath, ClaimRules, KeySource, Provider, StaticProvider};
 use serde_json::Value;
 
 use super::*;
@@ -98,10 +98,12 @@ fn an_assertion_is_no_token_for_the_edge_itself() {
         audience: "license-core".to_owned(),
         algorithms: vec![Alg::EdDsa],
         keys: KeySource::Jwks("keys".into()),
-        tenant_claim: vec![ClaimPath::parse("tenant").unwrap()],
-        roles_claim: None,
-        leeway: Duration::from_secs(5),
-        max_lifetime: Duration::from_secs(3600),
+        claims: ClaimRules {
+            tenant_claim: vec![ClaimPath::parse("tenant").unwrap()],
+            roles_claim: None,
+            leeway: Duration::from_secs(5),
+            max_lifetime: Duration::from_secs(3600),
+        },
     });
     let verifier = Verifier::compile("x", &provider, public_jwks([&key]).as_bytes()).unwrap();
     let token = key.mint(&inward(&[], &[0; 32]), now());

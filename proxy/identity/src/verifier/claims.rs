@@ -43,13 +43,13 @@ impl Claims {
         Ok(Identity {
             provider: rules.provider.clone(),
             subject,
-            tenant: self.tenant(&rules.tenant_claim)?,
-            roles: self.roles(rules.roles_claim.as_ref())?,
+            tenant: self.tenant(&rules.claims.tenant_claim)?,
+            roles: self.roles(rules.claims.roles_claim.as_ref())?,
             token_id: self.text("jti", Why::BadTokenId)?,
             issuer: rules.issuer.clone(),
             key_id,
             issued: times.issued,
-            expires: times.expires.plus(rules.leeway),
+            expires: times.expires.plus(rules.claims.leeway),
             claims: self.0,
         })
     }
@@ -71,18 +71,18 @@ impl Claims {
     fn check_times(&self, rules: &Rules, now: Timestamp) -> Result<Times, Why> {
         let expires = time(&self.0, "exp")?.ok_or(Why::NoExpiry)?;
         let issued = time(&self.0, "iat")?;
-        if now >= expires.plus(rules.leeway) {
+        if now >= expires.plus(rules.claims.leeway) {
             return Err(Why::Expired);
         }
-        if time(&self.0, "nbf")?.is_some_and(|from| from > now.plus(rules.leeway)) {
+        if time(&self.0, "nbf")?.is_some_and(|from| from > now.plus(rules.claims.leeway)) {
             return Err(Why::NotYetValid);
         }
-        if issued.is_some_and(|at| at > now.plus(rules.leeway)) {
+        if issued.is_some_and(|at| at > now.plus(rules.claims.leeway)) {
             return Err(Why::IssuedInFuture);
         }
         // Without `iat` what is left may not be longer than the whole.
-        let (from, slack) = issued.map_or((now, rules.leeway), |at| (at, Duration::ZERO));
-        if expires.since(from) > rules.max_lifetime + slack {
+        let (from, slack) = issued.map_or((now, rules.claims.leeway), |at| (at, Duration::ZERO));
+        if expires.since(from) > rules.claims.max_lifetime + slack {
             return Err(Why::LivesTooLong);
         }
         Ok(Times { issued, expires })

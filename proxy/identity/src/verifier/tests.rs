@@ -1,8 +1,9 @@
-use portcullis_config::model::{ClaimPath, KeySource};
+use portcullis_config::model::{
+    ClaimPath, FetchedKeys, KeySource, PlatformProvider, StaticProvider, Url,
+};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Platform;
 use crate::base64url::encode;
 use crate::forge::*;
 
@@ -288,9 +289,9 @@ fn a_provider_without_issuer_audience_or_algorithm_does_not_load() {
     assert_eq!(compile(|_| ()), None);
     assert_eq!(compile(|p| p.issuer.clear()), Some(KeyError::NoIssuer));
     assert_eq!(compile(|p| p.audience.clear()), Some(KeyError::NoAudience));
-    assert!(matches!(compile(|p| p.algorithms.clear()), Some(KeyError::NoUsableKey(_))));
-    assert_eq!(compile(|p| p.leeway = Duration::from_secs(60)), None);
-    assert_eq!(compile(|p| p.leeway = Duration::from_secs(61)), Some(KeyError::Leeway));
+    assert_eq!(compile(|p| p.algorithms.clear()), Some(KeyError::NoAlgorithm));
+    assert_eq!(compile(|p| p.claims.leeway = Duration::from_secs(60)), None);
+    assert_eq!(compile(|p| p.claims.leeway = Duration::from_secs(61)), Some(KeyError::Leeway));
 }
 
 #[test]
@@ -314,13 +315,32 @@ fn of_several_providers_the_issuer_chooses_and_cannot_lend_its_name() {
     assert!(verify_any([], stranger.as_bytes(), now()).is_err());
 }
 
-fn platform() -> Platform {
-    Platform {
-        project: "example-project".to_owned(),
-        tenant_claim: vec![ClaimPath::parse("firebase.tenant").unwrap()],
-        roles_claim: None,
-        leeway: Duration::from_secs(30),
-    }
+fn platform(project: &str) -> Provider {
+    Provider::IdentityPlatform(PlatformProvider {
+        project: project.to_owned(),
+        keys: FetchedKeys {
+            url: Url::parse("https://keys.example.com/").unwrap(),
+            max_age: Duration::from_secs(86_400),
+        },
+        claims: ClaimRules {
+            tenant_claim: vec![ClaimPath::parse("firebase.tenant").unwrap()],
+            roles_claim: None,
+            leeway: Duration::from_secs(30),
+            max_lifetime: Duration::from_secs(86_400),
+        },
+    })
+}
+
+#[test]
+fn without_keys_nobody_is_told_that_a_token_is_wrong() {
+    let provider = platform("example-project");
+    let verifier = Verifier::without_keys("google", &provider).unwrap();
+    assert_eq!(verifier.key_count(), 0);
+    let token = by_rsa(&RSA, &header("RS256").to_string(), &platform_claims().to_string());
+    assert_eq!(verifier.verify(token.as_bytes(), now()), Err(Refusal::KeysUnavailable));
+    let nonsense = verifier.verify(b"nonsense", now()).unwrap_err();
+    assert_eq!(nonsense, Refusal::InvalidToken(Why::NotCompact));
+    assert!(Verifier::without_keys("google", &platform("")).is_err());
 }
 
 fn platform_claims() -> Value {
@@ -334,7 +354,8 @@ fn platform_claims() -> Value {
 #[test]
 fn identity_platform_tokens_follow_its_own_rules() {
     let keys = json!({"keys": [rsa_jwk(&RSA, "rsa")]}).to_string();
-    let verifier = Verifier::identity_platform("google", &platform(), keys.as_bytes()).unwrap();
+    let verifier =
+        Verifier::compile("google", &platform("example-project"), keys.as_bytes()).unwrap();
     let head = header("RS256");
     let why = |head: &Value, claims: &Value| {
         let token = by_rsa(&RSA, &head.to_string(), &claims.to_string());
@@ -391,7 +412,8 @@ fn identity_platform_keys_come_as_certificates_too() {
     let params = rcgen::CertificateParams::new(vec!["securetoken.example".to_owned()]).unwrap();
     let certificate = params.self_signed(&pair).unwrap().pem();
     let map = json!({"k1": certificate}).to_string();
-    let verifier = Verifier::identity_platform("google", &platform(), map.as_bytes()).unwrap();
+    let verifier =
+        Verifier::compile("google", &platform("example-project"), map.as_bytes()).unwrap();
     let key = aws_lc_rs::signature::RsaKeyPair::from_pkcs8(&pair.serialize_der()).unwrap();
     let head = json!({"alg": "RS256", "kid": "k1"}).to_string();
     let token = by_rsa(&key, &head, &platform_claims().to_string());
@@ -399,7 +421,7 @@ fn identity_platform_keys_come_as_certificates_too() {
     let forged = by_rsa(&RSA, &head, &platform_claims().to_string());
     assert!(verifier.verify(forged.as_bytes(), now()).is_err());
     for bad in ["", "{}", "{\"k\":1}", "{\"k\":\"\"}", "[]", "{\"k\":\"x\",\"k\":\"x\"}"] {
-        let refused = Verifier::identity_platform("g", &platform(), bad.as_bytes());
+        let refused = Verifier::compile("g", &platform("example-project"), bad.as_bytes());
         assert!(refused.is_err(), "{bad}");
     }
 }
