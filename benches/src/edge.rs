@@ -57,7 +57,7 @@ pub fn start(home: &Path, setup: Setup<'_>) -> io::Result<Edge> {
     fs::write(home.join("known-bad.txt"), "192.0.2.0/24\n")?;
     fs::write(home.join("portcullis.yaml"), configuration([plain, tls, metrics], setup))?;
     let mut command = command()?;
-    command.env("TOKIO_WORKER_THREADS", "1").stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command.args(["run", "--config"]).arg(home.join("portcullis.yaml"));
     let mut process = Process::start(&mut command)?;
     if let Err(error) = wait_until_accepting(tls) {
@@ -111,7 +111,7 @@ fn configuration([plain, tls, metrics]: [SocketAddr; 3], setup: Setup<'_>) -> St
         None => (String::new(), ""),
     };
     format!(
-        "version: 1\nenvironment: production\nstate_dir: state\nadmin: {{ socket: admin.sock, metrics: {metrics} }}
+        "version: 1\nenvironment: production\nworkers: 1\nstate_dir: state\nadmin: {{ socket: admin.sock, metrics: {metrics} }}
 listeners:
   - {{ address: {plain}, plain: true }}
   - {{ address: {tls}, tls: {{ versions: [\"1.3\"], certificates: [{{ cert: 'file:../tls.crt', key: 'file:../tls.key' }}] }} }}
