@@ -8,7 +8,7 @@ use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
 use crate::service::{LocalAddress, Operator, Service, migrate};
-use crate::settings::{Settings, Span};
+use crate::settings::{Lease, Settings, Span};
 use crate::signing::KeySet;
 use crate::store::Change;
 use crate::store::office::Burst;
@@ -72,6 +72,18 @@ pub enum Action {
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditAction),
+    /// Write a copy of a SQLite store into a new file, while it serves.
+    Backup {
+        /// The file, which must not be there.
+        file: PathBuf,
+    },
+    /// To be said once after a store was restored, before it serves: fencing epochs jump past whatever was lost, and no
+    /// new seat is given until the leases that were lost are over. Who has a receipt gets its seat back at once.
+    Restored {
+        /// How long new seats are held; for the longest lease or borrow token unless said.
+        #[arg(long = "for", value_name = "TIME")]
+        hold: Option<Span>,
+    },
 }
 
 /// What operators do with the audit trail.
@@ -281,7 +293,11 @@ impl Command {
                 let settings = Settings::load(&arguments.config)?;
                 arguments
                     .action
-                    .run(&Operator::open(&settings, Arc::new(SystemClock::new())).await?, out)
+                    .run(
+                        &Operator::open(&settings, Arc::new(SystemClock::new())).await?,
+                        settings.lease,
+                        out,
+                    )
                     .await
             }
         }
@@ -311,8 +327,15 @@ impl Action {
     ///
     /// # Errors
     /// When it cannot be done; the error's text says why.
-    pub async fn run(self, operator: &Operator, out: &mut dyn Write) -> Outcome {
+    pub async fn run(self, operator: &Operator, lease: Lease, out: &mut dyn Write) -> Outcome {
         match self {
+            Self::Backup { file } => Ok(operator.backup(&file).await?),
+            Self::Restored { hold } => {
+                let longest = lease.ttl.max(lease.offline_max);
+                let until = operator.restored(hold.map(Span::duration), longest).await?;
+                writeln!(out, "no new seats until {} but for receipts", until.to_rfc3339())?;
+                Ok(())
+            }
             Self::Tenant(action) => tenant(action, operator, out).await,
             Self::License(action) => license(action, operator, out).await,
             Self::Subject(action) => subject(action, operator).await,

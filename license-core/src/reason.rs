@@ -31,8 +31,10 @@ pub(crate) enum Reason {
     SessionBorrowed,
     IdempotencyInHand,
     IdempotencyMismatch,
+    TooManyKeys,
     PreconditionFailed,
     SigningUnavailable,
+    SeatsHeld,
     SessionExpired,
     SessionReleased,
     SessionRevoked,
@@ -70,7 +72,7 @@ const fn row(
 
 /// The table of refusals.
 #[rustfmt::skip]
-pub(crate) const REASONS: [Row; 29] = [
+pub(crate) const REASONS: [Row; 31] = [
     row(Reason::InvalidLicenseKey, 400, "invalid_license_key", "Invalid license key format", false, true, Level::INFO),
     row(Reason::InvalidRequest, 400, "invalid_request", "Invalid request", false, false, Level::INFO),
     row(Reason::MissingAssertion, 401, "missing_auth", "Authentication required", false, false, Level::WARN),
@@ -92,8 +94,10 @@ pub(crate) const REASONS: [Row; 29] = [
     row(Reason::SessionBorrowed, 409, "session_borrowed", "The session is offline until its borrow token ends", false, false, Level::INFO),
     row(Reason::IdempotencyInHand, 409, "idempotency_in_hand", "The same request is in hand", true, false, Level::INFO),
     row(Reason::IdempotencyMismatch, 422, "idempotency_mismatch", "Another request was made under this key", false, false, Level::INFO),
+    row(Reason::TooManyKeys, 429, "too_many_keys", "The user has as many idempotency keys as are kept", true, false, Level::WARN),
     row(Reason::PreconditionFailed, 412, "precondition_failed", "It was changed meanwhile, read it again", false, false, Level::INFO),
     row(Reason::SigningUnavailable, 503, "signing_unavailable", "Nothing can be signed now", true, false, Level::ERROR),
+    row(Reason::SeatsHeld, 503, "seats_held", "New seats are held after a restore; who has a receipt gets its seat", true, false, Level::WARN),
     row(Reason::SessionExpired, 410, "session_expired", "Session expired", false, true, Level::INFO),
     row(Reason::SessionReleased, 410, "session_released", "Session released", false, true, Level::INFO),
     row(Reason::SessionRevoked, 410, "session_revoked", "Session revoked", false, true, Level::INFO),
@@ -159,6 +163,10 @@ impl From<Denial> for Refusal {
             Denial::SessionEnded(Ending::Expired) => Reason::SessionExpired.into(),
             Denial::SessionEnded(Ending::Released) => Reason::SessionReleased.into(),
             Denial::SessionEnded(Ending::Revoked) => Reason::SessionRevoked.into(),
+            Denial::Held(left) => Self {
+                retry_after_secs: Some(spread(left.as_secs().clamp(1, RETRY_AFTER_SECS_MAX))),
+                ..Self::from(Reason::SeatsHeld)
+            },
             Denial::NoSeats(full) => no_seats(&full),
         }
     }

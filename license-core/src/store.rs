@@ -86,6 +86,8 @@ pub(crate) struct Acquire {
     pub(crate) metadata: BTreeMap<String, String>,
     /// The session whose seat is to be taken when no other is free.
     pub(crate) take_over: Option<Uuid>,
+    /// The license of which a receipt proves that the same user held a seat on the same machine until now.
+    pub(crate) proven: Option<Uuid>,
 }
 
 /// How a license is named by who asks for its seat.
@@ -203,6 +205,15 @@ pub(crate) trait Administration: Send + Sync {
     ) -> Result<Result<(), Conflict>, StoreError>;
     /// Lists the live sessions of a license, oldest first, at most 10 000.
     async fn sessions(&self, tenant: TenantId, license: Uuid) -> Result<Vec<Session>, StoreError>;
+    /// Writes a copy of the store into a new file, while it serves. `None` where the database has its own means.
+    async fn backup(&self, file: PathBuf) -> Result<Option<()>, StoreError>;
+    /// Says that the store was restored from a backup: fencing epochs jump past whatever was lost, and new seats are
+    /// held for `hold`, or for the longest lease that a policy or `longest` allows. Returns when the hold is over.
+    async fn restored(
+        &self,
+        hold: Option<Duration>,
+        longest: Duration,
+    ) -> Result<Timestamp, StoreError>;
     /// Takes a seat back. Returns whether a live session was ended.
     async fn revoke_session(&self, tenant: TenantId, id: Uuid) -> Result<bool, StoreError>;
 }

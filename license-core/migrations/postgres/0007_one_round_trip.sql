@@ -46,6 +46,7 @@ BEGIN
     at := now_ms();
     IF l.id IS NULL OR l.policy IS NOT NULL OR l.standing <> 'active' OR l.expires_at <= at
        OR at - (SELECT m.value FROM memory m WHERE m.name = 'alive_at') > away_ms
+       OR at < (SELECT m.value FROM memory m WHERE m.name = 'held_until')
        OR NOT EXISTS (SELECT FROM tenant t WHERE t.id = tenant AND t.standing = 'active')
        OR EXISTS (SELECT FROM subject u WHERE u.tenant_id = tenant AND u.id = wanted_subject AND u.standing <> 'active')
     THEN

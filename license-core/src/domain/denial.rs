@@ -1,6 +1,7 @@
 //! What the license service may say no to. A denial is an answer, not an error.
 
 use crate::clock::Timestamp;
+use std::time::Duration;
 
 /// Why a request about a seat was denied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum Denial {
     LicenseExpired,
     /// Every seat is leased.
     NoSeats(NoSeats),
+    /// The store was restored, and new seats are held for this long until the leases that it lost are over.
+    Held(Duration),
     /// The session ended; it never comes back.
     SessionEnded(Ending),
 }

@@ -7,6 +7,7 @@ use super::{Api, answer};
 use crate::domain::key::LicenseKey;
 use crate::domain::names::{HardwareId, TenantId, UserEmail};
 use crate::reason::{Reason, Refusal};
+use crate::signing::{KeySet, verify};
 use crate::store::{Acquire, Fresh, Granted, Named, Seats};
 use axum::Extension;
 use axum::body::Bytes;
@@ -34,6 +35,8 @@ struct Body {
     metadata: Metadata,
     /// The session whose seat is to be taken when no other is free; the policy says whose may be.
     take_over: Option<Uuid>,
+    /// The receipt of a lease that is not over, by which a seat is had back after the store was restored.
+    receipt: Option<String>,
     /// Clients of the sibling system send these two; a client's own word on them is never believed nor kept.
     #[serde(rename = "ip_address")]
     _ip_address: Option<IgnoredAny>,
@@ -69,7 +72,7 @@ async fn try_acquire(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     let tenant = member.tenant.clone();
-    let granted = api.store.acquire(read(member, headers, body)?).await??;
+    let granted = api.store.acquire(read(api, member, headers, body).await?).await??;
     let status = match granted.fresh {
         Fresh::New => StatusCode::CREATED,
         Fresh::Renewed => StatusCode::OK,
@@ -90,7 +93,12 @@ pub(super) fn granted(
 }
 
 /// Reads the body. The key's form is looked at first: what is no key is refused as such, whatever else is wrong.
-fn read(member: Member, headers: &HeaderMap, body: &[u8]) -> Result<Acquire, Refusal> {
+async fn read(
+    api: &Api,
+    member: Member,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Acquire, Refusal> {
     if !is_json(headers) {
         return Err(Reason::UnsupportedMediaType.into());
     }
@@ -102,6 +110,10 @@ fn read(member: Member, headers: &HeaderMap, body: &[u8]) -> Result<Acquire, Ref
         .map(|email| email.parse::<UserEmail>())
         .transpose()
         .map_err(wrong("user_email"))?;
+    let proven = match &body.receipt {
+        Some(receipt) => Some(proven(api, &member, hardware.as_str(), receipt).await?),
+        None => None,
+    };
     Ok(Acquire {
         tenant: member.tenant,
         subject: member.subject,
@@ -110,7 +122,34 @@ fn read(member: Member, headers: &HeaderMap, body: &[u8]) -> Result<Acquire, Ref
         user_email,
         metadata: body.metadata.0,
         take_over: body.take_over,
+        proven,
     })
+}
+
+/// Returns the license of which the receipt proves that this user held a seat on this machine until now.
+async fn proven(
+    api: &Api,
+    member: &Member,
+    hardware: &str,
+    receipt: &str,
+) -> Result<Uuid, Refusal> {
+    let wrong = |problem: &str| Refusal::field("receipt", problem);
+    let signer = api.signer.as_ref().ok_or(Reason::SigningUnavailable)?;
+    let keys = KeySet::parse(signer.jwks().await?.to_string().as_bytes());
+    let keys = keys.map_err(|_| Reason::SigningUnavailable)?;
+    let now = api.store.now().await?;
+    // The store's time is exact, so that the minute's leeway of a client's clock is not given.
+    let receipt =
+        verify(receipt, &keys, now).ok().filter(|receipt| receipt.expires_at > now.as_secs());
+    let receipt =
+        receipt.ok_or_else(|| wrong("it is not a receipt of a lease that is not over"))?;
+    let own = receipt.tenant == member.tenant.as_str()
+        && receipt.subject == member.subject.as_str()
+        && receipt.is_for(hardware);
+    if !own {
+        return Err(wrong("it was given to another user or for another machine"));
+    }
+    receipt.license_id.parse().map_err(|_| wrong("it names no license"))
 }
 
 fn hardware(

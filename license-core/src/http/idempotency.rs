@@ -38,6 +38,9 @@ pub(super) async fn once(api: &Api, request: Request, body: &Bytes, next: Next) 
     match api.store.claim(scope.clone(), key.clone(), said).await {
         Err(error) => answer::refuse(error),
         Ok(Claim::Other) => answer::refuse(Reason::IdempotencyMismatch),
+        Ok(Claim::Full) => {
+            answer::refuse(Refusal { retry_after_secs: Some(3600), ..Reason::TooManyKeys.into() })
+        }
         Ok(Claim::InHand) => answer::refuse(Refusal {
             retry_after_secs: Some(1),
             ..Reason::IdempotencyInHand.into()

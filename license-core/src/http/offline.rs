@@ -111,6 +111,7 @@ pub(super) async fn reconnect(
         user_email: old.user_email.and_then(|email| email.parse().ok()),
         metadata: old.metadata,
         take_over: None,
+        proven: None,
     };
     let granted = api.store.acquire(wanted).await??;
     let status = match granted.fresh {

@@ -19,7 +19,8 @@ const GATE: &[Reason] = &[
     Reason::StoreUnavailable,
 ];
 /// Refusals of those that take an `Idempotency-Key`.
-const KEYED: &[Reason] = &[Reason::IdempotencyInHand, Reason::IdempotencyMismatch];
+const KEYED: &[Reason] =
+    &[Reason::IdempotencyInHand, Reason::IdempotencyMismatch, Reason::TooManyKeys];
 
 /// Answers 200 with the document.
 pub(super) async fn show() -> Response {
@@ -194,7 +195,7 @@ mod tests {
         let statuses: Vec<&str> = acquire.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(
             statuses,
-            ["200", "201", "400", "401", "403", "409", "413", "415", "422", "503"]
+            ["200", "201", "400", "401", "403", "409", "413", "415", "422", "429", "503"]
         );
     }
 }

@@ -110,6 +110,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         refusals: &[
             Reason::InvalidLicenseKey,
+            Reason::SeatsHeld,
+            Reason::SigningUnavailable,
             Reason::NoSeats,
             Reason::UnsupportedMediaType,
             Reason::TenantAccess,
@@ -148,6 +150,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             (200, "The old session, renewed", Some("Grant")),
         ],
         refusals: &[
+            Reason::SeatsHeld,
             Reason::NoSeats,
             Reason::SessionReleased,
             Reason::SessionRevoked,

@@ -11,7 +11,11 @@ use crate::signing::{Algorithm, KeySet, KeyState, Ring, verify_checkpoint};
 use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
 use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -39,6 +43,20 @@ pub enum OperatorError {
     /// The tenant has no policy of that name.
     #[error("the tenant has no policy of that name")]
     NoPolicy,
+    /// The backup's file cannot be made; it must be a new one.
+    #[error("`{path}` cannot be made")]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database has its own backups.
+    #[error(
+        "PostgreSQL is backed up by its own means: `pg_dump` as the schema's owner, or its archive for a point in time"
+    )]
+    OwnMeans,
     /// A name is not in its form.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -389,6 +407,28 @@ impl Operator {
         } else {
             Err(OperatorError::NoKey)
         }
+    }
+
+    /// Writes a copy of the store into a new file that its owner alone reads.
+    pub(crate) async fn backup(&self, file: &Path) -> Result<(), OperatorError> {
+        // SQLite fills an empty file, so that the copy is private from its first byte.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        made.map_err(|source| OperatorError::Backup { path: file.to_owned(), source })?;
+        let written = self.store.backup(file.to_owned()).await;
+        if !matches!(written, Ok(Some(()))) {
+            // What is left of it is no backup; nobody needs to know that it could not be removed.
+            drop(std::fs::remove_file(file));
+        }
+        written?.ok_or(OperatorError::OwnMeans)
+    }
+
+    /// Says that the store was restored from a backup.
+    pub(crate) async fn restored(
+        &self,
+        hold: Option<Duration>,
+        longest: Duration,
+    ) -> Result<Timestamp, OperatorError> {
+        Ok(self.store.restored(hold, longest).await?)
     }
 
     /// Takes a seat back.

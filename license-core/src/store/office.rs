@@ -139,6 +139,8 @@ pub(crate) enum Claim {
     InHand,
     /// Another request was made under this key.
     Other,
+    /// The user has as many keys as are kept.
+    Full,
     /// The same request was answered.
     Answered { status: u16, body: Vec<u8> },
 }

@@ -21,4 +21,5 @@ mod policies;
 mod process;
 mod races;
 mod receipts;
+mod restore;
 mod seats;

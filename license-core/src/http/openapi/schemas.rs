@@ -32,6 +32,7 @@ fn leasing() -> Value {
             "anyOf": [{"required": ["hardware_id"]}, {"required": ["machine_id"]}],
             "properties": {"license_key": text, "hardware_id": machine, "machine_id": machine,
                 "user_email": {"type": ["string", "null"], "maxLength": 254}, "metadata": names, "take_over": {"type": ["string", "null"], "format": "uuid"},
+                "receipt": {"type": ["string", "null"]},
                 "ip_address": {"description": "Neither believed nor kept"},
                 "user_agent": {"description": "Neither believed nor kept"}}},
         "Session": {"type": "object", "properties": session,

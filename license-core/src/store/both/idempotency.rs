@@ -7,6 +7,8 @@ use sqlx::Row as _;
 
 /// A request that is in hand for longer than this was lost with its process.
 const IN_HAND_MS: i64 = 60_000;
+/// The most keys of one user within the time that answers are kept.
+const KEYS_MAX: i64 = 1000;
 /// How long an answer is kept.
 pub(in crate::store) const KEPT_MS: i64 = 86_400_000;
 
@@ -22,6 +24,7 @@ pub(in crate::store) async fn claim(
     let taken = sqlx::query(
         "INSERT INTO idempotency (tenant_id, subject, key, request, created_at) \
          SELECT id, $2, $3, $4, $5 FROM tenant WHERE id = $1 \
+         AND (SELECT count(*) FROM idempotency o WHERE o.tenant_id = $1 AND o.subject = $2 AND o.key <> $3) < $8 \
          ON CONFLICT (tenant_id, subject, key) DO UPDATE SET request = excluded.request, \
          created_at = excluded.created_at, status = NULL, body = NULL \
          WHERE (idempotency.status IS NULL AND idempotency.created_at <= $5 - $6) OR idempotency.created_at <= $5 - $7",
@@ -33,6 +36,7 @@ pub(in crate::store) async fn claim(
     .bind(now)
     .bind(IN_HAND_MS)
     .bind(KEPT_MS)
+    .bind(KEYS_MAX)
     .execute(&mut *connection)
     .await?;
     if taken.rows_affected() > 0 {
@@ -44,10 +48,9 @@ pub(in crate::store) async fn claim(
     .bind(scope.tenant.as_str())
     .bind(&scope.actor)
     .bind(&key)
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    // Without a row there is no such tenant, which the request itself will be told.
-    let Some(row) = found else { return Ok(Claim::New) };
+    let Some(row) = found else { return without_row(connection, scope).await };
     if row.try_get::<Vec<u8>, _>("request")? != request {
         return Ok(Claim::Other);
     }
@@ -57,6 +60,16 @@ pub(in crate::store) async fn claim(
         Some((status, body)) => Claim::Answered { status, body },
         None => Claim::InHand,
     })
+}
+
+/// A key that was not taken and is not there: its user has too many, or there is no such tenant, which the request
+/// itself will be told.
+async fn without_row(connection: &mut Connection, scope: &Scope) -> Result<Claim, sqlx::Error> {
+    let tenant: Option<String> = sqlx::query_scalar("SELECT id FROM tenant WHERE id = $1")
+        .bind(scope.tenant.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(if tenant.is_some() { Claim::Full } else { Claim::New })
 }
 
 pub(in crate::store) async fn answered(

@@ -9,6 +9,7 @@ use crate::domain::policy::{Policy, TakeOver};
 use crate::store::Acquire;
 use crate::store::rows::count;
 use sqlx::Row as _;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The seats of a license that are taken.
@@ -57,6 +58,9 @@ pub(in crate::store) async fn seat(
     if taken.holds {
         return Ok(Ok(taken.seats));
     }
+    if let Some(left) = held(connection, license, wanted, now).await? {
+        return Ok(Err(Denial::Held(left)));
+    }
     let capacity = policy.capacity(license.seats_at(now));
     let ahead = if policy.queue { ahead(connection, license, holder, now).await? } else { 0 };
     if taken.seats.saturating_add(ahead) < capacity {
@@ -86,6 +90,21 @@ pub(in crate::store) async fn seat(
         candidates: candidates(connection, license, policy.take_over, wanted, now).await?,
         now,
     })))
+}
+
+/// Returns how long new seats are held still, after a restore. Who proves by a receipt to have had one is let through.
+async fn held(
+    connection: &mut Connection,
+    license: &License,
+    wanted: &Acquire,
+    now: Timestamp,
+) -> Result<Option<Duration>, sqlx::Error> {
+    let until: Option<i64> =
+        sqlx::query_scalar("SELECT value FROM memory WHERE name = 'held_until'")
+            .fetch_optional(connection)
+            .await?;
+    let left = until.map_or(Duration::ZERO, |until| Timestamp::from_column(until).since(now));
+    Ok((!left.is_zero() && wanted.proven != Some(license.id)).then_some(left))
 }
 
 /// A place lapses when its holder does not ask for this long; they are told to ask within a minute.

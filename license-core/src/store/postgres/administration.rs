@@ -1,7 +1,7 @@
 //! What operators do, on PostgreSQL.
 
 use super::leases::seats_of;
-use super::{Postgres, rows};
+use super::{Postgres, millis, rows};
 use crate::clock::Timestamp;
 use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
@@ -12,6 +12,8 @@ use crate::store::{Administration, Change, Conflict, Seats, StoreError, fresh_id
 use async_trait::async_trait;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
+use std::path::PathBuf;
+use std::time::Duration;
 use uuid::Uuid;
 
 impl Postgres {
@@ -176,6 +178,24 @@ impl Administration for Postgres {
         .await
         .map_err(unavailable)?;
         found.iter().map(rows::session).collect::<Result<_, _>>().map_err(unavailable)
+    }
+
+    async fn backup(&self, _file: PathBuf) -> Result<Option<()>, StoreError> {
+        Ok(None)
+    }
+
+    async fn restored(
+        &self,
+        hold: Option<Duration>,
+        longest: Duration,
+    ) -> Result<Timestamp, StoreError> {
+        let until: i64 = sqlx::query_scalar("SELECT restored($1, $2)")
+            .bind(hold.map(millis))
+            .bind(millis(longest))
+            .fetch_one(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(Timestamp::from_column(until))
     }
 
     async fn revoke_session(&self, tenant: TenantId, id: Uuid) -> Result<bool, StoreError> {

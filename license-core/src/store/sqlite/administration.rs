@@ -12,6 +12,8 @@ use crate::store::rows::{license_columns, session_columns};
 use crate::store::{Administration, Change, Conflict, Seats, StoreError, fresh_id, unavailable};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
+use std::path::PathBuf;
+use std::time::Duration;
 use uuid::Uuid;
 
 #[async_trait]
@@ -169,6 +171,26 @@ impl Administration for Sqlite {
         found.iter().map(rows::session).collect::<Result<_, _>>().map_err(unavailable)
     }
 
+    async fn backup(&self, file: PathBuf) -> Result<Option<()>, StoreError> {
+        // SQLite writes the copy from one snapshot; the writer goes on meanwhile.
+        sqlx::query("VACUUM INTO ?1")
+            .bind(file.display().to_string())
+            .execute(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        Ok(Some(()))
+    }
+
+    async fn restored(
+        &self,
+        hold: Option<Duration>,
+        longest: Duration,
+    ) -> Result<Timestamp, StoreError> {
+        self.writer
+            .write(move |connection, now| Box::pin(restored(connection, hold, longest, now)))
+            .await
+    }
+
     async fn revoke_session(&self, tenant: TenantId, id: Uuid) -> Result<bool, StoreError> {
         self.writer
             .write(move |connection, now| {
@@ -187,6 +209,32 @@ impl Administration for Sqlite {
             })
             .await
     }
+}
+
+async fn restored(
+    connection: &mut SqliteConnection,
+    hold: Option<Duration>,
+    longest: Duration,
+    now: Timestamp,
+) -> Result<Timestamp, sqlx::Error> {
+    let policies: i64 = sqlx::query_scalar(
+        "SELECT coalesce(max(max(coalesce(ttl_secs, 0), coalesce(offline_max_secs, 0))), 0) FROM policy",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let policies = Duration::from_secs(u64::try_from(policies).unwrap_or(0));
+    let until = now.plus(hold.unwrap_or_else(|| longest.max(policies)));
+    // More grants than can be lost between two backups.
+    sqlx::query("UPDATE license SET epoch = epoch + 4294967296").execute(&mut *connection).await?;
+    for statement in [
+        "UPDATE memory SET value = ?1 WHERE name = 'held_until'",
+        "INSERT INTO audit_event (tenant_id, at, kind, actor, detail) \
+         SELECT t.id, m.value, 'store.restored', 'operator', json_object('held_until', ?1) \
+         FROM tenant t, memory m WHERE m.name = 'now'",
+    ] {
+        sqlx::query(statement).bind(until.to_column()).execute(&mut *connection).await?;
+    }
+    Ok(until)
 }
 
 const fn some(rows: u64, none: Conflict) -> Result<(), Conflict> {
