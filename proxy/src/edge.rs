@@ -20,6 +20,7 @@ mod frames;
 mod framing;
 mod guard;
 mod h2_watch;
+mod handshakes;
 mod hello;
 mod open;
 mod outgoing;

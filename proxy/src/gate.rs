@@ -23,6 +23,7 @@ mod failure;
 mod forward;
 mod heads;
 mod heavy;
+mod in_work;
 mod inflate;
 mod inward;
 mod judge;
@@ -56,6 +57,7 @@ use portcullis_config::model::Limits;
 
 use self::budget::Budget;
 use self::heavy::Heavy;
+use self::in_work::InWork;
 use self::refusal::Refusal;
 use self::work::{Context, Work};
 use crate::edge::{Connection, Manner};
@@ -72,6 +74,7 @@ pub(crate) struct Gate {
     shared: Arc<Shared>,
     budget: Arc<Budget>,
     heavy: Heavy,
+    in_work: Arc<InWork>,
     turns: Arc<Turns>,
 }
 
@@ -110,6 +113,7 @@ pub(crate) fn proxy(
         shared: Arc::clone(shared),
         budget: Budget::new(shared.metrics.body_bytes_held.clone()),
         heavy: Heavy::new(shared.metrics.heavy_bodies.clone()),
+        in_work: InWork::new(),
         turns: Arc::clone(turns),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);

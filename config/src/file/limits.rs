@@ -80,6 +80,9 @@ impl Memory {
 /// Bytes that one open connection takes while it is idle: sockets' buffers of ours, TLS, the HTTP session, the task.
 /// Measured: `cargo bench -p portcullis-benches --bench edge -- holding`.
 const CONNECTION_BYTES: u64 = 50 * 1024;
+/// Bytes that a request in work takes without head and body: its task, its session, what the log will say. Measured on
+/// 10,000 streams of HTTP/2 that do not end (`benches/record/abuse.md`): 21 KiB.
+const REQUEST_BYTES: u64 = 24 * 1024;
 /// Bytes of one key of a rate limit with its share of the table.
 const RATE_KEY_BYTES: u64 = 256;
 /// Bytes of one ban with its reason and its share of the table.
@@ -140,6 +143,12 @@ pub const LIMITS: &[Limit] = &[
     limit!("flood_ban", duration "1s" to "24h", "60s",
         "How long connections of an address are dropped before TLS that exceeded `connection_rate` or flooded HTTP/2 with control frames.",
         "edge_connections_refused_total{cause=\"flood\"}", Memory::None),
+    limit!("requests", number 1 to 1000000, "50000",
+        "Requests in work, of all connections; a further one is 503.",
+        "edge_refusals_total{reason=\"overloaded\"}", Memory::Each(|l| u64::from(l.requests), REQUEST_BYTES)),
+    limit!("requests_per_client", number 1 to 1000000, "5000",
+        "Requests in work of one client's address; a further one is 429. Requests whose client is a trusted hop are exempt.",
+        "edge_refusals_total{reason=\"rate_limited\"}", Memory::None),
     limit!("client_hello_timeout", duration "100ms" to "1m", "3s",
         "From accept to a whole ClientHello, and to the header of the PROXY protocol where there is one; then the connection is closed.",
         "edge_connections_refused_total{cause=\"client_hello_timeout\"}", Memory::None),
@@ -215,6 +224,8 @@ pub(super) fn limits(node: &Node, cx: &mut Context<'_>) -> Option<Limits> {
     let connections_per_network = of.number("connections_per_network");
     let connection_rate = of.number("connection_rate");
     let flood_ban = of.duration("flood_ban");
+    let requests = of.number("requests");
+    let requests_per_client = of.number("requests_per_client");
     let client_hello_timeout = of.duration("client_hello_timeout");
     let handshake_timeout = of.duration("handshake_timeout");
     let idle_timeout = of.duration("idle_timeout");
@@ -237,6 +248,8 @@ pub(super) fn limits(node: &Node, cx: &mut Context<'_>) -> Option<Limits> {
         connections_per_network: connections_per_network?,
         connection_rate: connection_rate?,
         flood_ban: flood_ban?,
+        requests: requests?,
+        requests_per_client: requests_per_client?,
         client_hello_timeout: client_hello_timeout?,
         handshake_timeout: handshake_timeout?,
         idle_timeout: idle_timeout?,

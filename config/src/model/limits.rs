@@ -13,6 +13,10 @@ pub struct Limits {
     pub connections_per_network: u32,
     /// New connections per second of one address, and as many at once; beyond it the address is under a flood ban.
     pub connection_rate: u32,
+    /// Requests in work; a further one is 503.
+    pub requests: u32,
+    /// Requests in work of one client's address; a further one is 429.
+    pub requests_per_client: u32,
     /// How long the connections of an address under a flood ban are dropped before TLS.
     pub flood_ban: Duration,
     /// From accept to a whole ClientHello; then the connection is closed.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::flood::{Arrival, Floods};
+use super::handshakes::Handshakes;
 use super::open::{Arrived, Cause};
 use super::permits::{Caps, Permit, Permits};
 use super::tls::Tls;
@@ -118,6 +119,7 @@ pub(super) struct Edge {
     pub(super) proxy: Arc<HttpProxy<Gate>>,
     pub(super) permits: Arc<Permits>,
     pub(super) floods: Arc<Floods>,
+    pub(super) handshakes: Handshakes,
     pub(super) deadlines: Deadlines,
 }
 
@@ -187,6 +189,7 @@ pub fn serve(shared: Arc<Shared>, bound: Vec<Bound>) -> Result<Running, rustls::
             limits.flood_ban,
             shared.metrics.connections_untracked.clone(),
         ),
+        handshakes: Handshakes::among(tokio::runtime::Handle::current().metrics().num_workers()),
         deadlines: Deadlines::of(&limits),
         proxy: Arc::clone(&proxy),
         shared,

@@ -161,14 +161,15 @@ impl Opening {
         let Ends { client, server } = self.ends;
         let fingerprints = Fingerprints::of(&self.read);
         if let Some(acceptor) = tls.proving(&self.read) {
-            let shaken =
-                timeout(edge.deadlines.handshake, handshake(&acceptor, self.into_stream()));
+            let shaken = edge.handshakes.take(handshake(&acceptor, self.into_stream()));
+            let shaken = timeout(edge.deadlines.handshake, shaken);
             let shaken = shaken.await.map_err(|_| Cause::HandshakeTimeout)?;
             return shaken.map_err(|_| Cause::HandshakeFailed).and(Err(Cause::Proved));
         }
         let asking = tls.asking(&self.read);
         let acceptor = asking.as_ref().map_or_else(|| tls.usual(), |asking| &asking.acceptor);
-        let shaken = timeout(edge.deadlines.handshake, handshake(acceptor, self.into_stream()));
+        let shaken = edge.handshakes.take(handshake(acceptor, self.into_stream()));
+        let shaken = timeout(edge.deadlines.handshake, shaken);
         let tls = shaken.await.map_err(|_| Cause::HandshakeTimeout)?;
         let tls = tls.map_err(|error| failed(&error, asking.is_some()))?;
         let made = tls.get_ssl().ok_or(Cause::HandshakeFailed)?;

@@ -12,6 +12,7 @@ use portcullis_policy::Scheme;
 use super::attempts::{Attempts, Pace};
 use super::decide::Demands;
 use super::forward::Forward;
+use super::in_work::NoRoom;
 use super::messages::Messages;
 use super::refusal::Refusal;
 use super::sanity::Target;
@@ -44,6 +45,7 @@ pub(super) async fn judge(
 ) -> Result<Pass, Refusal> {
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
+    take_place(gate, work)?;
     sanity::join_cookies(session.req_header_mut())?;
     let scheme = work.connection.scheme();
     let target = sanity::check(session.req_header(), limits, scheme.as_str())?;
@@ -97,6 +99,24 @@ pub(super) async fn judge(
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
+}
+
+/// Counts the request as one in work. Before everything else: what is refused here costs the least.
+fn take_place(gate: &Gate, work: &mut Work) -> Result<(), Refusal> {
+    let config = &work.snapshot.config;
+    let client = work.client.address;
+    let is_hop = config.trusted_hops.iter().any(|net| net.contains(&client));
+    let refused =
+        |reason, detail| Refusal { retry_after_secs: Some(1), ..Refusal::because(reason, detail) };
+    let place = gate.in_work.enter(client, is_hop, &config.limits).map_err(|full| match full {
+        NoRoom::All => refused(Reason::Overloaded, "more requests in work than `limits.requests`"),
+        NoRoom::Client => refused(
+            Reason::RateLimited,
+            "more requests of the client in work than `limits.requests_per_client`",
+        ),
+    })?;
+    work.place = Some(place);
+    Ok(())
 }
 
 /// Refuses a request to a route that an operator has closed.

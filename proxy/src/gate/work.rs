@@ -19,6 +19,7 @@ use super::answer;
 use super::body::Held;
 use super::client_address::{Client, Trusted, client};
 use super::forward::Forward;
+use super::in_work::Place;
 use super::messages::Messages;
 use super::refusal::Refusal;
 use crate::edge::{Connection, InFlight};
@@ -78,6 +79,8 @@ pub(crate) struct Work {
     pub(super) passing_max: Option<u64>,
     /// Bytes of an unread body that went through.
     passed_bytes: u64,
+    /// What it counts as, while it is in work.
+    pub(super) place: Option<Place>,
     _in_flight: InFlight,
 }
 
@@ -135,6 +138,7 @@ impl Work {
             messages: None,
             passing_max: None,
             passed_bytes: 0,
+            place: None,
             snapshot,
             connection,
             _in_flight: in_flight,

@@ -84,6 +84,8 @@ fn capacity_adds_up_what_the_limits_allow() {
         connections_per_address: 1,
         connections_per_network: 1,
         connection_rate: 1,
+        requests: 0,
+        requests_per_client: 0,
         flood_ban: std::time::Duration::ZERO,
         client_hello_timeout: std::time::Duration::ZERO,
         handshake_timeout: std::time::Duration::ZERO,

@@ -10,6 +10,8 @@ mod heads;
 mod http2;
 #[path = "limits/origins.rs"]
 mod origins;
+#[path = "limits/requests.rs"]
+mod requests;
 #[path = "limits/times.rs"]
 mod times;
 

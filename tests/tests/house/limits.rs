@@ -54,6 +54,13 @@ const TESTS: &[Row] = &[
         (E2E, "connections.rs"),
         "new_connections_of_an_address_keep_to_the_rate",
     ),
+    ("requests", Number, (E2E, "requests.rs"), "requests_in_work_are_capped"),
+    (
+        "requests_per_client",
+        Number,
+        (E2E, "requests.rs"),
+        "requests_in_work_of_a_client_are_capped",
+    ),
     ("flood_ban", Number, (E2E, "connections.rs"), "a_flood_ban_ends_when_it_says"),
     ("client_hello_timeout", Time, (E2E, "times.rs"), "a_client_hello_comes_within_its_time"),
     ("handshake_timeout", Time, (E2E, "times.rs"), "a_handshake_is_over_within_its_time"),

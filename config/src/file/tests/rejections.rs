@@ -1684,6 +1684,15 @@ pub(super) const CASES: &[Case] = &[
         "wrong-value",
         "from 1 to 1000000",
     ),
+    ("limits", "requests", "requests: 50000", "requests: 0", "wrong-value", "from 1 to 1000000"),
+    (
+        "limits",
+        "requests_per_client",
+        "requests_per_client: 5000",
+        "requests_per_client: 0",
+        "wrong-value",
+        "from 1 to 1000000",
+    ),
     ("limits", "flood_ban", "flood_ban: 60s", "flood_ban: 25h", "out-of-range", "from 1s to 24h"),
     (
         "limits",

@@ -8,6 +8,8 @@ fn limits() -> Limits {
         connections_per_address: 1,
         connections_per_network: 1,
         connection_rate: 1,
+        requests: 0,
+        requests_per_client: 0,
         flood_ban: Duration::from_secs(1),
         client_hello_timeout: Duration::from_secs(1),
         handshake_timeout: Duration::from_secs(1),
