@@ -335,6 +335,7 @@ impl AsyncRead for Guard {
             return self.poll_linger(cx);
         }
         let Some(mut framing) = self.framing.take() else { return self.poll_watched(cx, buf) };
+        let before = buf.filled().len();
         let read = self.poll_framed(&mut framing, cx, buf);
         self.framing = Some(framing);
         match ready!(read) {
@@ -343,6 +344,9 @@ impl AsyncRead for Guard {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)))
             }
             Err(Fault::Head(why)) => {
+                // Where the client has gone already, the read is over at once: with the refused head in it, Pingora would
+                // take the head for a request.
+                buf.set_filled(before);
                 let answer = self.reports.malformed(why, &self.start);
                 self.outgoing.put(&answer);
                 self.lingering = Some(LINGER_BYTES_MAX);

@@ -1,6 +1,8 @@
 //! What is not HTTP as we accept it: each has its own refusal, and the origin sees nothing.
 
 use portcullis_tests::{Edge, Origin, Seen, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_requests_are_refused_and_the_origin_sees_nothing() {
@@ -203,4 +205,32 @@ rules:
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_head_of_a_client_that_says_no_more_never_reaches_the_origin() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).plain_serving().start().await;
+    let mut answered = 0;
+    for head in [
+        "GET / HTTP/1.1\nHost: edge.test\n\n",
+        "POST / HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.0\r\nHost: edge.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(edge.plain_address()).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            within("the end", async {
+                while stream.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {}
+            })
+            .await;
+            assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 60);
+    within("the lines", edge.logged(60)).await;
+    origin.saw_nothing();
 }
