@@ -10,6 +10,7 @@ mod change;
 mod client;
 mod lockdown;
 mod message;
+mod revocation;
 mod server;
 mod status;
 mod upgrade;
@@ -19,6 +20,7 @@ pub use client::{Client, ClientError};
 pub use message::{
     AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, DecisionView,
     DrainBackend, Failure, FieldView, ListView, LockdownView, PlaceLockdown, PolicyView,
-    ReloadView, RuleView, StatusView, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
+    ReloadView, RevocationView, Revoke, RuleView, StatusView, TestedView, UpgradeView, WantReload,
+    WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

@@ -21,6 +21,7 @@ mod status;
 mod table;
 mod test;
 mod tls;
+mod token;
 mod tune;
 mod why;
 
@@ -64,6 +65,9 @@ enum Command {
     /// Show the servers of backends, take one out and back.
     #[command(subcommand)]
     Backend(backend::Backend),
+    /// Revoke tokens, show what is revoked, and take it back.
+    #[command(subcommand)]
+    Token(token::Token),
     /// Close a route for a while, and open it.
     #[command(subcommand)]
     Lockdown(lockdown::Lockdown),
@@ -112,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Allow(allow) => allow::run(allow),
         Command::Backend(backend) => backend::run(backend),
         Command::Lockdown(lockdown) => lockdown::run(lockdown),
+        Command::Token(token) => token::run(token),
         Command::Eval(eval) => eval::run(&eval),
         Command::Why(why) => why::run(&why),
         Command::Test(test) => test::run(&test),

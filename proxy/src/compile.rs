@@ -8,6 +8,7 @@ mod identity;
 mod lists;
 mod ocsp;
 mod policies;
+mod revocations;
 mod sources;
 mod suites;
 mod tickets;
@@ -27,6 +28,7 @@ use crate::router::Router;
 use crate::snapshot::Snapshot;
 use crate::trial::Tested;
 pub use policies::with_stated_countries;
+pub(crate) use revocations::moment_of;
 use sources::Sources;
 
 /// Reads everything that the configuration names and makes a snapshot of it; the warnings stand beside it.
@@ -117,6 +119,7 @@ fn compile_with(
     let ticket_secrets = tickets::load(&config, &mut sources);
     let upstream_tls = upstreams::load(&config, &mut sources);
     let verifiers = identity::load(&config, how.verifiers, &mut sources);
+    let revoked = revocations::load(&config, &mut sources);
     let egress = egress::load(&config, &mut sources);
     let geo = geo::country(&config, &mut sources);
     let networks = geo::networks(&config, &mut sources);
@@ -152,6 +155,7 @@ fn compile_with(
         definitions,
         known_bad,
         verifiers,
+        revoked,
         geo,
         networks,
         lists,

@@ -90,7 +90,14 @@ impl Exposition {
 }
 
 async fn metrics(State(served): State<Arc<Served>>) -> impl IntoResponse {
-    served.shared.metrics.figures(&served.shared.state.figures());
+    let shared = &served.shared;
+    shared.metrics.figures(&shared.state.figures());
+    let revoked = shared.snapshot.load().revoked.len();
+    shared.metrics.token_figures(
+        &shared.tokens.figures(),
+        shared.revocations.list().len(),
+        revoked,
+    );
     ([(CONTENT_TYPE, TEXT_FORMAT)], served.shared.metrics.text())
 }
 

@@ -35,6 +35,7 @@ pub mod reload;
 pub mod remedy;
 pub mod replay;
 mod restraint;
+pub mod revocations;
 pub mod router;
 pub mod run;
 pub mod shared;

@@ -6,7 +6,11 @@ mod available;
 use portcullis_config::file::limits::LIMITS;
 use portcullis_config::model::Limits;
 
-use crate::{acme, capture, edge, gate, log, tickets};
+use portcullis_identity::TOKEN_BYTES_MAX;
+use portcullis_identity::keys::KEY_SET_BYTES_MAX;
+
+use crate::shared::TOKENS_MAX;
+use crate::{acme, capture, edge, gate, log, revocations, tickets};
 
 pub use available::{Available, available};
 
@@ -54,6 +58,34 @@ pub const FIXED: &[Fixed] = &[
         unit: "bytes",
         beyond: "the order fails and is tried again later",
         metric: "edge_egress_requests_total{purpose=\"acme\",result=\"too_large\"}",
+    },
+    Fixed {
+        name: "answer of an issuer: its discovery document, its key set",
+        value: KEY_SET_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "the last good key set stays",
+        metric: "edge_egress_requests_total{purpose=\"keys\",result=\"too_large\"}",
+    },
+    Fixed {
+        name: "token",
+        value: TOKEN_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "it is refused",
+        metric: "edge_token_refusals_total{provider=\"none\",reason=\"too_long\"}",
+    },
+    Fixed {
+        name: "verified tokens that are remembered; only what an issuer signed is",
+        value: TOKENS_MAX as u64,
+        unit: "tokens",
+        beyond: "one that ends soon is forgotten and verified again",
+        metric: "edge_tokens",
+    },
+    Fixed {
+        name: "revocations by command",
+        value: revocations::ENTRIES_MAX as u64,
+        unit: "entries",
+        beyond: "a further one is refused; the file of `identity.revocations` has room for 1,000,000",
+        metric: "edge_revocations{source=\"command\"}",
     },
     Fixed {
         name: "addresses whose connection rate is known",

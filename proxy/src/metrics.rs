@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use portcullis_config::Timestamp;
+use portcullis_identity::CacheFigures;
 use portcullis_policy::EventKind;
 use portcullis_policy::state::StateFigures;
 
@@ -123,6 +124,20 @@ pub struct Metrics {
     pub list_fetches: IntCounterVec,
     /// What the edge itself fetched, by purpose and result.
     pub egress_requests: IntCounterVec,
+    /// Tokens that were refused, by provider and reason.
+    token_refusals: IntCounterVec,
+    /// Refused requests whose token was good, by the label of [`Reason`].
+    pub refusals_with_token: IntCounterVec,
+    /// Verified tokens that are remembered.
+    tokens: IntGauge,
+    /// The cap on them.
+    tokens_max: IntGauge,
+    /// Tokens that were remembered.
+    token_hits: IntCounter,
+    /// Tokens that had to be verified.
+    token_misses: IntCounter,
+    /// What is revoked, by where it is listed.
+    revocations: IntGaugeVec,
     /// Fetches of key sets, by provider and result.
     key_set_fetches: IntCounterVec,
     /// When the keys in use were fetched, by provider.
@@ -451,6 +466,28 @@ impl Metrics {
                 "Tokens that named a key that is not in the set, as of the last fetch.",
                 &["provider"],
             ),
+            token_refusals: counters(
+                r,
+                "edge_token_refusals_total",
+                "Tokens that were refused, by provider (`none` where it is nobody's here) and reason.",
+                &["provider", "reason"],
+            ),
+            refusals_with_token: counters(
+                r,
+                "edge_refusals_with_valid_token_total",
+                "Refused requests whose token was good, as far as it had been verified.",
+                &["reason"],
+            ),
+            tokens: gauge(r, "edge_tokens", "Verified tokens that are remembered."),
+            tokens_max: gauge(r, "edge_tokens_limit", "The cap on remembered tokens."),
+            token_hits: counter(r, "edge_token_hits_total", "Tokens that were remembered."),
+            token_misses: counter(r, "edge_token_misses_total", "Tokens that had to be verified."),
+            revocations: gauges(
+                r,
+                "edge_revocations",
+                "What is revoked, by where it is listed: `command` or `file`.",
+                &["source"],
+            ),
             egress_requests: counters(
                 r,
                 "edge_egress_requests_total",
@@ -510,6 +547,7 @@ impl Metrics {
     fn start_at_zero(&self) {
         for row in crate::reason::REASONS {
             self.refusals.with_label_values(&[row.label]);
+            self.refusals_with_token.with_label_values(&[row.label]);
         }
         for cause in crate::edge::REFUSED_CAUSES {
             self.connections_refused.with_label_values(&[cause]);
@@ -530,6 +568,10 @@ impl Metrics {
             self.egress_requests.with_label_values(&["list", result]);
             self.egress_requests.with_label_values(&["acme", result]);
             self.egress_requests.with_label_values(&["keys", result]);
+        }
+        self.token_refusals.with_label_values(&["none", "too_long"]);
+        for source in ["command", "file"] {
+            self.revocations.with_label_values(&[source]);
         }
         for origin in ["rule", "operator"] {
             self.bans_added.with_label_values(&[origin]);
@@ -555,6 +597,22 @@ impl Metrics {
     pub fn egress(&self, purpose: &str, error: Option<&EgressError>) {
         let result = error.map_or("ok", EgressError::label);
         self.egress_requests.with_label_values(&[purpose, result]).inc();
+    }
+
+    /// Counts one token that was refused.
+    pub(crate) fn token_refused(&self, provider: &str, reason: &str) {
+        self.token_refusals.with_label_values(&[provider, reason]).inc();
+    }
+
+    /// Takes over the figures of the verified tokens and of what is revoked; called at each scrape.
+    pub fn token_figures(&self, figures: &CacheFigures, by_command: usize, by_file: usize) {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.tokens.set(signed(figures.entries));
+        self.tokens_max.set(signed(figures.entries_max));
+        self.token_hits.inc_by(figures.hits_total.saturating_sub(self.token_hits.get()));
+        self.token_misses.inc_by(figures.misses_total.saturating_sub(self.token_misses.get()));
+        self.revocations.with_label_values(&["command"]).set(signed(by_command as u64));
+        self.revocations.with_label_values(&["file"]).set(signed(by_file as u64));
     }
 
     /// Counts one fetch of a provider's keys.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use portcullis_identity::TokenCache;
 use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::State;
 
@@ -14,8 +15,13 @@ use crate::lockdown::Lockdowns;
 use crate::log::{EventLog, RequestLog};
 use crate::metrics::Metrics;
 use crate::recent::Recent;
+use crate::revocations::RevocationBook;
 use crate::snapshot::Snapshot;
 use crate::tickets::Tickets;
+
+/// The most tokens that are remembered as verified. Only what an issuer signed gets in; a token costs its claims and about
+/// 200 bytes.
+pub const TOKENS_MAX: usize = 16_384;
 
 /// One per process; the edge gets an `Arc` of it and nothing else.
 #[derive(Debug)]
@@ -26,6 +32,10 @@ pub struct Shared {
     pub state: State,
     /// Whom operators have put on the allow-list.
     pub allowances: Allowances,
+    /// Tokens that have been verified.
+    pub tokens: TokenCache,
+    /// What operators have revoked by command.
+    pub revocations: RevocationBook,
     /// Routes that an operator has closed.
     pub lockdowns: Lockdowns,
     /// What signs the edge's word to its backends.

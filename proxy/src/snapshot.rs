@@ -12,6 +12,7 @@ use std::sync::Arc;
 use portcullis_config::Config;
 use portcullis_config::armor::SecurityPolicy;
 use portcullis_config::model::{BackendId, PolicyId, ProviderId};
+use portcullis_identity::revocation::Revocations;
 use portcullis_policy::waf::AnswerRules;
 use portcullis_policy::{IpSet, LimitId, Policy};
 
@@ -58,6 +59,8 @@ pub struct Snapshot {
     pub known_bad: BTreeMap<PolicyId, u32>,
     /// What verifies the tokens of each identity provider. Keys that are fetched change by themselves.
     pub verifiers: BTreeMap<ProviderId, Verifiers>,
+    /// What the file of `identity.revocations` lists.
+    pub revoked: Arc<Revocations>,
     /// The country database, if one is loaded.
     pub geo: Option<Arc<Country>>,
     /// The database of networks' numbers, if one is loaded.

@@ -10,9 +10,11 @@ use portcullis::clock::Manual;
 use portcullis::lockdown::Lockdowns;
 use portcullis::log::{EventLog, RequestLog, Target};
 use portcullis::metrics::Metrics;
-use portcullis::shared::Shared;
+use portcullis::revocations::RevocationBook;
+use portcullis::shared::{Shared, TOKENS_MAX};
 use portcullis::tickets::Tickets;
 use portcullis_config::Timestamp;
+use portcullis_identity::TokenCache;
 use portcullis_identity::assertion::AssertionKey;
 use portcullis_policy::{Limits, State};
 use tempfile::TempDir;
@@ -211,6 +213,8 @@ impl Builder {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
             allowances: portcullis::bans::Allowances::default(),
+            tokens: TokenCache::new(TOKENS_MAX),
+            revocations: RevocationBook::default(),
             lockdowns: Lockdowns::default(),
             assertion_key: key,
             clock: Arc::clone(&clock) as Arc<dyn portcullis::clock::Clock>,

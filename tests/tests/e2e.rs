@@ -62,6 +62,8 @@ mod process;
 mod proxy_protocol;
 #[path = "e2e/reloads.rs"]
 mod reloads;
+#[path = "e2e/revocations.rs"]
+mod revocations;
 #[path = "e2e/slow.rs"]
 mod slow;
 #[path = "e2e/staples.rs"]

@@ -21,7 +21,11 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// What `identity` is when it is not written.
 pub(super) fn absent(cx: &Context<'_>) -> Identity {
-    Identity { providers: std::collections::BTreeMap::new(), assertion: generated(cx) }
+    Identity {
+        providers: std::collections::BTreeMap::new(),
+        assertion: generated(cx),
+        revocations: None,
+    }
 }
 
 /// Decodes `identity`.
@@ -33,7 +37,12 @@ pub(super) fn identity(node: &Node, cx: &mut Context<'_>) -> Option<Identity> {
         Some(node) => assertion(node, cx),
         None => Some(generated(cx)),
     };
-    Some(Identity { providers: providers?.unwrap_or_default(), assertion: assertion? })
+    let revocations = fields.may("revocations", cx, source::file);
+    Some(Identity {
+        providers: providers?.unwrap_or_default(),
+        assertion: assertion?,
+        revocations: revocations?,
+    })
 }
 
 fn generated(cx: &Context<'_>) -> Assertion {

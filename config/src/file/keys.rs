@@ -504,6 +504,12 @@ pub const IDENTITY: Section = Section {
             "a key made on the first start",
             "The edge's own signed assertion to backends with `assertion: true`.",
         ),
+        may(
+            "revocations",
+            "path",
+            "none but those of `portcullis token revoke`",
+            "A file of what is revoked, taken again as soon as it changes: one a line, `subject:PROVIDER/NAME`, `tenant:NAME`, `token:PROVIDER/ID`, `key:PROVIDER/ID` or `provider:NAME`, each with ` before 2026-01-31T12:00:00Z` behind it where only what was issued before that is meant. At most 1,000,000.",
+        ),
     ],
 };
 

@@ -28,11 +28,12 @@ pub(super) fn across(config: &Config, root: &Node, cx: &mut Context<'_>) {
         }
     }
     if config.environment == Environment::Production {
-        let said = "rate limits and bans are counted by each node for itself";
+        let said =
+            "rate limits are counted, and bans and revocations held, by each node for itself";
         cx.warn(
             "per-node-limits",
             said,
-            "with several nodes, divide the limits by their number",
+            "with several nodes, divide the limits by their number, and revoke on each",
             place(root, &["environment"]),
         );
     }

@@ -111,7 +111,10 @@ pub const PROBLEMS: &[Problem] = &[
     lint("no-health", "A backend with several servers does not probe them."),
     lint("no-policy", "No security policy guards a route."),
     lint("no-tls", "Every listener only redirects, so that no host can be reached."),
-    lint("per-node-limits", "In production: limits and bans are counted by each node for itself."),
+    lint(
+        "per-node-limits",
+        "In production: limits are counted, and bans and revocations held, by each node for itself.",
+    ),
     lint("plain-listener", "A listener without TLS has an address that other networks may reach."),
     lint("plain-upstream", "Requests to a server with a public address travel in plain text."),
     lint(

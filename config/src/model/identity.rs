@@ -15,6 +15,8 @@ pub struct Identity {
     pub providers: BTreeMap<String, Provider>,
     /// The edge's own assertion to its backends.
     pub assertion: Assertion,
+    /// A file of what is revoked.
+    pub revocations: Option<PathBuf>,
 }
 
 /// An issuer of tokens.

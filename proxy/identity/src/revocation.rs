@@ -2,15 +2,18 @@
 //! is immutable; the shell publishes a new one, and the very next request is asked against it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
+use std::str::FromStr;
 
 use portcullis_config::Timestamp;
 
 use crate::identity::Identity;
 use crate::refusal::Why;
 
-/// One revocation.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+/// What a revocation names, written `subject:PROVIDER/NAME`, `tenant:NAME`, `token:PROVIDER/ID`, `key:PROVIDER/ID` or
+/// `provider:NAME`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Revoked {
     /// Everything of a subject of a provider that was issued before [`Revocation::before`].
     Subject {
@@ -37,6 +40,71 @@ pub enum Revoked {
     },
     /// Everything of a provider.
     Provider(String),
+}
+
+/// The text names nothing that can be revoked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "`{0}` names nothing that can be revoked: write `subject:PROVIDER/NAME`, `tenant:NAME`, `token:PROVIDER/ID`, `key:PROVIDER/ID` or `provider:NAME`"
+)]
+pub struct BadRevoked(String);
+
+impl Revoked {
+    /// The longest text that names something, in bytes.
+    pub const TEXT_BYTES_MAX: usize = 1024;
+
+    /// Returns the provider that it names, if it does.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        match self {
+            Self::Subject { provider, .. }
+            | Self::Token { provider, .. }
+            | Self::Key { provider, .. }
+            | Self::Provider(provider) => Some(provider),
+            Self::Tenant(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subject { provider, subject } => write!(f, "subject:{provider}/{subject}"),
+            Self::Tenant(tenant) => write!(f, "tenant:{tenant}"),
+            Self::Token { provider, id } => write!(f, "token:{provider}/{id}"),
+            Self::Key { provider, kid } => write!(f, "key:{provider}/{kid}"),
+            Self::Provider(provider) => write!(f, "provider:{provider}"),
+        }
+    }
+}
+
+impl FromStr for Revoked {
+    type Err = BadRevoked;
+
+    fn from_str(text: &str) -> Result<Self, BadRevoked> {
+        let bad = || BadRevoked(text.escape_debug().take(200).collect());
+        if text.len() > Self::TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            return Err(bad());
+        }
+        let (kind, name) = text.split_once(':').filter(|(_, n)| !n.is_empty()).ok_or_else(bad)?;
+        // A provider's id holds no slash, so the first one ends it.
+        let of = || {
+            let (provider, name) = name.split_once('/').ok_or_else(bad)?;
+            if provider.is_empty() || name.is_empty() {
+                return Err(bad());
+            }
+            Ok((provider.to_owned(), name.to_owned()))
+        };
+        match kind {
+            "subject" => of().map(|(provider, subject)| Self::Subject { provider, subject }),
+            "tenant" => Ok(Self::Tenant(name.to_owned())),
+            "token" => of().map(|(provider, id)| Self::Token { provider, id }),
+            "key" => of().map(|(provider, kid)| Self::Key { provider, kid }),
+            "provider" => Ok(Self::Provider(name.to_owned())),
+            // Any other text.
+            _ => Err(bad()),
+        }
+    }
 }
 
 /// A revocation with its reach in time.
@@ -228,6 +296,34 @@ mod tests {
         ];
         for (what, expected) in cases {
             assert_eq!(why(what.clone(), None), expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_revoked_has_a_text_that_reads_back() {
+        for text in [
+            "subject:google/uid-1",
+            "subject:google/a/b:c",
+            "tenant:acme",
+            "token:main/t-1",
+            "key:main/k1",
+            "provider:main",
+        ] {
+            assert_eq!(text.parse::<Revoked>().unwrap().to_string(), text);
+        }
+        let long = format!("tenant:{}", "t".repeat(1024));
+        for text in [
+            "",
+            "acme",
+            "tenant:",
+            "subject:ada",
+            "subject:/ada",
+            "subject:p/",
+            "user:p/a",
+            "tenant:a\nb",
+            &long,
+        ] {
+            assert!(text.parse::<Revoked>().is_err(), "{text}");
         }
     }
 

@@ -130,6 +130,35 @@ pub struct PlaceLockdown {
     pub reason: Option<String>,
 }
 
+/// Something to revoke.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// What, in the words of `Revoked`.
+    pub what: String,
+    /// Only what was issued before this moment, RFC 3339; none means before now, or as `all` says.
+    pub before: Option<String>,
+    /// Whether what will be issued is revoked too.
+    pub all: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Something that is revoked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RevocationView {
+    /// What.
+    pub what: String,
+    /// Only what was issued before this moment is, RFC 3339; none means all of it.
+    pub before: Option<String>,
+    /// When it was revoked, RFC 3339.
+    pub since: String,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
 /// A closed route.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LockdownView {

@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{allow, backend, ban, change, lockdown, status, upgrade, why};
+use super::{allow, backend, ban, change, lockdown, revocation, status, upgrade, why};
 use crate::audit::{Actor, Audit};
 use crate::bans::BanKeeper;
 use crate::reload::Reloader;
@@ -182,6 +182,10 @@ impl AdminServer {
             .route(
                 "/v1/lockdowns",
                 get(lockdown::list).post(lockdown::place).delete(lockdown::lift),
+            )
+            .route(
+                "/v1/revocations",
+                get(revocation::list).post(revocation::revoke).delete(revocation::undo),
             )
             .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
             .with_state(operator);

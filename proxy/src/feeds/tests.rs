@@ -60,6 +60,8 @@ impl Served {
             state: State::new(Limits::default()),
             allowances: crate::bans::Allowances::default(),
             recent: crate::recent::Recent::new(1000),
+            tokens: portcullis_identity::TokenCache::new(16),
+            revocations: crate::revocations::RevocationBook::default(),
             lockdowns: crate::lockdown::Lockdowns::default(),
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

@@ -12,7 +12,7 @@ use pingora::proxy::Session;
 use super::heads::edit_response;
 use super::refusal::Refusal;
 use super::{body, security_headers};
-use crate::reason::error_body;
+use crate::reason::{Reason, error_body};
 
 /// The header that names a request to client, origin and log.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -75,6 +75,18 @@ pub(super) async fn prove(session: &mut Session, id: &str, proof: String) -> pin
     Ok(())
 }
 
+/// The challenge of a 401 (RFC 6750 section 3): without a credential it names no error.
+const fn challenge(reason: Reason) -> &'static str {
+    if matches!(reason, Reason::InvalidToken) {
+        "Bearer error=\"invalid_token\""
+    } else if matches!(reason, Reason::AmbiguousCredential) {
+        "Bearer error=\"invalid_request\""
+    } else {
+        // A policy rule may answer 401 for any reason of its own.
+        "Bearer"
+    }
+}
+
 /// Makes head and body of a refusal.
 pub(super) fn head_and_body(
     id: &str,
@@ -98,7 +110,7 @@ pub(super) fn head_and_body(
         head.insert_header(LOCATION, location)?;
     }
     if status == 401 {
-        head.insert_header(WWW_AUTHENTICATE, "Bearer")?;
+        head.insert_header(WWW_AUTHENTICATE, challenge(refusal.reason))?;
     }
     if status == 405 {
         head.insert_header(ALLOW, METHODS)?;

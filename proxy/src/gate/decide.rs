@@ -16,7 +16,7 @@ use portcullis_policy::{
 };
 
 use super::body::Held;
-use super::caller::{Asking, Caller, view};
+use super::caller::{Asking, Caller, Place, view};
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::work::Work;
@@ -64,6 +64,7 @@ pub(super) async fn decide(
     match walk.finish(session, work, now).await {
         Ok(identity) => Ok(Admitted { identity, held: walk.body.flatten(), added: walk.added }),
         Err(refusal) => {
+            walk.note_refusal(work, &refusal, now);
             if gate.shared.capture.is_some() {
                 work.refused_body = walk.body.flatten();
             }
@@ -146,10 +147,9 @@ impl<'a> Walk<'a> {
             step = match step {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::NeedIdentity => {
-                    let known = self
-                        .caller
-                        .identity(&snapshot, self.demands.identity, self.asking(), now)
-                        .ok();
+                    let place = Place { shared: &gate.shared, snapshot: &snapshot };
+                    let known =
+                        self.caller.identity(place, self.demands.identity, self.asking(), now).ok();
                     let input = Input::Identity(known.as_deref().map(view));
                     cursor.resume(input, &head, state, clock.now())
                 }
@@ -170,13 +170,22 @@ impl<'a> Walk<'a> {
         work: &mut Work,
         now: Timestamp,
     ) -> Result<Option<Arc<Identity>>, Refusal> {
-        let identity =
-            self.caller.required(&work.snapshot, self.demands.identity, self.asking(), now)?;
+        let place = Place { shared: &self.gate.shared, snapshot: &work.snapshot };
+        let identity = self.caller.required(place, self.demands.identity, self.asking(), now)?;
         work.identity.clone_from(&identity);
         if let Some(known) = &identity {
             banned::identity(&self.gate.shared.state, work, known, now)?;
         }
         Ok(identity)
+    }
+
+    /// Counts a refusal of somebody whose token is good: the best alarm for a rule that refuses the wrong ones.
+    fn note_refusal(&self, work: &Work, refusal: &Refusal, now: Timestamp) {
+        let place = Place { shared: &self.gate.shared, snapshot: &work.snapshot };
+        if self.caller.is_known_good(place, self.demands.identity, self.asking(), now) {
+            let label = refusal.reason.row().label;
+            self.gate.shared.metrics.refusals_with_token.with_label_values(&[label]).inc();
+        }
     }
 
     fn asking(&self) -> Asking<'a> {

@@ -29,6 +29,8 @@ const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 pub(super) const MISS: Duration = Duration::from_secs(10);
 /// The same, where such fetches have brought nothing.
 pub(super) const MISS_MAX: Duration = Duration::from_secs(60);
+/// How often verified tokens that have ended are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the start waits for key sets of which there is no copy.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -37,6 +39,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(10);
 pub struct KeyKeeper {
     shared: Arc<Shared>,
     known: BTreeMap<String, Known>,
+    /// When verified tokens that have ended are forgotten.
+    sweep: Timestamp,
     fetches: JoinSet<(Arc<Ring>, bool, Result<Option<Fetched>, FetchError>)>,
 }
 
@@ -85,7 +89,12 @@ impl KeyKeeper {
     /// Makes the task's state.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, known: BTreeMap::new(), fetches: JoinSet::new() }
+        Self {
+            shared,
+            known: BTreeMap::new(),
+            sweep: Timestamp::default(),
+            fetches: JoinSet::new(),
+        }
     }
 
     /// Fetches what has no copy yet, so that an edge starts with it; after ten seconds it starts all the same.
@@ -135,6 +144,10 @@ impl KeyKeeper {
     fn begin(&mut self) {
         let snapshot = self.shared.snapshot.load_full();
         let now = self.shared.clock.now();
+        if now >= self.sweep {
+            self.shared.tokens.sweep(now);
+            self.sweep = now.plus(SWEEP_EVERY);
+        }
         let config = &snapshot.config;
         let metrics = &self.shared.metrics;
         for (name, _) in

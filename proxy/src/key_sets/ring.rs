@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 use super::fetch::Fetched;
 use super::kept::Kept;
 
+/// How far ahead of the clock a copy may be dated.
+const AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// What verifies the tokens of one provider.
 #[derive(Clone, Debug)]
 pub enum Verifiers {
@@ -143,9 +146,12 @@ impl Ring {
         self.held.load().fetched
     }
 
-    /// Returns when the keys stop to be fresh; at once if there are none.
+    /// Returns when the keys stop to be fresh; at once if there are none, or a copy of an earlier process.
     pub(super) fn fresh_until(&self) -> Timestamp {
         let held = self.held.load();
+        if held.fresh.is_zero() {
+            return Timestamp::default();
+        }
         // Half of the age that is left stays for trying again.
         let fresh = held.fresh.min(self.keys.max_age / 2);
         held.fetched.map_or_else(Timestamp::default, |fetched| fetched.plus(fresh))
@@ -185,7 +191,9 @@ impl Ring {
 }
 
 fn is_usable(held: &Held, max_age: Duration, now: Timestamp) -> bool {
-    held.fetched.is_some_and(|fetched| now.since(fetched) < max_age)
+    // A copy from the future was written under another clock: nobody knows how old it is.
+    let is_usable = |at: Timestamp| at <= now.plus(AHEAD_MAX) && now.since(at) < max_age;
+    held.fetched.is_some_and(is_usable)
 }
 
 /// Reads the copy on disk. It is due at once: nobody knows what the issuer said of it.
@@ -207,5 +215,51 @@ fn copy(kept: &Kept, name: &str, provider: &Provider) -> Option<Held> {
             tracing::warn!(provider = name, %path, "the kept key set cannot be used: {why}");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_config::model::{Alg, ClaimPath, ClaimRules, OidcProvider, Url};
+
+    use super::*;
+
+    /// The public key of RFC 8037 appendix A.2.
+    const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    #[test]
+    fn a_copy_is_used_while_it_is_young_and_due_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = Url::parse("https://id.example.com/").unwrap();
+        let provider = Provider::Oidc(OidcProvider {
+            issuer: "https://id.example.com".to_owned(),
+            audience: "a".to_owned(),
+            algorithms: vec![Alg::EdDsa],
+            keys: FetchedKeys { url: url.clone(), max_age: Duration::from_secs(3600) },
+            claims: ClaimRules {
+                tenant_claim: ClaimPath::parse("tenant").into_iter().collect(),
+                roles_claim: None,
+                leeway: Duration::ZERO,
+                max_lifetime: Duration::from_secs(3600),
+            },
+        });
+        let at = Timestamp::from_secs;
+        let open = || Ring::open("main", &provider, dir.path()).unwrap().unwrap();
+        assert!(!open().is_usable(at(10_000)), "nothing was ever fetched");
+        let kept = Kept::of(dir.path(), "main", &url);
+        kept.write(KEYS, at(10_000)).unwrap();
+        for (now, usable) in
+            [(9_939, false), (9_940, true), (10_000, true), (13_599, true), (13_600, false)]
+        {
+            let ring = open();
+            assert_eq!(
+                (ring.is_usable(at(now)), ring.verifier(at(now)).key_count() == 1),
+                (usable, usable),
+                "{now}"
+            );
+            assert_eq!(ring.fresh_until(), Timestamp::default());
+        }
+        kept.write(b"nonsense", at(10_000)).unwrap();
+        assert!(!open().is_usable(at(10_000)));
     }
 }

@@ -39,6 +39,8 @@ impl Served {
             snapshot: ArcSwap::from_pointee(snapshot),
             state: State::new(Limits::default()),
             allowances: crate::bans::Allowances::default(),
+            tokens: portcullis_identity::TokenCache::new(16),
+            revocations: crate::revocations::RevocationBook::default(),
             lockdowns: crate::lockdown::Lockdowns::default(),
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,

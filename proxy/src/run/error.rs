@@ -73,6 +73,15 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The file of revocations cannot be used; what was revoked is not to be accepted by that.
+    #[error("the file of revocations `{}` cannot be used", path.display())]
+    Revocations {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The file of closed routes cannot be used; what was closed is not to be opened by that.
     #[error("the file of lockdowns `{}` cannot be used", path.display())]
     Lockdowns {
@@ -145,6 +154,10 @@ impl StartError {
             Self::Bans(_) => {
                 Some("is another portcullis running with this `state_dir`?".to_owned())
             }
+            Self::Revocations { .. } => Some(
+                "restore it from a backup; without it, everything that was revoked by command is accepted again"
+                    .to_owned(),
+            ),
             Self::Lockdowns { .. } => Some(
                 "a damaged file can be moved away: every route is open then".to_owned(),
             ),

@@ -15,6 +15,7 @@ use license_core::settings::{Database, Listen};
 use license_core::{Service, Settings};
 use portcullis_config::model::{Backend, ListenerCertificate, ListenerKind};
 use portcullis_config::{Config, Diagnostic};
+use portcullis_identity::TokenCache;
 use portcullis_policy::{CountSecret, Limits, State};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -39,7 +40,8 @@ use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::recent::Recent;
 use crate::reload::{Reloader, Watch, probe};
-use crate::shared::Shared;
+use crate::revocations::RevocationBook;
+use crate::shared::{Shared, TOKENS_MAX};
 use crate::snapshot::Snapshot;
 use crate::tickets::Tickets;
 use crate::upgrade::{
@@ -103,7 +105,9 @@ impl Parts {
         let lockdowns = open_lockdowns(&config.state_dir.join("lockdowns.json"))?;
         let tickets = inheritance.as_mut().map(Inheritance::tickets).unwrap_or_default();
         let tickets = Tickets::new(tickets);
-        let shared = Arc::new(share(snapshot, assertion_key, secret, lockdowns, tickets)?);
+        let revocations = open_revocations(&config.state_dir.join("revocations.json"))?;
+        let kept = (lockdowns, revocations);
+        let shared = Arc::new(share(snapshot, assertion_key, secret, kept, tickets)?);
         let mut keys = KeyKeeper::new(Arc::clone(&shared));
         keys.prime().await;
         ready(inheritance, &shared).await?;
@@ -358,7 +362,7 @@ fn share(
     snapshot: Snapshot,
     assertion_key: portcullis_identity::assertion::AssertionKey,
     secret: CountSecret,
-    lockdowns: Lockdowns,
+    (lockdowns, revocations): (Lockdowns, RevocationBook),
     tickets: Tickets,
 ) -> Result<Shared, StartError> {
     let metrics = Metrics::new();
@@ -373,6 +377,8 @@ fn share(
         snapshot: ArcSwap::from_pointee(snapshot),
         state: State::with_secret(limits, secret),
         allowances: Allowances::default(),
+        tokens: TokenCache::new(TOKENS_MAX),
+        revocations,
         lockdowns,
         assertion_key,
         tickets,
@@ -417,6 +423,11 @@ fn open_audit(path: &Path) -> Result<Arc<Audit>, StartError> {
 
 fn open_lockdowns(path: &Path) -> Result<Lockdowns, StartError> {
     Lockdowns::open(path).map_err(|source| StartError::Lockdowns { path: path.to_owned(), source })
+}
+
+fn open_revocations(path: &Path) -> Result<RevocationBook, StartError> {
+    RevocationBook::open(path)
+        .map_err(|source| StartError::Revocations { path: path.to_owned(), source })
 }
 
 async fn start_license(

@@ -623,6 +623,14 @@ pub(super) const CASES: &[Case] = &[
         "a mapping is expected",
     ),
     (
+        "identity",
+        "revocations",
+        "  revocations: identity/revoked.txt\n",
+        "  revocations: [tenant:acme]\n",
+        "wrong-kind",
+        "not a list",
+    ),
+    (
         "identity.assertion",
         "key",
         "key: env:PORTCULLIS_ASSERTION_KEY",

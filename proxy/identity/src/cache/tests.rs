@@ -34,7 +34,11 @@ fn a_revocation_counts_on_the_very_next_request() {
     let entry = Revocation { what: Revoked::Tenant("acme".to_owned()), before: None, until: None };
     let revoked = Revocations::new([entry], now()).unwrap();
     let check = |list: &Revocations| cache.verify([&verifier], list, token.as_bytes(), now());
+    let knows =
+        |list: &Revocations| cache.recall([&verifier], list, token.as_bytes(), now()).is_some();
+    assert!(!knows(&none()), "it has not been verified yet");
     assert!(check(&none()).is_ok());
+    assert!(knows(&none()) && !knows(&revoked));
     assert_eq!(check(&revoked).unwrap_err(), Refusal::InvalidToken(Why::RevokedTenant));
     assert!(check(&none()).is_ok());
 }
