@@ -7,6 +7,7 @@
 pub mod cold;
 #[cfg(feature = "edge")]
 pub mod edge;
+#[cfg(feature = "edge")]
 pub mod h2load;
 #[cfg(feature = "edge")]
 pub mod held;

@@ -71,6 +71,7 @@ const HOUSE: &[Row] = &[
             "license-core",
             "portcullis",
             "portcullis-config",
+            "portcullis-identity",
             "portcullis-policy",
             "portcullis-rulesets",
             "seclang",
