@@ -66,6 +66,8 @@ mod reloads;
 mod revocations;
 #[path = "e2e/slow.rs"]
 mod slow;
+#[path = "e2e/smuggled_headers.rs"]
+mod smuggled_headers;
 #[path = "e2e/staples.rs"]
 mod staples;
 #[path = "e2e/streams.rs"]
