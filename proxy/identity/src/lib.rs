@@ -19,6 +19,8 @@ mod credential;
 pub mod discovery;
 #[cfg(test)]
 mod forge;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod headers;
 mod identity;
 mod json;

@@ -1,0 +1,5 @@
+//! See `portcullis_identity::fuzz::headers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| portcullis_identity::fuzz::headers(input));
