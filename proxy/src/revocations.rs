@@ -226,12 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_cap() {
+    fn entries_are_kept_up_to_the_cap() {
         let book = RevocationBook::default();
-        let full: BTreeMap<_, _> =
-            (0..ENTRIES_MAX).map(|n| (tenant(&n.to_string()), before(None))).collect();
-        book.change(&mut book.held(), full).unwrap();
-        assert!(matches!(book.revoke(tenant("x"), before(None)), Err(RevocationError::Full)));
+        let most_but_two: BTreeMap<_, _> =
+            (2..ENTRIES_MAX).map(|n| (tenant(&n.to_string()), before(None))).collect();
+        book.change(&mut book.held(), most_but_two).unwrap();
+        for (what, name, is_full) in
+            [("one under", "0", false), ("at it", "1", false), ("one over", "x", true)]
+        {
+            let revoked = book.revoke(tenant(name), before(None));
+            assert_eq!(matches!(revoked, Err(RevocationError::Full)), is_full, "{what}");
+        }
         book.revoke(tenant("7"), before(None)).unwrap();
         book.undo(&tenant("7")).unwrap();
         book.revoke(tenant("x"), before(None)).unwrap();

@@ -63,7 +63,7 @@ pub use relay::Relay;
 pub use token::{Claims, Issuer};
 
 /// The bound on every wait of a test. Far above what a loaded machine needs; reaching it is a failure.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Listens on a port of loopback that is nobody else's until the process ends: what an edge still sends to an origin that
 /// is gone must not reach the origin of another test. Once the listener is gone, connections to the port are refused.

@@ -176,6 +176,26 @@ async fn time_is_bounded() {
 }
 
 #[tokio::test]
+async fn an_answer_of_an_issuer_is_read_up_to_its_bytes() {
+    const MOST: usize = portcullis_identity::keys::KEY_SET_BYTES_MAX;
+    let server = Server::start().await;
+    let url = server.url();
+    for (what, bytes, read) in [
+        ("one under", MOST - 1, Ok(MOST - 1)),
+        ("at it", MOST, Ok(MOST)),
+        ("one over", MOST + 1, Err("too_large")),
+    ] {
+        server.serves(&"x".repeat(bytes));
+        let fetched = server.guard().fetch(Request { bytes_max: MOST, ..request(&url) }).await;
+        let length = fetched.as_ref().map(|fetched| match fetched {
+            Fetched::Body { bytes, .. } => bytes.len(),
+            Fetched::NotModified => 0,
+        });
+        assert_eq!(length.map_err(EgressError::label), read, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_of_an_acme_authority_is_read_up_to_its_bytes() {
     const MOST: usize = crate::acme::BYTES_MAX;
     let server = Server::start().await;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
@@ -76,25 +76,28 @@ struct Watching {
 }
 
 impl Watching {
+    /// Reloads when it has been quiet for [`QUIET`] after a change. Only changes that matter put that off: a log beside the
+    /// configuration is never quiet.
     fn run(mut self, signals: &Receiver<Signal>) {
-        let mut changed = false;
+        let mut due: Option<Instant> = None;
         loop {
-            let signal = if changed {
-                signals.recv_timeout(QUIET)
-            } else {
-                signals.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            if due.is_some_and(|due| due <= now()) {
+                due = None;
+                self.reload();
+            }
+            let signal = match due {
+                Some(due) => signals.recv_timeout(due.saturating_duration_since(now())),
+                None => signals.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match signal {
-                Ok(Signal::Event(Ok(event))) => changed |= concerns(&event, &self.reloader.files()),
+                Ok(Signal::Event(Ok(event))) if !concerns(&event, &self.reloader.files()) => {}
+                Ok(Signal::Event(Ok(_))) => due = Some(now() + QUIET),
                 Ok(Signal::Event(Err(error))) => {
                     tracing::warn!(%error, "the watch lost events; reloading to be sure");
-                    changed = true;
+                    due = Some(now() + QUIET);
                 }
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    changed = false;
-                    self.reload();
-                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -120,6 +123,11 @@ impl Watching {
         }
         self.directories = wanted;
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is waited for is the system's events")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// The directories whose entries decide what the files hold: of the path, and of what it leads to.

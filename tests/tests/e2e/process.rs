@@ -3,9 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use portcullis_tests::{Origin, binary, within};
+use portcullis_tests::{Origin, WAIT_MAX, binary, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 /// The process; killed if the test ends before it.
 pub(super) struct Portcullis {
@@ -87,6 +90,32 @@ pub(super) fn policy(refused: &str) -> String {
          - priority: 20\n    action: deny(403)\n    match: {{ expr: {{ expression: \"evaluatePreconfiguredWaf('sqli-core-stable', {{'sensitivity': 1}})\" }} }}\n  \
          - priority: 2147483647\n    action: allow\n    match: {{ versionedExpr: SRC_IPS_V1, config: {{ srcIpRanges: ['*'] }} }}\n"
     )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_file_is_served_although_a_log_beside_it_is_never_quiet() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let origin = Origin::start().await;
+    std::fs::write(home.join("portcullis.yaml"), configuration(&origin)).unwrap();
+    std::fs::write(home.join("policy.yaml"), policy("/old")).unwrap();
+    assert!(run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
+    let edge = serve(home);
+    assert_eq!(curl(home, &edge, "/new"), "200");
+    let is_served = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_served.load(Ordering::Relaxed) {
+                std::fs::write(home.join("another.log"), "a line").unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        std::fs::write(home.join("policy.yaml"), policy("/new")).unwrap();
+        let begun = Instant::now();
+        while curl(home, &edge, "/new") != "403" && begun.elapsed() < WAIT_MAX {}
+        is_served.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(curl(home, &edge, "/new"), "403");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,6 +28,7 @@ use Bounds::{Number, Time};
 const E2E: &str = "tests/tests/e2e/limits/";
 const EDGE: &str = "proxy/src/edge/";
 const GATE: &str = "proxy/src/gate/";
+const IDENTITY: &str = "proxy/identity/src/";
 const PROXY: &str = "proxy/src/";
 const STATE: &str = "proxy/policy/src/state/";
 
@@ -102,6 +103,20 @@ const TESTS: &[Row] = &[
         (PROXY, "egress/tests.rs"),
         "an_answer_of_an_acme_authority_is_read_up_to_its_bytes",
     ),
+    (
+        "answer of an issuer: its discovery document, its key set",
+        Number,
+        (PROXY, "egress/tests.rs"),
+        "an_answer_of_an_issuer_is_read_up_to_its_bytes",
+    ),
+    ("token", Number, (IDENTITY, "verifier/tests.rs"), "a_token_is_looked_at_up_to_its_bytes"),
+    (
+        "verified tokens that are remembered; only what an issuer signed is",
+        Number,
+        (IDENTITY, "cache/tests.rs"),
+        "verified_tokens_are_remembered_up_to_the_cap_of_their_shard",
+    ),
+    ("revocations by command", Number, (PROXY, "revocations.rs"), "entries_are_kept_up_to_the_cap"),
     (
         "addresses whose connection rate is known",
         Number,

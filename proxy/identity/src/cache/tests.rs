@@ -71,6 +71,23 @@ fn a_token_verified_for_two_providers_is_not_taken_for_one_by_its_length() {
 }
 
 #[test]
+fn verified_tokens_are_remembered_up_to_the_cap_of_their_shard() {
+    // Two in each shard; these tokens all fall into one.
+    let (cache, verifier) = (TokenCache::new(2 * SHARDS), verifier());
+    let of_one_shard = |token: &String| {
+        let [first, ..] = digest([&verifier].into_iter(), token.as_bytes());
+        usize::from(first) % SHARDS == 0
+    };
+    let tokens = (0..).map(|n| token(&claims_with("jti", json!(format!("t-{n}")))));
+    let mut tokens = tokens.filter(of_one_shard);
+    for (what, remembered) in [("one under", 1), ("at it", 2), ("one over", 2)] {
+        let token = tokens.next().unwrap();
+        assert!(cache.verify([&verifier], &none(), token.as_bytes(), now()).is_ok());
+        assert_eq!(cache.figures().entries, remembered, "{what}");
+    }
+}
+
+#[test]
 fn the_cache_is_bounded_and_refusals_do_not_fill_it() {
     let (cache, verifier) = (TokenCache::new(32), verifier());
     for n in 0..200 {

@@ -223,6 +223,17 @@ fn every_rule_on_the_form_holds() {
 }
 
 #[test]
+fn a_token_is_looked_at_up_to_its_bytes() {
+    const MOST: usize = crate::jws::TOKEN_BYTES_MAX;
+    for (what, bytes, is_too_long) in
+        [("one under", MOST - 1, false), ("at it", MOST, false), ("one over", MOST + 1, true)]
+    {
+        let refused = why(&"a".repeat(bytes));
+        assert_eq!(refused == Some(Why::TooLong), is_too_long, "{what}");
+    }
+}
+
+#[test]
 fn a_long_header_is_refused_and_a_header_at_the_limit_is_read() {
     let of = |bytes: usize| {
         let empty = with(header("ES256"), "x", json!("")).to_string().len();
