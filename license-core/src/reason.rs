@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::denial::{Candidate, Denial, NoSeats};
 use crate::store::StoreError;
+use crate::store::office::Kept;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value, json};
 use tracing::Level;
@@ -147,6 +148,15 @@ impl Refusal {
 impl From<StoreError> for Refusal {
     fn from(_: StoreError) -> Self {
         Self { retry_after_secs: Some(1), ..Self::from(Reason::StoreUnavailable) }
+    }
+}
+
+impl From<Kept> for Refusal {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Missing => Reason::NotFound.into(),
+            Kept::InUse => Reason::InUse.into(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::request::{Admin, Asked, Name, Part, Plain, Reply, Sent, listed};
 use super::{Api, answer};
 use crate::domain::names::LicenseName;
 use crate::reason::{Reason, Refusal};
-use crate::store::office::{Kept, Product};
+use crate::store::office::Product;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -70,9 +70,6 @@ pub(super) async fn delete_product(
     Admin(scope): Admin,
     Name(name): Name<LicenseName>,
 ) -> Reply {
-    match api.store.delete_product(scope, name).await? {
-        Ok(()) => Ok(answer::empty(StatusCode::NO_CONTENT)),
-        Err(Kept::Missing) => Err(Reason::NotFound.into()),
-        Err(Kept::InUse) => Err(Reason::InUse.into()),
-    }
+    api.store.delete_product(scope, name).await??;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
 }

@@ -5,7 +5,6 @@ use super::{Api, answer};
 use crate::domain::names::LicenseName;
 use crate::domain::policy::{Expiry, Policy, TakeOver};
 use crate::reason::{Reason, Refusal};
-use crate::store::office::Kept;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -120,9 +119,6 @@ pub(super) async fn delete(
     Admin(scope): Admin,
     Name(name): Name<LicenseName>,
 ) -> Reply {
-    match api.store.delete_policy(scope, name).await? {
-        Ok(()) => Ok(answer::empty(StatusCode::NO_CONTENT)),
-        Err(Kept::Missing) => Err(Reason::NotFound.into()),
-        Err(Kept::InUse) => Err(Reason::InUse.into()),
-    }
+    api.store.delete_policy(scope, name).await??;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
 }
