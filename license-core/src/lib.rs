@@ -24,6 +24,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use domain::key::{InvalidKey, KeyPrefix};
 pub use domain::license::{Leasing, NewLicense};
 pub use domain::names::{LicenseName, NameError, TenantId};
+pub use metrics::MetricsPage;
 pub use service::{
     CreatedLicense, LocalAddress, Operator, OperatorError, Running, Service, StartError,
 };

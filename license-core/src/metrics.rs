@@ -1,9 +1,14 @@
 //! What the service counts, in Prometheus' words. Labels are bounded: route templates and codes of a table, never an
 //! id, a tenant or anything that a client wrote.
 
+use crate::clock::Timestamp;
+use crate::signing::Algorithm;
+use crate::store::{Connections, Stranded};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The service's counters.
@@ -18,6 +23,23 @@ pub(crate) struct Metrics {
     pub(crate) checkpoints: IntCounter,
     /// 1 while the store answers.
     pub(crate) store_up: IntGauge,
+    store_connections: IntGaugeVec,
+    store_connections_limit: IntGauge,
+    sessions: IntGaugeVec,
+    last_sweep: IntGauge,
+    signing_since: IntGaugeVec,
+}
+
+/// What a running service counts, for a listener that is not its own: the edge shows it beside its own metrics.
+#[derive(Clone, Debug)]
+pub struct MetricsPage(pub(crate) Arc<Metrics>);
+
+impl MetricsPage {
+    /// Renders the metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
 }
 
 const SECONDS: [f64; 12] =
@@ -56,6 +78,35 @@ impl Metrics {
                 "Heads of audit chains that were signed.",
             )?,
             store_up: IntGauge::new("license_store_up", "1 while the store answers, else 0.")?,
+            store_connections: IntGaugeVec::new(
+                Opts::new(
+                    "license_store_connections",
+                    "Connections to the database: in_use, idle.",
+                ),
+                &["state"],
+            )?,
+            store_connections_limit: IntGauge::new(
+                "license_store_connections_limit",
+                "The most connections that the service opens to the database.",
+            )?,
+            sessions: IntGaugeVec::new(
+                Opts::new(
+                    "license_sessions",
+                    "Live sessions: active, or offline. As of the last minute.",
+                ),
+                &["state"],
+            )?,
+            last_sweep: IntGauge::new(
+                "license_sweep_last_success_timestamp_seconds",
+                "When leases that ran out were last ended by the sweeper, since the Unix epoch; 0 if never.",
+            )?,
+            signing_since: IntGaugeVec::new(
+                Opts::new(
+                    "license_signing_key_active_timestamp_seconds",
+                    "When the key that signs began to, since the Unix epoch, by algorithm.",
+                ),
+                &["algorithm"],
+            )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.refusals.clone()))?;
@@ -64,6 +115,11 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.linked.clone()))?;
         metrics.registry.register(Box::new(metrics.checkpoints.clone()))?;
         metrics.registry.register(Box::new(metrics.store_up.clone()))?;
+        metrics.registry.register(Box::new(metrics.store_connections.clone()))?;
+        metrics.registry.register(Box::new(metrics.store_connections_limit.clone()))?;
+        metrics.registry.register(Box::new(metrics.sessions.clone()))?;
+        metrics.registry.register(Box::new(metrics.last_sweep.clone()))?;
+        metrics.registry.register(Box::new(metrics.signing_since.clone()))?;
         Ok(metrics)
     }
 
@@ -80,6 +136,32 @@ impl Metrics {
         if let Some(code) = refusal {
             self.refusals.with_label_values(&[code]).inc();
         }
+    }
+
+    /// Tells how the connections to the database stand.
+    pub(crate) fn connected(&self, connections: Connections) {
+        let Connections { in_use, idle, limit } = connections;
+        self.store_connections.with_label_values(&["in_use"]).set(in_use.into());
+        self.store_connections.with_label_values(&["idle"]).set(idle.into());
+        self.store_connections_limit.set(limit.into());
+    }
+
+    /// Tells how many sessions live.
+    pub(crate) fn live(&self, live: Stranded) {
+        let active = live.receipts.saturating_sub(live.borrow_tokens);
+        self.sessions.with_label_values(&["active"]).set(active.into());
+        self.sessions.with_label_values(&["offline"]).set(live.borrow_tokens.into());
+    }
+
+    /// Tells that the sweeper has been through.
+    pub(crate) fn swept_at(&self, now: Timestamp) {
+        self.last_sweep.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Tells since when the key of an algorithm signs.
+    pub(crate) fn signs_since(&self, algorithm: Algorithm, since: Timestamp) {
+        let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        self.signing_since.with_label_values(&[algorithm.as_str()]).set(since);
     }
 
     /// Renders the text format.

@@ -119,6 +119,23 @@ pub(crate) struct Seats {
     pub(crate) total: u32,
 }
 
+/// The connections to the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Connections {
+    pub(crate) in_use: u32,
+    pub(crate) idle: u32,
+    /// The most that are opened.
+    pub(crate) limit: u32,
+}
+
+impl Connections {
+    fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        let limit = pool.options().get_max_connections();
+        Self { in_use: pool.size().saturating_sub(idle), idle, limit }
+    }
+}
+
 /// A session as its own subject names it.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRef {
@@ -157,6 +174,8 @@ pub(crate) trait Leases: Send + Sync {
     async fn sweep(&self, limit: u32) -> Result<u64, StoreError>;
     /// Returns the time by which leases live.
     async fn now(&self) -> Result<Timestamp, StoreError>;
+    /// Returns how the connections to the database stand.
+    fn connections(&self) -> Connections;
     /// Answers when the store can, and remembers that the service runs.
     async fn ready(&self) -> Result<(), StoreError>;
     /// Finishes what is in hand and lets go of the database.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -16,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::shared::Shared;
+
+/// The embedded license service's page, where one runs.
+pub(crate) type LicensePage = Arc<ArcSwapOption<license_core::MetricsPage>>;
 
 /// Prometheus' text format, version 0.0.4.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,6 +34,7 @@ pub struct Exposition {
 struct Served {
     shared: Arc<Shared>,
     ready: Arc<AtomicBool>,
+    license: LicensePage,
 }
 
 impl Exposition {
@@ -67,20 +72,22 @@ impl Exposition {
     }
 
     /// Serves until `stop` changes. `ready` is what `/readyz` answers: false before the edge serves and while it drains.
+    /// The metrics of `license` are part of `/metrics`.
     ///
     /// # Errors
     /// When accepting breaks off.
-    pub async fn serve(
+    pub(crate) async fn serve(
         self,
         shared: Arc<Shared>,
         ready: Arc<AtomicBool>,
+        license: LicensePage,
         mut stop: watch::Receiver<bool>,
     ) -> io::Result<()> {
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readiness))
-            .with_state(Arc::new(Served { shared, ready }));
+            .with_state(Arc::new(Served { shared, ready, license }));
         let stopped = async move {
             // An error means that the sender is gone, which stops us as well.
             stop.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
@@ -98,7 +105,11 @@ async fn metrics(State(served): State<Arc<Served>>) -> impl IntoResponse {
         shared.revocations.list().len(),
         revoked,
     );
-    ([(CONTENT_TYPE, TEXT_FORMAT)], served.shared.metrics.text())
+    let mut text = shared.metrics.text();
+    if let Some(license) = served.license.load().as_ref() {
+        text.extend_from_slice(license.render().as_bytes());
+    }
+    ([(CONTENT_TYPE, TEXT_FORMAT)], text)
 }
 
 async fn readiness(State(served): State<Arc<Served>>) -> impl IntoResponse {

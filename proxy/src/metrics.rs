@@ -1,11 +1,12 @@
 //! What the process counts, in one registry. Read on the metrics listener; nothing here is fetched by name.
 
+mod durations;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use portcullis_config::Timestamp;
@@ -16,11 +17,11 @@ use portcullis_policy::state::StateFigures;
 use crate::egress::EgressError;
 use crate::key_sets::Ring;
 use crate::reason::Reason;
+use crate::router::RouteEntry;
 use crate::snapshot::Snapshot;
 
-/// Upper bounds of the latency histogram, in seconds.
-const LATENCY_BUCKETS_SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+use durations::Durations;
+pub(crate) use durations::RouteDurations;
 
 /// Every metric of the process. Labels take values from the configuration or from tables of ours, never from clients.
 #[derive(Debug, Clone)]
@@ -31,7 +32,9 @@ pub struct Metrics {
     /// The counters of `http_requests` that have been asked for, by status from 100: a label is looked up once.
     answers: Arc<Vec<OnceLock<IntCounter>>>,
     /// From the request's first byte read to the answer's last byte written.
-    pub request_duration: Histogram,
+    durations: Durations,
+    /// The durations of what no route was found for.
+    routeless: Arc<RouteDurations>,
     /// Requests being worked on.
     pub requests_in_flight: IntGauge,
     /// Threads that serve.
@@ -86,6 +89,8 @@ pub struct Metrics {
     pub config_last_success_time: IntGauge,
     /// Bans in force.
     pub bans: IntGauge,
+    /// The cap on bans.
+    pub bans_max: IntGauge,
     /// Bans that began, by origin: `rule` or `operator`.
     pub bans_added: IntCounterVec,
     /// Rate keys held.
@@ -198,11 +203,6 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let r = &registry;
-        let duration = HistogramOpts::new(
-            "http_server_request_duration_seconds",
-            "Time from a request's first byte to its answer's last byte.",
-        )
-        .buckets(LATENCY_BUCKETS_SECONDS.to_vec());
         let metrics = Self {
             answers: Arc::new(vec![OnceLock::new(); 500]),
             http_requests: counters(
@@ -211,10 +211,8 @@ impl Metrics {
                 "Answers by HTTP status code.",
                 &["code"],
             ),
-            request_duration: register(
-                r,
-                Histogram::with_opts(duration).expect("literal names are valid"),
-            ),
+            durations: Durations::register(r),
+            routeless: Arc::default(),
             requests_in_flight: gauge(
                 r,
                 "http_server_requests_in_flight",
@@ -354,6 +352,7 @@ impl Metrics {
                 "When the published snapshot was published, since the Unix epoch.",
             ),
             bans: gauge(r, "edge_bans", "Bans in force."),
+            bans_max: gauge(r, "edge_bans_limit", "The cap on bans."),
             bans_added: counters(
                 r,
                 "edge_bans_added_total",
@@ -682,6 +681,7 @@ impl Metrics {
             let next = i64::try_from(stapled.next_update.as_secs()).unwrap_or(i64::MAX);
             self.ocsp_next_update.with_label_values(&[&stapled.name]).set(next);
         }
+        self.durations.forget_unless(|host, route| snapshot.router.has(host, route));
         self.list_prefixes.reset();
         for (name, set) in &snapshot.lists {
             let prefixes = i64::try_from(set.len()).unwrap_or(i64::MAX);
@@ -697,12 +697,15 @@ impl Metrics {
         }
     }
 
-    /// Counts one finished request.
-    pub fn answered(&self, status: u16, took: std::time::Duration) {
+    /// Counts one finished request, of a route where one was found.
+    pub fn answered(&self, entry: Option<&RouteEntry>, status: u16, took: std::time::Duration) {
         let of_status = || self.http_requests.with_label_values(&[status.to_string().as_str()]);
         let known = status.checked_sub(100).and_then(|at| self.answers.get(usize::from(at)));
         known.map_or_else(|| of_status().inc(), |answers| answers.get_or_init(of_status).inc());
-        self.request_duration.observe(took.as_secs_f64());
+        let (known, name) = entry.map_or((&*self.routeless, ("", "")), |entry| {
+            (&entry.durations, (entry.host.as_str(), entry.route.path.as_str()))
+        });
+        self.durations.observe(known, name, status, took);
     }
 
     /// Takes over the state's own figures; called at each scrape. Totals only ever rise to what the state says.
@@ -712,6 +715,7 @@ impl Metrics {
         let total =
             |total: &IntCounter, value: u64| total.inc_by(value.saturating_sub(total.get()));
         gauge(&self.bans, figures.bans_live);
+        gauge(&self.bans_max, figures.bans_max);
         gauge(&self.rate_keys, figures.keys_live);
         gauge(&self.rate_keys_max, figures.keys_max);
         total(&self.rate_keys_evicted, figures.keys_evicted_total);
@@ -741,7 +745,7 @@ mod tests {
     #[test]
     fn counts_read_back_in_the_text_format() {
         let metrics = Metrics::new();
-        metrics.answered(403, std::time::Duration::from_millis(2));
+        metrics.answered(None, 403, std::time::Duration::from_millis(2));
         metrics.refused(Reason::DeniedByPolicy);
         metrics.blocked.with_label_values(&["license-api", "400"]).inc();
         let text = String::from_utf8(metrics.text()).unwrap();
@@ -750,7 +754,7 @@ mod tests {
             "edge_refusals_total{reason=\"denied_by_policy\"} 1",
             "edge_refusals_total{reason=\"banned\"} 0",
             "cloudarmor_blocked_requests_total{policy=\"license-api\",rule=\"400\"} 1",
-            "http_server_request_duration_seconds_bucket{le=\"0.0025\"} 1",
+            "http_server_request_duration_seconds_bucket{class=\"4xx\",host=\"\",route=\"\",le=\"0.0025\"} 1",
             "# TYPE config_reload_total counter",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use portcullis_config::Config;
 use portcullis_config::model::{Backend, BackendId, Host, HostName, PolicyId, Route, RouteAction};
 
+use crate::metrics::RouteDurations;
+
 /// A route of the published configuration, with what it refers to.
 #[derive(Debug)]
 pub struct RouteEntry {
@@ -17,6 +19,8 @@ pub struct RouteEntry {
     pub backend: Option<(BackendId, Arc<Backend>)>,
     /// The id of the policy it is under, its own or its backend's.
     pub policy: Option<PolicyId>,
+    /// How long its requests took.
+    pub(crate) durations: RouteDurations,
 }
 
 /// Finds a route by host and path. Immutable; built by `compile`.
@@ -72,6 +76,13 @@ impl Router {
         self.hosts.values().flatten()
     }
 
+    /// Says whether a host as configured has a route of this path as configured.
+    #[must_use]
+    pub fn has(&self, host: &str, path: &str) -> bool {
+        let routes = self.hosts.get(host.as_bytes());
+        routes.is_some_and(|routes| routes.iter().any(|entry| entry.route.path == path))
+    }
+
     fn routes(&self, host: &[u8]) -> Option<&Vec<Arc<RouteEntry>>> {
         let host = host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase();
         if let Some(routes) = self.hosts.get(host.as_slice()) {
@@ -99,6 +110,7 @@ fn resolve(
         RouteAction::Redirect { .. } => None,
     };
     RouteEntry {
+        durations: RouteDurations::default(),
         host: host.name.clone(),
         route: route.clone(),
         backend,

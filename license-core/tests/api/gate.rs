@@ -169,12 +169,13 @@ async fn metrics_count_by_route_and_code_and_hold_nothing_that_a_client_wrote() 
         .send(bare(Method::GET, "/secret-path", b"", &[]))
         .await
         .refused(401, "missing_auth");
-    let text = world.running.as_ref().unwrap().metrics();
+    let text = world.running.as_ref().unwrap().metrics().render();
     for line in [
         r#"license_requests_total{code="201",route="/api/v1/license/acquire"} 1"#,
         r#"license_requests_total{code="200",route="/api/v1/license/sessions/{id}/heartbeat"} 1"#,
         r#"license_requests_total{code="401",route="none"} 1"#,
         r#"license_refusals_total{error="no_seats_available"} 1"#,
+        r#"license_store_connections_limit"#,
     ] {
         assert!(text.contains(line), "{line} not in {text}");
     }

@@ -22,7 +22,7 @@ pub(crate) fn malformed_answer(
     let now: Timestamp = shared.clock.now();
     let id = request_id(now);
     let refusal = Refusal::because(why.reason, why.detail);
-    shared.metrics.answered(refusal.status(), Duration::ZERO);
+    shared.metrics.answered(None, refusal.status(), Duration::ZERO);
     let seen = Seen { status: refusal.status(), protocol: "HTTP/1.1", line: first_line(start) };
     record::malformed(shared, connection, &id, now, &refusal, &seen);
     let Ok((head, body)) = answer::head_and_body(&id, &refusal) else {

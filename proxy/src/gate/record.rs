@@ -22,7 +22,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     let redaction = Redaction(&snapshot.config.log.redact);
     let status = session.response_written().map_or(0, |head| head.status.as_u16());
     let latency = shared.clock.monotonic().saturating_sub(work.begun_monotonic);
-    shared.metrics.answered(status, latency);
+    shared.metrics.answered(work.entry.as_deref(), status, latency);
     let refusal = work.refusal.take();
     if let Some(refusal) = &refusal {
         shared.metrics.refused(refusal.reason);

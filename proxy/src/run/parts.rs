@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use license_core::settings::{Database, Listen};
 use license_core::{Service, Settings};
 use portcullis_config::model::{Backend, ListenerCertificate, ListenerKind};
@@ -31,7 +31,7 @@ use crate::clock::{Clock, System};
 use crate::compile::compile;
 use crate::dev::{self, Demo};
 use crate::edge;
-use crate::exposition::Exposition;
+use crate::exposition::{Exposition, LicensePage};
 use crate::feeds::{self, FeedKeeper};
 use crate::key_sets::KeyKeeper;
 use crate::lockdown::Lockdowns;
@@ -63,6 +63,7 @@ pub(super) struct Parts {
     pub(super) upgrades: mpsc::Receiver<UpgradeRequest>,
     edge: edge::Running,
     license: Option<license_core::Running>,
+    license_page: LicensePage,
     bans: Arc<BanKeeper>,
     watch: Option<Watch>,
     exposed: Option<Exposed>,
@@ -114,6 +115,7 @@ impl Parts {
         let store = BanStore::open(&config.state_dir.join("bans.redb"))?;
         let socket = inheritance.as_mut().and_then(|passed| passed.license(&config.license.socket));
         let license = start_license(&config, socket).await?;
+        let license_page = Arc::new(ArcSwapOption::new(page_of(license.as_ref())));
         let demo = match (&origin, &license) {
             (Origin::Embedded { .. }, Some(license)) => {
                 Some(Demo::open(license.operator(), &config.state_dir).await?)
@@ -134,7 +136,8 @@ impl Parts {
         let ready = Arc::new(AtomicBool::new(false));
         let exposed = exposition.map(|(exposition, address, handed)| {
             let (stop, stopping) = watch::channel(false);
-            let served = exposition.serve(Arc::clone(&shared), Arc::clone(&ready), stopping);
+            let (ready, page) = (Arc::clone(&ready), Arc::clone(&license_page));
+            let served = exposition.serve(Arc::clone(&shared), ready, page, stopping);
             Exposed { handed, address, stop, task: tokio::spawn(served) }
         });
         let metrics = exposed.as_ref().map(|exposed| exposed.address);
@@ -175,6 +178,7 @@ impl Parts {
             upgrades,
             edge,
             license,
+            license_page,
             bans,
             watch,
             exposed,
@@ -262,7 +266,10 @@ impl Parts {
         }
         if let Some(socket) = license {
             match start_license(&config, Some(socket.into())).await {
-                Ok(license) => self.license = license,
+                Ok(license) => {
+                    self.license_page.store(page_of(license.as_ref()));
+                    self.license = license;
+                }
                 Err(error) => tracing::error!(%error, "the license service does not start again"),
             }
         }
@@ -446,6 +453,10 @@ async fn start_license(
     settings.lease.heartbeat = config.license.lease / 2;
     let clock = Arc::new(license_core::SystemClock::new());
     Ok(Some(Service::start_on(settings, clock, inherited).await?))
+}
+
+fn page_of(license: Option<&license_core::Running>) -> Option<Arc<license_core::MetricsPage>> {
+    license.map(|license| Arc::new(license.metrics()))
 }
 
 /// Takes back what `reload --confirm` published, when its time is over.

@@ -12,8 +12,8 @@ use crate::store::rows::{
     count, footing_columns, license_columns, policy_columns, session_columns,
 };
 use crate::store::{
-    Acquire, Answer, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError, fresh_id,
-    metadata_column, unavailable,
+    Acquire, Answer, Connections, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError,
+    fresh_id, metadata_column, unavailable,
 };
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -121,6 +121,10 @@ impl Leases for Postgres {
             .await
             .map_err(unavailable)?;
         Ok(Timestamp::from_column(now))
+    }
+
+    fn connections(&self) -> Connections {
+        Connections::of(&self.pool)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -13,8 +13,8 @@ use crate::store::rows::{
     count, footing_columns, license_columns, policy_columns, session_columns,
 };
 use crate::store::{
-    Acquire, Answer, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError, fresh_id,
-    metadata_column, unavailable,
+    Acquire, Answer, Connections, Fresh, Granted, Leases, Named, Seats, SessionRef, StoreError,
+    fresh_id, metadata_column, unavailable,
 };
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
@@ -73,6 +73,10 @@ impl Leases for Sqlite {
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(self.clock.now())
+    }
+
+    fn connections(&self) -> Connections {
+        Connections::of(&self.readers)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
