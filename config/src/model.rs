@@ -174,6 +174,8 @@ pub struct License {
     pub database: PathBuf,
     /// The Unix socket of the embedded service; made with mode 0600.
     pub socket: PathBuf,
+    /// The file of the key that seals the service's signing keys in the database; made with mode 0600 at the first start.
+    pub wrapping_key: PathBuf,
     /// How long a seat is held without a heartbeat.
     pub lease: Duration,
 }

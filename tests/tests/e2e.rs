@@ -50,6 +50,8 @@ mod limits;
 mod lists;
 #[path = "e2e/malformed.rs"]
 mod malformed;
+#[path = "e2e/monitoring.rs"]
+mod monitoring;
 #[path = "e2e/office.rs"]
 mod office;
 #[path = "e2e/offline.rs"]

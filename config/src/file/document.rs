@@ -198,6 +198,7 @@ fn no_license(cx: &Context<'_>) -> License {
         embedded: false,
         database: cx.state_dir.join("license.db"),
         socket: cx.state_dir.join("license.sock"),
+        wrapping_key: cx.state_dir.join("license-wrapping.key"),
         lease: LEASE,
     }
 }
@@ -207,16 +208,19 @@ fn license(node: &Node, cx: &mut Context<'_>) -> Option<License> {
     let embedded = fields.of("embedded", cx, scalar::switch);
     let database = fields.may("database", cx, scalar::path);
     let socket = fields.may("socket", cx, scalar::socket);
+    let wrapping_key = fields.may("wrapping_key", cx, scalar::path);
     let lease = fields.may("lease", cx, scalar::duration("1m", "24h"));
     let usual = no_license(cx);
     let license = License {
         embedded: embedded?,
         database: database?.unwrap_or(usual.database),
         socket: socket?.unwrap_or(usual.socket),
+        wrapping_key: wrapping_key?.unwrap_or(usual.wrapping_key),
         lease: lease?.unwrap_or(LEASE),
     };
     if !license.embedded {
-        fields.none_of(&["database", "socket", "lease"], "with `embedded: false`", cx);
+        let others = ["database", "socket", "wrapping_key", "lease"];
+        fields.none_of(&others, "with `embedded: false`", cx);
         return Some(license);
     }
     scalar::check_socket(&license.socket, node, cx).then_some(license)

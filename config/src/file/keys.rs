@@ -1194,6 +1194,12 @@ pub const LICENSE: Section = Section {
             "Its Unix socket, made with mode 0600; at most 107 bytes.",
         ),
         may(
+            "wrapping_key",
+            "path",
+            "`license-wrapping.key` in `state_dir`",
+            "The key that seals its signing keys in the database, made with mode 0600 at the first start. A copy of the database is of use only with it: keep it in another place than the backups.",
+        ),
+        may(
             "lease",
             "duration, 1m to 24h",
             "`360s`",

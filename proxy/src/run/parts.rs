@@ -449,6 +449,7 @@ async fn start_license(
         Listen::Unix(config.license.socket.clone()),
         config.identity.assertion.jwks.clone(),
     );
+    settings.wrapping_key = Some(config.license.wrapping_key.clone());
     settings.lease.ttl = config.license.lease;
     settings.lease.heartbeat = config.license.lease / 2;
     let clock = Arc::new(license_core::SystemClock::new());

@@ -225,6 +225,13 @@ async fn as_many_threads_serve_as_the_configuration_says() {
 
 /// One figure of the process's metrics; 0 where there is none.
 pub(super) async fn metric(home: &Path, name: &str) -> u64 {
+    let text = metrics(home).await;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or("0").trim().parse().unwrap()
+}
+
+/// The process's metrics page.
+pub(super) async fn metrics(home: &Path) -> String {
     let shown = run(home, &["status", "--json", "--socket", "admin.sock"]).stdout;
     let status: serde_json::Value = serde_json::from_slice(&shown).unwrap();
     let address = status["metrics"].as_str().unwrap();
@@ -233,7 +240,5 @@ pub(super) async fn metric(home: &Path, name: &str) -> u64 {
     stream.write_all(request).await.unwrap();
     let mut bytes = Vec::new();
     within("the metrics", async { while stream.read_buf(&mut bytes).await.unwrap() > 0 {} }).await;
-    let text = text(&bytes);
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or("0").trim().parse().unwrap()
+    text(&bytes).split_once("\r\n\r\n").expect("a head").1.to_owned()
 }

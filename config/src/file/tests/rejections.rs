@@ -1659,6 +1659,14 @@ pub(super) const CASES: &[Case] = &[
         "unknown-key",
         "unknown key `sock` in `license`",
     ),
+    (
+        "license",
+        "wrapping_key",
+        "wrapping_key: /var/lib/portcullis/license-wrapping.key",
+        "wrapping_key: []",
+        "wrong-kind",
+        "not a list",
+    ),
     ("license", "lease", "lease: 360s", "lease: 30s", "out-of-range", "from 1m to 24h"),
     (
         "limits",
