@@ -41,7 +41,7 @@ pub use listener::{
     Acme, AcmeChallenge, CertificateRef, Listener, ListenerCertificate, ListenerKind,
     SessionTickets, Tls, TlsVersions,
 };
-pub use log::{Capture, CaptureKey, Log, LogTarget};
+pub use log::{Capture, CaptureKey, Log, LogFormat, LogTarget};
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;
 pub use sources::{Bans, Egress, Feed, Geo, ListSource, PolicySource, RuleSetSource, Stale};

@@ -3,7 +3,9 @@
 //! A worker hands over a record and goes on: one bounded channel per log, one writer thread; what does not fit is
 //! dropped and counted. Serialisation happens on the writer's side.
 
+mod combined;
 mod escape;
+mod flat;
 mod json;
 mod line;
 mod record;

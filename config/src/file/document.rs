@@ -7,7 +7,7 @@ use super::{Context, backend, host, identity, keys, limits, lint, listener, scal
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Admin, Capture, CaptureKey, ClientAddressHeader, Config, Environment, Geo, HeaderProfile,
-    License, Log, LogTarget,
+    License, Log, LogFormat, LogTarget,
 };
 use crate::yaml::Node;
 
@@ -86,6 +86,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         log: log?.unwrap_or_else(|| Log {
             requests: LogTarget::Stdout,
             events: LogTarget::Stdout,
+            format: LogFormat::CloudLogging,
             redact: Log::usual_redaction(),
             capture: None,
         }),
@@ -155,12 +156,19 @@ fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
     let fields = Fields::open(node, &keys::LOG, cx)?;
     let requests = fields.of("requests", cx, source::log_target);
     let events = fields.of("events", cx, source::log_target);
+    let formats = [
+        ("cloud_logging", LogFormat::CloudLogging),
+        ("json", LogFormat::Json),
+        ("combined", LogFormat::Combined),
+    ];
+    let format = fields.of("format", cx, |node, cx| scalar::choice(node, cx, &formats));
     let name =
         |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_ascii_lowercase);
     let redact = fields.may("redact", cx, |node, cx| scalar::items(node, cx, name));
     let capture = fields.may("capture", cx, capture);
     let redact = redact?.unwrap_or_else(Log::usual_redaction);
-    Some(Log { requests: requests?, events: events?, redact, capture: capture? })
+    let (requests, events, format) = (requests?, events?, format?);
+    Some(Log { requests, events, format, redact, capture: capture? })
 }
 
 fn capture(node: &Node, cx: &mut Context<'_>) -> Option<Capture> {

@@ -1109,7 +1109,7 @@ pub const HEADERS: Section = Section {
 /// `log`
 pub const LOG: Section = Section {
     path: "log",
-    doc: "Where the logs go, one JSON object per line.",
+    doc: "Where the logs go, and what a line looks like.",
     keys: &[
         or(
             "requests",
@@ -1122,6 +1122,12 @@ pub const LOG: Section = Section {
             "`stdout`, `stderr`, `off` or `file:PATH`",
             "stdout",
             "One line per security event.",
+        ),
+        or(
+            "format",
+            "`cloud_logging`, `json` or `combined`",
+            "cloud_logging",
+            "How a request's line is written: in the fields of Google's load balancer log, which `replay`, `tune` and Google's own tools read; as one flat JSON object; or in the Combined Log Format of Apache and nginx, which tells nothing of rules.",
         ),
         may(
             "redact",

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Where the logs go. Each line is one JSON object.
+/// Where the logs go, and what a line looks like. An event is one JSON object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
     /// One line per request.
     pub requests: LogTarget,
     /// One line per security event.
     pub events: LogTarget,
+    /// How a request's line is written.
+    pub format: LogFormat,
     /// Parameters, headers and cookies whose values no log gives, in lower case.
     pub redact: Vec<String>,
     /// Requests that are kept whole and encrypted, where they are.
@@ -75,6 +77,17 @@ impl Log {
         ];
         names.map(str::to_owned).to_vec()
     }
+}
+
+/// How a request's line is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// In the fields of Google's load balancer log.
+    CloudLogging,
+    /// As one flat JSON object.
+    Json,
+    /// In the Combined Log Format of Apache and nginx.
+    Combined,
 }
 
 /// One destination of lines.

@@ -29,6 +29,7 @@ fn settings(directory: &Path, public: model::CaptureKey) -> model::Capture {
 
 fn captured(id: &str, body: Option<&[u8]>) -> Captured {
     let record = RequestRecord {
+        format: model::LogFormat::CloudLogging,
         time: Timestamp::from_secs(1_800_000_000),
         request_id: id.to_owned(),
         ..crate::log::tests::record()

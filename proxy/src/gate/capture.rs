@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::HOST;
 use pingora::proxy::Session;
+use portcullis_config::model::LogFormat;
 
 use super::body::Held;
 use super::work::Work;
@@ -18,7 +19,9 @@ pub(super) fn offer(capture: &Capture, session: &mut Session, work: &Work, recor
     let is_empty = session.is_body_empty();
     let body = body(work).or_else(|| is_empty.then(Bytes::new));
     let head = head(session, work);
-    capture.take(Captured { record: record.clone(), head, body });
+    // What `replay` reads, whatever the log's lines look like.
+    let record = RequestRecord { format: LogFormat::CloudLogging, ..record.clone() };
+    capture.take(Captured { record, head, body });
 }
 
 /// Refused by the policy, or by the gate for what the client did; not where an origin failed, nor where a route redirects.

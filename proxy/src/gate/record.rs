@@ -40,6 +40,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     let backend = work.entry.as_ref().and_then(|entry| entry.backend.as_ref());
     let server_asked = work.forward.as_ref().and_then(|forward| forward.attempts.server());
     let record = RequestRecord {
+        format: snapshot.config.log.format,
         time: work.begun,
         request_id: work.id.clone(),
         generation: work.snapshot.generation,
@@ -113,12 +114,14 @@ pub(super) fn malformed(
 ) {
     let mut words = seen.line.splitn(3, |byte| *byte == b' ').map(Bytes::copy_from_slice);
     shared.metrics.refused(refusal.reason);
+    let snapshot = shared.snapshot.load();
     keep(
         shared,
         RequestRecord {
+            format: snapshot.config.log.format,
             time: now,
             request_id: id.to_owned(),
-            generation: shared.snapshot.load().generation,
+            generation: snapshot.generation,
             server: Some(connection.server),
             client: client(connection.peer.ip(), connection, String::new()),
             method: words.next().unwrap_or_default(),

@@ -28,6 +28,13 @@ impl Object<'_> {
         text(self.key(key), value);
     }
 
+    /// Adds text that is there.
+    pub(super) fn some_text(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.text(key, value);
+        }
+    }
+
     /// Adds attacker's bytes, [`Escaped`].
     pub(super) fn bytes(&mut self, key: &str, value: &[u8]) {
         bytes(self.key(key), value);

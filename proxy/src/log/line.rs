@@ -1,18 +1,21 @@
-//! One JSON line per record, in the fields of a Cloud Armor load balancer log.
+//! One line per record: of a request in the format that the operator chose, by default in the fields of a Cloud Armor
+//! load balancer log.
 
 use std::fmt;
 
 use portcullis_config::Timestamp;
+use portcullis_config::model::LogFormat;
 
 use super::json::{Object, number, object, text};
 use super::{EventRecord, PolicyRecord, RequestRecord, SignatureRecord};
+use super::{combined, flat};
 
 /// What a log writes as one line.
 pub trait Line: Send + 'static {
     /// The value of the `log` label of the metrics.
     const LOG: &'static str;
 
-    /// Appends the record as one line of JSON, newline included.
+    /// Appends the record as one line, newline included.
     fn write_line(&self, out: &mut Vec<u8>);
 }
 
@@ -25,7 +28,11 @@ impl Line for RequestRecord {
     const LOG: &'static str = "requests";
 
     fn write_line(&self, out: &mut Vec<u8>) {
-        object(out, |line| request(line, self));
+        match self.format {
+            LogFormat::CloudLogging => object(out, |line| request(line, self)),
+            LogFormat::Json => flat::write(out, self),
+            LogFormat::Combined => combined::write(out, self),
+        }
         out.push(b'\n');
     }
 }
@@ -44,7 +51,7 @@ pub(crate) fn rfc3339(time: Timestamp) -> String {
     Rfc3339(time).to_string()
 }
 
-struct Rfc3339(Timestamp);
+pub(super) struct Rfc3339(pub(super) Timestamp);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +166,7 @@ fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
     let client = &r.client;
     o.object("remoteIpInfo", |o| {
         o.address("ipAddress", client.address);
-        some_text(o, "regionCode", &client.region_code);
+        o.some_text("regionCode", &client.region_code);
         if client.asn != 0 {
             o.number("asn", client.asn.into());
         }
@@ -170,8 +177,8 @@ fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
             o.address("ipAddress", *address);
         });
     }
-    some_text(o, "tlsJa3Fingerprint", &client.ja3);
-    some_text(o, "tlsJa4Fingerprint", &client.ja4);
+    o.some_text("tlsJa3Fingerprint", &client.ja3);
+    o.some_text("tlsJa4Fingerprint", &client.ja4);
     if let Some(shown) = &client.certificate {
         o.object("tlsClientCertificate", |o| {
             o.text("subject", &shown.subject);
@@ -179,13 +186,6 @@ fn request_data(o: &mut Object<'_>, r: &RequestRecord) {
             o.text("sha256", &shown.sha256);
             o.list("names", shown.names.iter(), |out, name| text(out, name));
         });
-    }
-}
-
-/// Adds text that is there.
-fn some_text(o: &mut Object<'_>, key: &str, value: &str) {
-    if !value.is_empty() {
-        o.text(key, value);
     }
 }
 
@@ -249,11 +249,11 @@ fn event(line: &mut Object<'_>, e: &EventRecord) {
     line.text("type", e.kind);
     line.text("action", if e.blocked { "blocked" } else { "logged" });
     line.text("source", "edge");
-    some_text(line, "requestId", &e.request_id);
+    line.some_text("requestId", &e.request_id);
     if let Some(client) = e.client {
         line.address("clientIp", client);
     }
-    some_text(line, "country", &e.region_code);
+    line.some_text("country", &e.region_code);
     if let Some(tenant) = &e.tenant {
         line.text("tenantId", tenant);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_config::Timestamp;
+use portcullis_config::model::LogFormat;
 use portcullis_policy::ClientCertificate;
 
 use crate::reason::Reason;
@@ -13,6 +14,8 @@ use crate::reason::Reason;
 /// One finished request.
 #[derive(Clone, Debug)]
 pub struct RequestRecord {
+    /// How its line is written.
+    pub format: LogFormat,
     /// When the request's head was read.
     pub time: Timestamp,
     /// The id that the client, the origin and the log share.

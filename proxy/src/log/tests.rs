@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_config::Timestamp;
+use portcullis_config::model::LogFormat;
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,6 +14,7 @@ use crate::reason::Reason;
 
 pub(crate) fn record() -> RequestRecord {
     RequestRecord {
+        format: LogFormat::CloudLogging,
         time: Timestamp::from_millis(1_767_225_600_250),
         request_id: "r-1".to_owned(),
         generation: 3,
@@ -95,6 +97,56 @@ fn a_request_is_one_line_in_cloud_armors_fields() {
     assert_eq!(line.pointer("/httpRequest/referer"), None);
     assert_eq!(line.pointer("/upstream"), None, "no server of it was asked");
     assert_eq!(metrics.log_lines.with_label_values(&["requests"]).get(), 1);
+}
+
+fn written(record: &RequestRecord) -> String {
+    let mut line = Vec::new();
+    record.write_line(&mut line);
+    String::from_utf8(line).unwrap()
+}
+
+#[test]
+fn a_request_is_one_flat_object_where_the_operator_says_so() {
+    let text = written(&RequestRecord { format: LogFormat::Json, ..record() });
+    assert_eq!(text.lines().count(), 1);
+    let line: Value = serde_json::from_str(&text).unwrap();
+    for (key, expected) in [
+        ("time", json!("2026-01-01T00:00:00.250Z")),
+        ("client_address", json!("192.0.2.7")),
+        ("uri", json!("/x?\\xff\\\\")),
+        ("status", json!(403)),
+        ("duration_seconds", json!("0.001500")),
+        ("reason", json!("denied_by_policy")),
+        ("rule", json!(400)),
+        ("signatures", json!(["owasp-crs-v030301-id942100-sqli"])),
+    ] {
+        assert_eq!(line[key], expected, "{key}");
+    }
+    assert!(line.as_object().unwrap().values().all(|value| !value.is_object()), "{text}");
+}
+
+#[test]
+fn a_request_is_a_line_of_the_combined_format_where_the_operator_says_so() {
+    let identity = IdentityRecord {
+        provider: "main".to_owned(),
+        subject: "ada \"lovelace\"".to_owned(),
+        tenant: None,
+    };
+    let record = RequestRecord {
+        format: LogFormat::Combined,
+        identity: Some(identity),
+        referer: Some(Bytes::from_static(b"https://a.test/\"\r\nforged")),
+        ..record()
+    };
+    assert_eq!(
+        written(&record),
+        "192.0.2.7 - ada\\x20\\x22lovelace\\x22 [01/Jan/2026:00:00:00 +0000] \"GET /x?\\xFF\\x5C HTTP/2\" 403 12 \
+         \"https://a.test/\\x22\\x0D\\x0Aforged\" \"curl\"\n"
+    );
+    let anonymous =
+        RequestRecord { format: LogFormat::Combined, user_agent: None, ..self::record() };
+    let anonymous = written(&anonymous);
+    assert!(anonymous.starts_with("192.0.2.7 - - [") && anonymous.ends_with("\"-\" \"-\"\n"));
 }
 
 #[test]

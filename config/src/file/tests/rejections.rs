@@ -1578,6 +1578,7 @@ pub(super) const CASES: &[Case] = &[
         "unknown-value",
         "`file:PATH`",
     ),
+    ("log", "format", "format: cloud_logging", "format: apache", "unknown-value", "`combined`"),
     (
         "log",
         "redact",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::super::process::{self, Portcullis};
-use super::{dashboards, names, rules};
+use super::{dashboards, is_absent, names, rules};
 
 /// Starts it.
 async fn start(directory: &Path, origin: &Origin, server: &KeyServer) -> Portcullis {
@@ -102,9 +102,7 @@ fn check_metrics(text: &str) {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut promtool) = command.spawn() else {
-        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "install prometheus, for promtool");
-        eprintln!("not run: there is no promtool here");
-        return;
+        return is_absent();
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
