@@ -8,6 +8,7 @@ mod backend;
 mod ban;
 mod change;
 mod client;
+mod incident;
 mod lockdown;
 mod message;
 mod revocation;
@@ -19,8 +20,8 @@ mod why;
 pub use client::{Client, ClientError};
 pub use message::{
     AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, DecisionView,
-    DrainBackend, Failure, FieldView, ListView, LockdownView, PlaceLockdown, PolicyView,
-    ReloadView, RevocationView, Revoke, RuleView, StatusView, TestedView, UpgradeView, WantReload,
-    WantUpgrade, WhyView,
+    DrainBackend, Failure, FieldView, IncidentView, ListView, LockdownView, MomentView,
+    PlaceLockdown, PolicyView, ReloadView, RevocationView, Revoke, RuleView, StatusView,
+    TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

@@ -10,6 +10,7 @@ mod check;
 mod dev;
 mod eval;
 mod import;
+mod incidents;
 mod lockdown;
 mod policy;
 mod replay;
@@ -71,6 +72,9 @@ enum Command {
     /// Close a route for a while, and open it.
     #[command(subcommand)]
     Lockdown(lockdown::Lockdown),
+    /// Show incidents.
+    #[command(subcommand)]
+    Incidents(incidents::Incidents),
     /// Say why a request was refused, and the narrowest change that would let it pass.
     Why(why::Why),
     /// Judge one raw HTTP request offline: the verdict and how it came about.
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Allow(allow) => allow::run(allow),
         Command::Backend(backend) => backend::run(backend),
         Command::Lockdown(lockdown) => lockdown::run(lockdown),
+        Command::Incidents(incidents) => incidents::run(incidents),
         Command::Token(token) => token::run(token),
         Command::Eval(eval) => eval::run(&eval),
         Command::Why(why) => why::run(&why),

@@ -104,6 +104,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_ban_write_errors_total"),
     },
     Dependency {
+        name: "The file of incidents",
+        at_start: "Damaged, written by a newer program, or held by another process: refused.",
+        later: "Incidents are worked on in memory; storing them is tried again.",
+        otherwise: None,
+        metric: Some("edge_incident_write_errors_total"),
+    },
+    Dependency {
         name: "The audit file",
         at_start: "The process does not start.",
         later: "An operator's change is refused.",

@@ -68,6 +68,7 @@ use crate::upstream::{PeerError, Turns};
 pub(crate) use body::DRAIN_BYTES_MAX;
 pub(crate) use client_address::HOPS_MAX;
 pub(crate) use malformed::{malformed_answer, malformed_stream};
+pub(crate) use work::request_id;
 
 /// Judges requests and forwards those that may pass. One per edge.
 pub(crate) struct Gate {

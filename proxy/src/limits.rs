@@ -10,7 +10,7 @@ use portcullis_identity::TOKEN_BYTES_MAX;
 use portcullis_identity::keys::KEY_SET_BYTES_MAX;
 
 use crate::shared::TOKENS_MAX;
-use crate::{acme, capture, edge, gate, log, revocations, tickets};
+use crate::{acme, capture, edge, events, gate, incidents, log, revocations, tickets};
 
 pub use available::{Available, available};
 
@@ -151,6 +151,27 @@ pub const FIXED: &[Fixed] = &[
         metric: "edge_log_dropped_total",
     },
     Fixed {
+        name: "security events that wait for the incident desk",
+        value: events::QUEUE_EVENTS_MAX as u64,
+        unit: "events",
+        beyond: "a further one is added up with those of its kind, source and subject",
+        metric: "edge_events_added_up_total",
+    },
+    Fixed {
+        name: "sums of such events",
+        value: events::SUMS_MAX as u64,
+        unit: "sums",
+        beyond: "the event is counted by its kind alone",
+        metric: "edge_events_added_up_total",
+    },
+    Fixed {
+        name: "incidents that are kept",
+        value: incidents::INCIDENTS_MAX as u64,
+        unit: "incidents",
+        beyond: "the oldest one that is over is forgotten, or the least urgent one",
+        metric: "edge_incidents_open",
+    },
+    Fixed {
         name: "requests that wait for the capture's writer (`log.capture`)",
         value: capture::QUEUE_RECORDS_MAX as u64,
         unit: "requests",
@@ -171,6 +192,8 @@ const BASE_BYTES: u64 = 128 << 20;
 /// The most that one record waiting for a log's writer takes, and the number of logs.
 const RECORD_BYTES: u64 = 1024;
 const LOGS: u64 = 2;
+/// The most that an incident takes: 64 values of five kinds and 200 lines of its timeline.
+const INCIDENT_BYTES: u64 = 64 << 10;
 
 /// One line of the sum.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -192,6 +215,11 @@ pub fn capacity(limits: &Limits, captures: bool) -> (Vec<Item>, u64) {
             name: "the logs",
             how: format!("{LOGS} queues, {RECORD_BYTES} B a record"),
             bytes: LOGS * RECORD_BYTES * log::QUEUE_RECORDS_MAX as u64,
+        },
+        Item {
+            name: "incidents",
+            how: format!("{INCIDENT_BYTES} B each at most"),
+            bytes: INCIDENT_BYTES * incidents::INCIDENTS_MAX as u64,
         },
     ];
     let queue = captures.then(|| Item {

@@ -1,4 +1,4 @@
-//! The request log and the event log: what one line says, and how lines leave the worker.
+//! The request log: what one line says, and how lines leave the worker. Events have a way of their own (`events`).
 //!
 //! A worker hands over a record and goes on: one bounded channel per log, one writer thread; what does not fit is
 //! dropped and counted. Serialisation happens on the writer's side.
@@ -16,12 +16,13 @@ pub use escape::Escaped;
 pub use line::Line;
 pub(crate) use line::rfc3339;
 pub use record::{
-    ClientRecord, EventRecord, IdentityRecord, PolicyRecord, RateLimitRecord, RequestRecord,
-    SignatureRecord, WafRecord,
+    ClientRecord, IdentityRecord, PolicyRecord, RateLimitRecord, RequestRecord, SignatureRecord,
+    WafRecord,
 };
 pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use writer::QUEUE_RECORDS_MAX;
-pub use writer::{EventLog, Log, LogError, RequestLog, Target};
+pub(crate) use writer::Sink;
+pub use writer::{Log, LogError, RequestLog, Target};
 
 #[cfg(test)]
 pub(crate) mod tests;

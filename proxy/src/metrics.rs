@@ -11,7 +11,6 @@ use prometheus::{
 
 use portcullis_config::Timestamp;
 use portcullis_identity::CacheFigures;
-use portcullis_policy::EventKind;
 use portcullis_policy::state::StateFigures;
 
 use crate::egress::EgressError;
@@ -53,6 +52,14 @@ pub struct Metrics {
     pub rule_errors: IntCounterVec,
     /// Security events by type.
     pub security_events: IntCounterVec,
+    /// Security events that were added up with their like.
+    pub events_added_up: IntCounter,
+    /// Incidents that are not over.
+    pub incidents_open: IntGauge,
+    /// Times that nobody answered an incident in time.
+    pub incidents_unanswered: IntCounter,
+    /// Writes of the incident file that failed.
+    pub incident_write_errors: IntCounter,
     /// Answers that the edge gave instead of the origin, by the label of [`Reason`].
     pub refusals: IntCounterVec,
     /// Connections open on the listeners.
@@ -260,6 +267,22 @@ impl Metrics {
                 "security_events_total",
                 "Security events by type.",
                 &["type"],
+            ),
+            events_added_up: counter(
+                r,
+                "edge_events_added_up_total",
+                "Security events that did not fit the queue and were added up with their like.",
+            ),
+            incidents_open: gauge(r, "edge_incidents_open", "Incidents that are not over."),
+            incidents_unanswered: counter(
+                r,
+                "edge_incidents_unanswered_total",
+                "Times that nobody answered an incident within the time of its priority.",
+            ),
+            incident_write_errors: counter(
+                r,
+                "edge_incident_write_errors_total",
+                "Writes of the incident file that failed; they are tried again.",
             ),
             refusals: counters(
                 r,
@@ -560,8 +583,8 @@ impl Metrics {
         for result in ["ok", "error"] {
             self.config_reloads.with_label_values(&[result]);
         }
-        for kind in EventKind::ALL {
-            self.security_events.with_label_values(&[kind.as_str()]);
+        for category in portcullis_incident::Category::ALL {
+            self.security_events.with_label_values(&[category.kind()]);
         }
         for result in ["ok"].into_iter().chain(EgressError::LABELS) {
             self.egress_requests.with_label_values(&["list", result]);

@@ -11,8 +11,9 @@ use crate::acme::Proofs;
 use crate::bans::Allowances;
 use crate::capture::Capture;
 use crate::clock::Clock;
+use crate::events::Events;
 use crate::lockdown::Lockdowns;
-use crate::log::{EventLog, RequestLog};
+use crate::log::RequestLog;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::revocations::RevocationBook;
@@ -52,8 +53,8 @@ pub struct Shared {
     pub recent: Recent,
     /// One line per request.
     pub requests: RequestLog,
-    /// One line per security event.
-    pub events: EventLog,
+    /// Where security events are handed over.
+    pub events: Events,
     /// What keeps requests whole, where the configuration asks for it.
     pub capture: Option<Capture>,
 }

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use portcullis::clock::Manual;
+use portcullis::events::Events;
+use portcullis::incidents::{Desk, DeskSettings, EventLines, IncidentStore, Rotation};
 use portcullis::lockdown::Lockdowns;
-use portcullis::log::{EventLog, RequestLog, Target};
+use portcullis::log::{RequestLog, Target};
 use portcullis::metrics::Metrics;
 use portcullis::revocations::RevocationBook;
 use portcullis::shared::{Shared, TOKENS_MAX};
@@ -208,6 +210,10 @@ impl Builder {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let events = Arc::new(Mutex::new(Vec::new()));
         let metrics = Metrics::new();
+        let rotation = Rotation { file_max: u64::MAX, files_max: 1 };
+        let event_lines = EventLines::open(Target::Memory(Arc::clone(&events)), rotation, &metrics)
+            .expect("memory opens");
+        let (raised, inbox) = Events::new(&metrics);
         let (key, _pem) = AssertionKey::generate().expect("a key can be made");
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -221,20 +227,22 @@ impl Builder {
             recent: portcullis::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)
                 .expect("memory opens"),
-            events: EventLog::open(Target::Memory(Arc::clone(&events)), &metrics)
-                .expect("memory opens"),
+            events: raised,
             capture: None,
             tickets: Tickets::new(Vec::new()),
             proofs: portcullis::acme::Proofs::default(),
             metrics,
         });
+        let store = IncidentStore::open(&directory.path().join("incidents.redb"));
+        let settings = DeskSettings { lines: event_lines, store: Some(store.expect("it opens")) };
+        let desk = Desk::start(Arc::clone(&shared), inbox, settings).expect("a thread");
         let config = Arc::clone(&shared.snapshot.load().config);
         let bound = portcullis::edge::bind(&config, None)
             .await
             .map_err(|error| BuildError(error.to_string()))?;
         let running = portcullis::edge::serve(Arc::clone(&shared), bound)
             .map_err(|error| BuildError(error.to_string()))?;
-        Ok(Edge::new(shared, running, clock, authority, issuer, directory, lines, events))
+        Ok(Edge::new(shared, running, desk, clock, authority, issuer, directory, lines, events))
     }
 
     fn write(&self, directory: &Path, authority: &Authority, issuer: &Issuer) {

@@ -9,6 +9,7 @@ use portcullis::acme::AcmeKeeper;
 use portcullis::audit::Audit;
 use portcullis::clock::{Clock, Manual};
 use portcullis::edge::Running;
+use portcullis::incidents::Desk;
 use portcullis::key_sets::KeyKeeper;
 use portcullis::reload::Reloader;
 use portcullis::shared::Shared;
@@ -28,6 +29,7 @@ use crate::{
 pub struct Edge {
     shared: Arc<Shared>,
     running: Running,
+    desk: Desk,
     clock: Arc<Manual>,
     authority: Authority,
     issuer: Issuer,
@@ -52,6 +54,7 @@ impl Edge {
     pub(crate) const fn new(
         shared: Arc<Shared>,
         running: Running,
+        desk: Desk,
         clock: Arc<Manual>,
         authority: Authority,
         issuer: Issuer,
@@ -59,7 +62,7 @@ impl Edge {
         lines: Arc<Mutex<Vec<u8>>>,
         events: Arc<Mutex<Vec<u8>>>,
     ) -> Self {
-        Self { shared, running, clock, authority, issuer, directory, lines, events }
+        Self { shared, running, desk, clock, authority, issuer, directory, lines, events }
     }
 
     /// Returns where the first listener, the TLS one, listens.
@@ -260,6 +263,12 @@ impl Edge {
     pub fn event_log(&self) -> Vec<Value> {
         self.shared.events.flush();
         parse(&self.events)
+    }
+
+    /// Returns the incident desk.
+    #[must_use]
+    pub const fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Returns the metrics in Prometheus' text format.

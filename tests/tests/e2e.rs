@@ -40,6 +40,8 @@ mod h2_abuse;
 mod handshakes;
 #[path = "e2e/importing.rs"]
 mod importing;
+#[path = "e2e/incidents.rs"]
+mod incidents;
 #[path = "e2e/issuers.rs"]
 mod issuers;
 #[path = "e2e/license.rs"]

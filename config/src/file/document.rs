@@ -87,6 +87,8 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
             requests: LogTarget::Stdout,
             events: LogTarget::Stdout,
             format: LogFormat::CloudLogging,
+            events_file_max: Log::EVENTS_FILE_MAX,
+            events_files_max: Log::EVENTS_FILES_MAX,
             redact: Log::usual_redaction(),
             capture: None,
         }),
@@ -162,13 +164,22 @@ fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
         ("combined", LogFormat::Combined),
     ];
     let format = fields.of("format", cx, |node, cx| scalar::choice(node, cx, &formats));
+    let events_file_max = fields.of("events_file_max", cx, scalar::size("64KiB", "16GiB"));
+    let events_files_max = fields.of("events_files_max", cx, scalar::number(1..=1000));
     let name =
         |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_ascii_lowercase);
     let redact = fields.may("redact", cx, |node, cx| scalar::items(node, cx, name));
     let capture = fields.may("capture", cx, capture);
     let redact = redact?.unwrap_or_else(Log::usual_redaction);
-    let (requests, events, format) = (requests?, events?, format?);
-    Some(Log { requests, events, format, redact, capture: capture? })
+    Some(Log {
+        requests: requests?,
+        events: events?,
+        events_file_max: events_file_max?,
+        events_files_max: events_files_max?,
+        format: format?,
+        redact,
+        capture: capture?,
+    })
 }
 
 fn capture(node: &Node, cx: &mut Context<'_>) -> Option<Capture> {

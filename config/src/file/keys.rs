@@ -1121,7 +1121,19 @@ pub const LOG: Section = Section {
             "events",
             "`stdout`, `stderr`, `off` or `file:PATH`",
             "stdout",
-            "One line per security event.",
+            "One line per security event: the record that incidents rest on. A file is put aside when it is full, and opened anew on SIGUSR1.",
+        ),
+        or(
+            "events_file_max",
+            "size, 64KiB to 16GiB",
+            "64MiB",
+            "Bytes of the events' file, after which it is put aside under a number and a new one begins.",
+        ),
+        or(
+            "events_files_max",
+            "number, 1 to 1000",
+            "8",
+            "Files of events that are kept, the one that is written among them; the oldest is removed.",
         ),
         or(
             "format",

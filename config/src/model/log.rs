@@ -16,6 +16,10 @@ pub struct Log {
     pub events: LogTarget,
     /// How a request's line is written.
     pub format: LogFormat,
+    /// Bytes of the events' file, after which a new one begins.
+    pub events_file_max: u64,
+    /// Files of events that are kept; the oldest is removed.
+    pub events_files_max: u32,
     /// Parameters, headers and cookies whose values no log gives, in lower case.
     pub redact: Vec<String>,
     /// Requests that are kept whole and encrypted, where they are.
@@ -58,6 +62,11 @@ impl fmt::Display for CaptureKey {
 }
 
 impl Log {
+    /// `events_file_max`, where it is not set.
+    pub const EVENTS_FILE_MAX: u64 = 64 << 20;
+    /// `events_files_max`, where it is not set.
+    pub const EVENTS_FILES_MAX: u32 = 8;
+
     /// What is left out where the configuration does not say: what credentials are usually called.
     #[must_use]
     pub fn usual_redaction() -> Vec<String> {

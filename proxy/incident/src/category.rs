@@ -148,6 +148,14 @@ categories! {
     RemoteFile = "RFI", "rfi", P2, Subject, "attack";
     /// A command or code injection.
     CommandExecution = "RCE", "rce", P2, Subject, "attack";
+    /// Code of PHP.
+    PhpInjection = "PHP_INJECTION", "php_injection", P2, Subject, "attack";
+    /// An attack on Java.
+    JavaAttack = "JAVA_ATTACK", "java_attack", P2, Subject, "attack";
+    /// A session that somebody else chose.
+    SessionFixation = "SESSION_FIXATION", "session_fixation", P2, Subject, "attack";
+    /// An attack that has no kind of its own.
+    GenericAttack = "GENERIC_ATTACK", "generic_attack", P2, Subject, "attack";
     /// A malformed or smuggled request.
     ProtocolAttack = "PROTOCOL_ATTACK", "protocol_attack", P2, Source, "attack";
     /// A scanner, by its name or by what it tries.
@@ -178,6 +186,18 @@ categories! {
     GeoBlock = "GEO_BLOCK", "geo_block", P3, Source, "policy";
     /// An address that the policy refuses.
     IpBlock = "IP_BLOCK", "ip_block", P3, Source, "policy";
+    /// A method that the policy refuses.
+    MethodEnforcement = "METHOD_ENFORCEMENT", "method_enforcement", P3, Source, "policy";
+    /// More than the WAF inspects.
+    WafLimit = "WAF_LIMIT", "waf_limit", P3, Source, "policy";
+    /// Any other rule of a policy.
+    PolicyDeny = "POLICY_DENY", "policy_deny", P3, Source, "policy";
+    /// No token, or one that is not accepted and that nobody forged: expired, revoked, of another issuer.
+    TokenRefused = "TOKEN_REFUSED", "token_refused", P3, Source, "credentials";
+    /// A request that is not served as it came: too large, too late, of another kind.
+    RequestRefused = "REQUEST_REFUSED", "request_refused", P3, Source, "policy";
+    /// The edge or an origin could not answer.
+    Unavailable = "UNAVAILABLE", "unavailable", P3, Route, "availability";
     /// The signer did not sign.
     SignerFailure = "KMS_FAILURE", "signer_failure", P1, Node, "dependency";
     /// The configuration or the audit trail was changed by nobody who may.
@@ -191,6 +211,12 @@ impl Category {
         Self::ALL.iter().copied().find(|category| category.as_str() == name)
     }
 
+    /// Finds a category by its `type`.
+    #[must_use]
+    pub fn by_kind(kind: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|category| category.kind() == kind)
+    }
+
     /// Says whether it comes from a signature of the WAF, which a link sent to a victim can trigger too: alone it never
     /// bans a network.
     #[must_use]
@@ -201,6 +227,10 @@ impl Category {
             | Self::LocalFile
             | Self::RemoteFile
             | Self::CommandExecution
+            | Self::PhpInjection
+            | Self::JavaAttack
+            | Self::SessionFixation
+            | Self::GenericAttack
             | Self::ProtocolAttack
             | Self::Scanner => true,
             Self::Ddos
@@ -216,6 +246,12 @@ impl Category {
             | Self::Ban
             | Self::GeoBlock
             | Self::IpBlock
+            | Self::MethodEnforcement
+            | Self::WafLimit
+            | Self::PolicyDeny
+            | Self::TokenRefused
+            | Self::RequestRefused
+            | Self::Unavailable
             | Self::SignerFailure
             | Self::ConfigTamper => false,
         }
@@ -231,6 +267,12 @@ impl Category {
             | Self::Ban
             | Self::GeoBlock
             | Self::IpBlock
+            | Self::MethodEnforcement
+            | Self::WafLimit
+            | Self::PolicyDeny
+            | Self::TokenRefused
+            | Self::RequestRefused
+            | Self::Unavailable
             | Self::Scanner
             | Self::TokenForgery
             | Self::ProtocolAttack => false,
@@ -239,6 +281,10 @@ impl Category {
             | Self::LocalFile
             | Self::RemoteFile
             | Self::CommandExecution
+            | Self::PhpInjection
+            | Self::JavaAttack
+            | Self::SessionFixation
+            | Self::GenericAttack
             | Self::Ddos
             | Self::BruteForce
             | Self::CredentialStuffing
@@ -264,6 +310,7 @@ mod tests {
         assert_eq!((names.len(), kinds.len()), (Category::ALL.len(), Category::ALL.len()));
         for category in Category::ALL {
             assert_eq!(Category::by_name(category.as_str()), Some(*category));
+            assert_eq!(Category::by_kind(category.kind()), Some(*category));
         }
         for priority in Priority::ALL {
             assert_eq!(Priority::by_name(priority.as_str()), Some(priority));

@@ -76,12 +76,41 @@ pub struct CorrelatorFigures {
     pub dropped_total: u64,
 }
 
+/// The last number that was given, with its day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Numbered {
+    /// Year, month and day in UTC.
+    pub day: (u64, u64, u64),
+    /// The number.
+    pub number: u32,
+}
+
+impl Numbered {
+    /// Reads `INC-YYYY-MM-DD-NNN`.
+    #[must_use]
+    pub fn of(id: &str) -> Option<Self> {
+        let mut parts = id.strip_prefix("INC-")?.split('-');
+        let mut next = || parts.next()?.parse::<u64>().ok();
+        let (day, number) = ((next()?, next()?, next()?), next()?);
+        Some(Self { day, number: number.try_into().ok()? })
+    }
+}
+
+impl std::fmt::Display for Numbered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (year, month, day) = self.day;
+        write!(f, "INC-{year:04}-{month:02}-{day:02}-{:03}", self.number)
+    }
+}
+
 /// Every incident that is not forgotten.
 #[derive(Debug)]
 pub struct Correlator {
     incidents: Vec<Incident>,
     by_key: HashMap<String, String>,
     incidents_max: usize,
+    /// Ids that were forgotten at the cap, for the store.
+    forgotten: Vec<String>,
     today: ((u64, u64, u64), u32),
     figures: CorrelatorFigures,
 }
@@ -95,6 +124,7 @@ impl Correlator {
             incidents: Vec::new(),
             by_key: HashMap::new(),
             incidents_max: incidents_max.max(1),
+            forgotten: Vec::new(),
             today: ((0, 0, 0), 0),
             figures: CorrelatorFigures::default(),
         }
@@ -102,16 +132,30 @@ impl Correlator {
 
     /// Takes stored incidents back, as after a restart. Numbers go on after the highest of each day.
     #[must_use]
-    pub fn restore(incidents: Vec<Incident>, incidents_max: usize) -> Self {
+    pub fn restore(mut incidents: Vec<Incident>, incidents_max: usize) -> Self {
         let mut correlator = Self::new(incidents_max);
+        // Of several with one key the newest is the one that goes on.
+        incidents.sort_by_key(|incident| incident.first_seen);
         for incident in incidents {
-            let day = date(incident.first_seen);
-            let number = incident.id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-            correlator.today = correlator.today.max((day, number));
+            let numbered = Numbered::of(&incident.id).unwrap_or_default();
+            correlator.today = correlator.today.max((numbered.day, numbered.number));
             correlator.by_key.insert(incident.dedup_key.clone(), incident.id.clone());
             correlator.incidents.push(incident);
         }
         correlator
+    }
+
+    /// Goes on numbering after this one, as after a restart: what was forgotten at the cap had a number too.
+    #[must_use]
+    pub fn numbered_after(mut self, numbered: Numbered) -> Self {
+        self.today = self.today.max((numbered.day, numbered.number));
+        self
+    }
+
+    /// Returns the last number that was given.
+    #[must_use]
+    pub const fn numbered(&self) -> Numbered {
+        Numbered { day: self.today.0, number: self.today.1 }
     }
 
     /// Puts an event into its incident, if it belongs to one or opens one. Returns what changed and what the event's
@@ -119,7 +163,7 @@ impl Correlator {
     pub fn observe(&mut self, event: &Event, now: Timestamp) -> (Vec<Change>, Placed) {
         let key = dedup_key(event);
         let known = self.by_key.get(&key).cloned();
-        let index = known.and_then(|id| self.incidents.iter().position(|i| i.id == id));
+        let index = known.and_then(|id| self.incidents.iter().rposition(|i| i.id == id));
         let stands = |i: &Incident| !i.is_resolved() || now.since(i.last_seen) < REOPEN;
         let index = index.filter(|at| self.incidents.get(*at).is_some_and(stands));
         let opens = event.scenario.is_some() || event.category.opens_alone();
@@ -186,6 +230,11 @@ impl Correlator {
         }
     }
 
+    /// Takes the ids that were forgotten at the cap since it was last asked.
+    pub fn take_forgotten(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.forgotten)
+    }
+
     /// Returns every incident, the oldest first.
     #[must_use]
     pub fn incidents(&self) -> &[Incident] {
@@ -203,11 +252,12 @@ impl Correlator {
         if self.incidents.len() >= self.incidents_max {
             self.drop_one();
         }
-        let day = date(event.at);
+        // An event that comes late, over midnight, does not begin its day anew.
+        let day = date(now).max(self.today.0);
         let number = if self.today.0 == day { self.today.1 + 1 } else { 1 };
         self.today = (day, number);
         self.figures.opened_total += 1;
-        let mut incident = Incident::open(number, key.clone(), event);
+        let mut incident = Incident::open(self.numbered(), key.clone(), event);
         let change = apply(&mut incident, ChangeKind::Opened, now);
         let placed = placed(&incident);
         self.by_key.insert(key, incident.id.clone());
@@ -253,6 +303,7 @@ impl Correlator {
                 self.by_key.remove(&gone.dedup_key);
             }
             self.figures.dropped_total += 1;
+            self.forgotten.push(gone.id);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use portcullis_config::Timestamp;
 
 use crate::category::{Category, Priority};
-use crate::event::{Event, date};
+use crate::correlator::Numbered;
+use crate::event::Event;
 use crate::source;
 
 /// How many different values of a kind are kept; beyond that only the number grows no more.
@@ -121,10 +122,9 @@ pub struct Incident {
 
 impl Incident {
     /// Opens an incident with its first event.
-    pub(crate) fn open(number: u32, dedup_key: String, event: &Event) -> Self {
-        let (year, month, day) = date(event.at);
+    pub(crate) fn open(numbered: Numbered, dedup_key: String, event: &Event) -> Self {
         let mut incident = Self {
-            id: format!("INC-{year:04}-{month:02}-{day:02}-{number:03}"),
+            id: numbered.to_string(),
             dedup_key,
             category: event.category,
             priority: base_priority(event),

@@ -19,7 +19,7 @@ mod stored;
 pub mod travel;
 
 pub use category::{Category, Priority};
-pub use correlator::{Change, ChangeKind, Correlator};
+pub use correlator::{Change, ChangeKind, Correlator, Numbered};
 pub use detector::{Detectors, Scenario};
 pub use event::Event;
 pub use incident::Incident;

@@ -215,7 +215,11 @@ fn wanted(incident: &Incident, event: &Event, now: Timestamp) -> Vec<Action> {
         | Category::Xss
         | Category::LocalFile
         | Category::RemoteFile
-        | Category::CommandExecution => {
+        | Category::CommandExecution
+        | Category::PhpInjection
+        | Category::JavaAttack
+        | Category::SessionFixation
+        | Category::GenericAttack => {
             let of_subject = event.actor.subject.clone().map(Action::LimitSubject);
             of_subject.or_else(|| of_source().map(Action::LimitSource)).into_iter().collect()
         }
@@ -233,6 +237,12 @@ fn wanted(incident: &Incident, event: &Event, now: Timestamp) -> Vec<Action> {
         | Category::Ban
         | Category::GeoBlock
         | Category::IpBlock
+        | Category::MethodEnforcement
+        | Category::WafLimit
+        | Category::PolicyDeny
+        | Category::TokenRefused
+        | Category::RequestRefused
+        | Category::Unavailable
         | Category::SignerFailure => Vec::new(),
     }
 }

@@ -416,3 +416,47 @@ pub struct Failure {
     #[serde(default)]
     pub problems: Vec<String>,
 }
+
+/// An incident.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IncidentView {
+    /// `INC-YYYY-MM-DD-NNN`.
+    pub id: String,
+    /// `P0` to `P3`, as it stands.
+    pub priority: String,
+    /// `open`, `acknowledged`, `contained`, `resolved`.
+    pub status: String,
+    /// What it is, as in an event's `category`.
+    pub category: String,
+    /// The key under which its events meet.
+    pub dedup_key: String,
+    /// How many events it holds.
+    pub events: u64,
+    /// When its first event happened, RFC 3339.
+    pub first_seen: String,
+    /// When its latest event happened, RFC 3339.
+    pub last_seen: String,
+    /// Seconds until it escalates, while nobody answers.
+    pub escalates_in_secs: Option<u64>,
+    /// The sources, at most 64.
+    pub sources: Vec<String>,
+    /// The verified subjects, at most 64.
+    pub subjects: Vec<String>,
+    /// The customers who are concerned, at most 64.
+    pub tenants: Vec<String>,
+    /// The rules that matched, at most 64.
+    pub rules: Vec<String>,
+    /// Foreign objects that were asked for, at most 64.
+    pub objects: Vec<String>,
+    /// What happened, in order.
+    pub timeline: Vec<MomentView>,
+}
+
+/// One line of an incident's timeline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MomentView {
+    /// When, RFC 3339.
+    pub at: String,
+    /// What.
+    pub what: String,
+}

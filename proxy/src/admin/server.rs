@@ -19,9 +19,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{allow, backend, ban, change, lockdown, revocation, status, upgrade, why};
+use super::{allow, backend, ban, change, incident, lockdown, revocation, status, upgrade, why};
 use crate::audit::{Actor, Audit};
 use crate::bans::BanKeeper;
+use crate::incidents::DeskHandle;
 use crate::reload::Reloader;
 use crate::shared::Shared;
 use crate::upgrade::UpgradeRequest;
@@ -39,6 +40,8 @@ pub struct Operator {
     pub reloader: Arc<Reloader>,
     /// What keeps bans on disk.
     pub bans: Arc<BanKeeper>,
+    /// What asks the incident desk.
+    pub incidents: DeskHandle,
     /// Where changes are recorded.
     pub audit: Arc<Audit>,
     /// The backends as they stand.
@@ -178,6 +181,8 @@ impl AdminServer {
             .route("/v1/why", get(why::show))
             .route("/v1/allow", get(allow::list).post(allow::add).delete(allow::remove))
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
+            .route("/v1/incidents", get(incident::list))
+            .route("/v1/incident", get(incident::show))
             .route("/v1/backends", get(backend::list).post(backend::drain))
             .route(
                 "/v1/lockdowns",

@@ -14,7 +14,8 @@ use crate::clock::{Clock, Manual};
 use crate::compile::compile;
 use crate::dev;
 use crate::egress::tests::Server;
-use crate::log::{EventLog, RequestLog, Target};
+use crate::events::Events;
+use crate::log::{RequestLog, Target};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::reload::Reloader;
@@ -66,7 +67,7 @@ impl Served {
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
-            events: EventLog::open(Target::Off, &metrics).unwrap(),
+            events: Events::new(&metrics).0,
             capture: None,
             tickets: crate::tickets::Tickets::new(Vec::new()),
             proofs: crate::acme::Proofs::default(),

@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::verdict::{self, Hidden};
 use super::work::Work;
 use crate::edge::{Connection, Fingerprints};
+use crate::events::{Refused, of_request};
 use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord};
 use crate::recent::Decision;
 use crate::shared::Shared;
@@ -28,7 +29,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
         shared.metrics.refused(refusal.reason);
     }
     if let Some(verdict) = &work.verdict {
-        verdict::count(shared, work, verdict, status, redaction);
+        verdict::count(shared, verdict);
     }
     let identity = work.identity.as_ref().map(|identity| IdentityRecord {
         provider: identity.provider.clone(),
@@ -37,6 +38,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     });
     let uri = redaction.uri(&work.asked.uri);
     let hidden = Hidden { redaction, in_uri: uri != work.asked.uri };
+    let refused = verdict::refused(work, hidden);
     let backend = work.entry.as_ref().and_then(|entry| entry.backend.as_ref());
     let server_asked = work.forward.as_ref().and_then(|forward| forward.attempts.server());
     let record = RequestRecord {
@@ -91,7 +93,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     if let Some(capture) = &shared.capture {
         capture::offer(capture, session, work, &record);
     }
-    keep(shared, record);
+    keep(shared, record, &refused);
 }
 
 /// What is known of what never became a request.
@@ -149,11 +151,13 @@ pub(super) fn malformed(
             inspected_body_bytes: 0,
             tls: connection.tls_version,
         },
+        &Refused::default(),
     );
 }
 
-/// To the log, and to those who ask why.
-fn keep(shared: &Shared, record: RequestRecord) {
+/// To the log, to the incident desk, and to those who ask why.
+fn keep(shared: &Shared, record: RequestRecord, refused: &Refused) {
+    of_request(&record, refused).into_iter().for_each(|event| shared.events.raise(event));
     if let Some(decision) = Decision::of(&record) {
         shared.recent.keep(decision);
     }

@@ -6,20 +6,12 @@ use bytes::Bytes;
 use portcullis_policy::{Hit, MatchedField, RateHit, SignatureHit, Verdict};
 
 use super::work::Work;
-use crate::log::{
-    EventRecord, PolicyRecord, REDACTED, RateLimitRecord, Redaction, SignatureRecord, WafRecord,
-};
+use crate::events::Refused;
+use crate::log::{PolicyRecord, REDACTED, RateLimitRecord, Redaction, SignatureRecord, WafRecord};
 use crate::shared::Shared;
 
-/// Counts what a verdict decided and would have decided, and writes the security events.
-pub(super) fn count(
-    shared: &Shared,
-    work: &Work,
-    verdict: &Verdict,
-    status: u16,
-    redaction: Redaction<'_>,
-) {
-    let event = |hit: &Hit, kind, blocked| event(work, hit, kind, blocked, status, redaction);
+/// Counts what a verdict decided and would have decided.
+pub(super) fn count(shared: &Shared, verdict: &Verdict) {
     let rule = |hit: &Hit| hit.priority.to_string();
     let hits = std::iter::once(&verdict.enforced).chain(&verdict.previews);
     hits.for_each(|hit| count_hit(shared, hit));
@@ -30,16 +22,26 @@ pub(super) fn count(
     if !verdict.decision.passes() {
         let hit = &verdict.enforced;
         shared.metrics.blocked.with_label_values(&[&*hit.policy, rule(hit).as_str()]).inc();
-        if let Some(kind) = verdict.security_event {
-            shared.metrics.security_events.with_label_values(&[kind.as_str()]).inc();
-            shared.events.record(event(hit, kind.as_str(), true));
-        }
     }
     for hit in verdict.previews.iter().filter(|hit| hit.preview) {
         shared.metrics.previewed.with_label_values(&[&*hit.policy, rule(hit).as_str()]).inc();
-        if let Some(kind) = hit.event {
-            shared.events.record(event(hit, kind.as_str(), false));
-        }
+    }
+}
+
+/// What the events of a request say of its verdict.
+pub(super) fn refused(work: &Work, hidden: Hidden<'_>) -> Refused {
+    let token_id = work.identity.as_ref().and_then(|identity| identity.token_id.clone());
+    let Some(verdict) = &work.verdict else { return Refused { token_id, ..Refused::default() } };
+    let previews = verdict.previews.iter().filter(|hit| hit.preview);
+    let matched = verdict.enforced.matched_field.as_ref().map(|field| {
+        let value = Bytes::copy_from_slice(hidden.value(field));
+        (field.name.escape_ascii().to_string(), value)
+    });
+    Refused {
+        kind: verdict.security_event.filter(|_| !verdict.decision.passes()),
+        previewed: previews.filter_map(|hit| Some((hit.priority, hit.event?))).collect(),
+        matched,
+        token_id,
     }
 }
 
@@ -52,34 +54,6 @@ fn count_hit(shared: &Shared, hit: &Hit) {
     shared.metrics.rule_hits.with_label_values(&labels).inc();
     for signature in &hit.preconfigured_expr_ids {
         shared.metrics.signature_hits.with_label_values(&[&*hit.policy, signature, mode]).inc();
-    }
-}
-
-fn event(
-    work: &Work,
-    hit: &Hit,
-    kind: &'static str,
-    blocked: bool,
-    status: u16,
-    redaction: Redaction<'_>,
-) -> EventRecord {
-    EventRecord {
-        time: work.begun,
-        kind,
-        request_id: work.id.clone(),
-        client: Some(work.client.address),
-        region_code: region(work),
-        tenant: work.identity.as_ref().and_then(|identity| identity.tenant.clone()),
-        subject: work.identity.as_ref().map(|identity| identity.subject.clone()),
-        method: work.asked.method.clone(),
-        host: work.asked.host.clone(),
-        uri: redaction.uri(&work.asked.uri),
-        user_agent: work.asked.user_agent.clone(),
-        policy: hit.policy.to_string(),
-        rule: Some(hit.priority),
-        signatures: hit.preconfigured_expr_ids.clone(),
-        blocked,
-        status,
     }
 }
 

@@ -218,7 +218,7 @@ pub(super) fn protocol(version: Version) -> &'static str {
 ///
 /// An id is no secret, but must not be guessed from another one, nor repeat. So its random part is a count under a
 /// keyed hash, whose key the system's randomness made once: a system call per request would cost more than the hash.
-pub(super) fn request_id(now: Timestamp) -> String {
+pub(crate) fn request_id(now: Timestamp) -> String {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

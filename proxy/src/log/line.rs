@@ -7,7 +7,7 @@ use portcullis_config::Timestamp;
 use portcullis_config::model::LogFormat;
 
 use super::json::{Object, number, object, text};
-use super::{EventRecord, PolicyRecord, RequestRecord, SignatureRecord};
+use super::{PolicyRecord, RequestRecord, SignatureRecord};
 use super::{combined, flat};
 
 /// What a log writes as one line.
@@ -33,15 +33,6 @@ impl Line for RequestRecord {
             LogFormat::Json => flat::write(out, self),
             LogFormat::Combined => combined::write(out, self),
         }
-        out.push(b'\n');
-    }
-}
-
-impl Line for EventRecord {
-    const LOG: &'static str = "events";
-
-    fn write_line(&self, out: &mut Vec<u8>) {
-        object(out, |line| event(line, self));
         out.push(b'\n');
     }
 }
@@ -242,36 +233,4 @@ fn named(o: &mut Object<'_>, key: &str, name: &str, items: &[String]) {
     if !items.is_empty() {
         o.object(key, |o| o.list(name, items.iter(), |out, item| text(out, item)));
     }
-}
-
-fn event(line: &mut Object<'_>, e: &EventRecord) {
-    line.shown("timestamp", Rfc3339(e.time));
-    line.text("type", e.kind);
-    line.text("action", if e.blocked { "blocked" } else { "logged" });
-    line.text("source", "edge");
-    line.some_text("requestId", &e.request_id);
-    if let Some(client) = e.client {
-        line.address("clientIp", client);
-    }
-    line.some_text("country", &e.region_code);
-    if let Some(tenant) = &e.tenant {
-        line.text("tenantId", tenant);
-    }
-    if let Some(subject) = &e.subject {
-        line.text("userId", subject);
-    }
-    line.bytes("method", &e.method);
-    line.bytes("host", &e.host);
-    line.bytes("path", &e.uri);
-    if let Some(agent) = &e.user_agent {
-        line.bytes("userAgent", agent);
-    }
-    line.text("policy", &e.policy);
-    if let Some(rule) = e.rule {
-        line.number("rule", rule.into());
-    }
-    if !e.signatures.is_empty() {
-        line.list("ruleIds", e.signatures.iter(), |out, id| text(out, id));
-    }
-    line.number("status", e.status.into());
 }

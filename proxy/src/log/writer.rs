@@ -12,8 +12,8 @@ use std::time::Duration;
 use portcullis_config::model::LogTarget;
 use prometheus::IntCounter;
 
+use super::RequestRecord;
 use super::line::Line;
-use super::{EventRecord, RequestRecord};
 use crate::metrics::Metrics;
 
 /// Records that wait for the writer; what comes beyond is dropped and counted.
@@ -68,8 +68,6 @@ pub enum LogError {
 
 /// The request log: one line per request.
 pub type RequestLog = Log<RequestRecord>;
-/// The event log: one line per security event.
-pub type EventLog = Log<EventRecord>;
 
 /// A log: records go in on any thread and leave on the writer's.
 pub struct Log<T> {
@@ -143,7 +141,8 @@ impl<T: Line> Log<T> {
     }
 }
 
-enum Sink {
+/// Where bytes go.
+pub(crate) enum Sink {
     Stdout(io::Stdout),
     Stderr(io::Stderr),
     File(File),
@@ -152,7 +151,7 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(target: &Target) -> Result<Self, LogError> {
+    pub(crate) fn open(target: &Target) -> Result<Self, LogError> {
         Ok(match target {
             Target::Stdout => Self::Stdout(io::stdout()),
             Target::Stderr => Self::Stderr(io::stderr()),
@@ -162,7 +161,7 @@ impl Sink {
         })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout(stdout) => {
                 let mut stdout = stdout.lock();

@@ -11,7 +11,8 @@ use super::*;
 use crate::clock::Manual;
 use crate::compile::compile;
 use crate::dev;
-use crate::log::{EventLog, RequestLog, Target};
+use crate::events::Events;
+use crate::log::{RequestLog, Target};
 use crate::metrics::Metrics;
 
 /// A served configuration and the directory that it was made of.
@@ -46,7 +47,7 @@ impl Served {
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
             recent: crate::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
-            events: EventLog::open(Target::Off, &metrics).unwrap(),
+            events: Events::new(&metrics).0,
             capture: None,
             tickets: crate::tickets::Tickets::new(Vec::new()),
             proofs: crate::acme::Proofs::default(),

@@ -11,6 +11,7 @@ use crate::admin::AdminError;
 use crate::bans::StoreError;
 use crate::capture::CaptureError;
 use crate::dev::{DemoError, DevError};
+use crate::incidents::IncidentStoreError;
 use crate::log::LogError;
 use crate::upgrade::UpgradeError;
 
@@ -64,6 +65,9 @@ pub enum StartError {
     /// The ban file cannot be used.
     #[error(transparent)]
     Bans(#[from] StoreError),
+    /// The incident file cannot be used.
+    #[error(transparent)]
+    Incidents(#[from] IncidentStoreError),
     /// The audit file does not open.
     #[error("the audit file `{}` does not open for appending", path.display())]
     Audit {
@@ -154,6 +158,10 @@ impl StartError {
             Self::Bans(_) => {
                 Some("is another portcullis running with this `state_dir`?".to_owned())
             }
+            Self::Incidents(_) => Some(
+                "is another portcullis running with this `state_dir`? Without the file, incidents and what waits to be told are forgotten"
+                    .to_owned(),
+            ),
             Self::Revocations { .. } => Some(
                 "restore it from a backup; without it, everything that was revoked by command is accepted again"
                     .to_owned(),

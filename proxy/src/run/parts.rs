@@ -31,11 +31,13 @@ use crate::clock::{Clock, System};
 use crate::compile::compile;
 use crate::dev::{self, Demo};
 use crate::edge;
+use crate::events::{Events, Inbox};
 use crate::exposition::{Exposition, LicensePage};
 use crate::feeds::{self, FeedKeeper};
+use crate::incidents::{Desk, DeskSettings, EventLines, IncidentStore, Rotation};
 use crate::key_sets::KeyKeeper;
 use crate::lockdown::Lockdowns;
-use crate::log::{EventLog, RequestLog};
+use crate::log::RequestLog;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::recent::Recent;
@@ -65,6 +67,7 @@ pub(super) struct Parts {
     license: Option<license_core::Running>,
     license_page: LicensePage,
     bans: Arc<BanKeeper>,
+    desk: Desk,
     watch: Option<Watch>,
     exposed: Option<Exposed>,
     stop: watch::Sender<bool>,
@@ -108,7 +111,8 @@ impl Parts {
         let tickets = Tickets::new(tickets);
         let revocations = open_revocations(&config.state_dir.join("revocations.json"))?;
         let kept = (lockdowns, revocations);
-        let shared = Arc::new(share(snapshot, assertion_key, secret, kept, tickets)?);
+        let (shared, inbox) = share(snapshot, assertion_key, secret, kept, tickets)?;
+        let shared = Arc::new(shared);
         let mut keys = KeyKeeper::new(Arc::clone(&shared));
         keys.prime().await;
         ready(inheritance, &shared).await?;
@@ -124,6 +128,7 @@ impl Parts {
         };
         let bans = BanKeeper::start(Arc::clone(&shared), store).map_err(StartError::Thread)?;
         let bans = Arc::new(bans);
+        let desk = start_desk(&shared, inbox)?;
         let reloader = Reloader::new(Arc::clone(&shared), origin, Arc::clone(&audit));
         let reloader = Arc::new(reloader.map_err(StartError::Thread)?);
         let watch = start_watch(&reloader);
@@ -146,6 +151,7 @@ impl Parts {
             shared: Arc::clone(&shared),
             reloader: Arc::clone(&reloader),
             bans: Arc::clone(&bans),
+            incidents: desk.handle(),
             audit,
             turns: edge.turns(),
             started: shared.clock.now(),
@@ -180,6 +186,7 @@ impl Parts {
             license,
             license_page,
             bans,
+            desk,
             watch,
             exposed,
             stop,
@@ -249,8 +256,37 @@ impl Parts {
             }
             None => None,
         };
-        tokio::task::block_in_place(|| self.bans.stop());
+        tokio::task::block_in_place(|| {
+            self.bans.stop();
+            self.leave_incidents();
+        });
         socket
+    }
+
+    /// Leaves incidents to a successor. What the requests still in work raise is written down.
+    fn leave_incidents(&self) {
+        let Some((inbox, lines)) = self.desk.stop() else { return };
+        let settings = DeskSettings { lines, store: None };
+        if let Err(error) = self.desk.resume(Arc::clone(&self.shared), inbox, settings) {
+            tracing::error!(%error, "the last events are not written");
+        }
+    }
+
+    /// Takes incidents back from a successor that failed.
+    fn take_incidents_again(&self, config: &Config) {
+        let Some((inbox, _)) = self.desk.stop() else { return };
+        let started = event_lines(config, &self.shared)
+            .and_then(|lines| {
+                let store = IncidentStore::open(&config.state_dir.join("incidents.redb"))?;
+                Ok(DeskSettings { lines, store: Some(store) })
+            })
+            .and_then(|settings| {
+                let shared = Arc::clone(&self.shared);
+                self.desk.resume(shared, inbox, settings).map_err(StartError::Thread)
+            });
+        if let Err(error) = started {
+            tracing::error!(%error, "events are not correlated any more");
+        }
     }
 
     /// Takes again what was let go of for a successor that failed.
@@ -264,6 +300,7 @@ impl Parts {
             }
             Err(error) => tracing::error!(%error, "bans are not stored any more"),
         }
+        tokio::task::block_in_place(|| self.take_incidents_again(&config));
         if let Some(socket) = license {
             match start_license(&config, Some(socket.into())).await {
                 Ok(license) => {
@@ -300,11 +337,11 @@ impl Parts {
                 Err(_) => tracing::debug!("an operator's connection was cut"),
             }
         }
-        let (bans, shared) = (self.bans, self.shared);
+        let (bans, desk, shared) = (self.bans, self.desk, self.shared);
         let written = tokio::task::spawn_blocking(move || {
             bans.stop();
             shared.requests.flush();
-            shared.events.flush();
+            drop(desk.stop());
             shared.capture.iter().for_each(Capture::flush);
         });
         if let Err(error) = written.await {
@@ -371,8 +408,9 @@ fn share(
     secret: CountSecret,
     (lockdowns, revocations): (Lockdowns, RevocationBook),
     tickets: Tickets,
-) -> Result<Shared, StartError> {
+) -> Result<(Shared, Inbox), StartError> {
     let metrics = Metrics::new();
+    let (events, inbox) = Events::new(&metrics);
     let config = Arc::clone(&snapshot.config);
     let limits = Limits {
         keys_max: usize::try_from(config.limits.rate_keys).unwrap_or(usize::MAX),
@@ -380,7 +418,7 @@ fn share(
         collection_bytes_max: usize::try_from(config.limits.collection_bytes).unwrap_or(usize::MAX),
     };
     let clock: Arc<dyn Clock> = Arc::new(System::new());
-    Ok(Shared {
+    let shared = Shared {
         snapshot: ArcSwap::from_pointee(snapshot),
         state: State::with_secret(limits, secret),
         allowances: Allowances::default(),
@@ -393,13 +431,27 @@ fn share(
         clock,
         recent: Recent::new(usize::try_from(config.limits.recent_decisions).unwrap_or(usize::MAX)),
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
-        events: EventLog::open((&config.log.events).into(), &metrics)?,
+        events,
         capture: match &config.log.capture {
             Some(settings) => Some(Capture::start(settings, &metrics)?),
             None => None,
         },
         metrics,
-    })
+    };
+    Ok((shared, inbox))
+}
+
+fn start_desk(shared: &Arc<Shared>, inbox: Inbox) -> Result<Desk, StartError> {
+    let config = Arc::clone(&shared.snapshot.load().config);
+    let store = IncidentStore::open(&config.state_dir.join("incidents.redb"))?;
+    let settings = DeskSettings { lines: event_lines(&config, shared)?, store: Some(store) };
+    Desk::start(Arc::clone(shared), inbox, settings).map_err(StartError::Thread)
+}
+
+fn event_lines(config: &Config, shared: &Shared) -> Result<EventLines, StartError> {
+    let log = &config.log;
+    let rotation = Rotation { file_max: log.events_file_max, files_max: log.events_files_max };
+    Ok(EventLines::open((&log.events).into(), rotation, &shared.metrics)?)
 }
 
 async fn expose(

@@ -29,6 +29,7 @@ const E2E: &str = "tests/tests/e2e/limits/";
 const EDGE: &str = "proxy/src/edge/";
 const GATE: &str = "proxy/src/gate/";
 const IDENTITY: &str = "proxy/identity/src/";
+const INCIDENT: &str = "proxy/incident/src/";
 const PROXY: &str = "proxy/src/";
 const STATE: &str = "proxy/policy/src/state/";
 
@@ -170,6 +171,24 @@ const TESTS: &[Row] = &[
         Number,
         (PROXY, "log/writer.rs"),
         "records_wait_up_to_the_queues_length",
+    ),
+    (
+        "security events that wait for the incident desk",
+        Number,
+        (PROXY, "events.rs"),
+        "events_wait_up_to_the_queues_length_and_are_then_added_up",
+    ),
+    (
+        "sums of such events",
+        Number,
+        (PROXY, "events/overflow.rs"),
+        "sums_are_kept_up_to_the_cap_and_nothing_is_lost_beyond",
+    ),
+    (
+        "incidents that are kept",
+        Number,
+        (INCIDENT, "correlator/tests.rs"),
+        "incidents_are_kept_up_to_the_cap",
     ),
     (
         "requests that wait for the capture's writer (`log.capture`)",

@@ -205,3 +205,41 @@ fn a_restart_goes_on_where_it_stopped() {
     observe(&mut after, &event(Category::Xss, "192.0.2.3", 5));
     assert_eq!(after.incidents()[2].id, "INC-2025-11-30-003");
 }
+
+#[test]
+fn no_number_is_given_twice_over_midnight_and_over_a_restart() {
+    let mut correlator = Correlator::new(2);
+    let late = event(Category::Xss, "192.0.2.1", 86_399);
+    let mut ids = Vec::new();
+    for (n, secs) in [86_399, 86_400, 86_400, 86_401].into_iter().enumerate() {
+        let one = Event { source_ip: Some([198, 51, 100, n as u8].into()), ..late.clone() };
+        ids.extend(correlator.observe(&one, at(secs)).1.incident_id);
+    }
+    let numbered = correlator.numbered();
+    let mut after = Correlator::restore(Vec::new(), 2).numbered_after(numbered);
+    ids.extend(after.observe(&late, at(86_500)).1.incident_id);
+    assert_eq!(
+        ids,
+        [
+            "INC-2025-11-30-001",
+            "INC-2025-12-01-001",
+            "INC-2025-12-01-002",
+            "INC-2025-12-01-003",
+            "INC-2025-12-01-004",
+        ]
+    );
+    assert_eq!(Numbered::of(&ids[4]).map(|it| it.to_string()), Some(ids[4].clone()));
+    assert_eq!(Numbered::of("INC-1-2-x"), None);
+}
+
+#[test]
+fn incidents_are_kept_up_to_the_cap() {
+    for (what, opened, forgotten) in [("one under", 9, 0), ("at it", 10, 0), ("one over", 11, 1)] {
+        let mut correlator = Correlator::new(10);
+        for n in 0..opened {
+            observe(&mut correlator, &event(Category::Xss, &format!("192.0.2.{n}"), n));
+        }
+        assert_eq!(correlator.take_forgotten().len(), forgotten, "{what}");
+        assert_eq!(correlator.incidents().len() as u64, opened.min(10), "{what}");
+    }
+}

@@ -1,0 +1,75 @@
+//! `incidents ls`, `incidents show`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use http::StatusCode;
+use portcullis_config::Timestamp;
+use portcullis_incident::Incident;
+use portcullis_incident::incident::{Seen, Status};
+use serde::Deserialize;
+
+use super::message::{Failure, IncidentView, MomentView};
+use super::server::{Answer, Operator, refuse};
+use crate::incidents::DeskGone;
+use crate::log::rfc3339;
+
+pub(super) async fn list(State(operator): State<Arc<Operator>>) -> Answer<Vec<IncidentView>> {
+    let now = operator.shared.clock.now();
+    let asked = operator.incidents.ask(|desk| desk.correlator().incidents().to_vec()).await;
+    let incidents = asked.map_err(gone)?;
+    Ok(Json(incidents.iter().map(|incident| view(incident, now)).collect()))
+}
+
+/// The query of `incidents show`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selected {
+    id: String,
+}
+
+pub(super) async fn show(
+    State(operator): State<Arc<Operator>>,
+    Query(Selected { id }): Query<Selected>,
+) -> Answer<IncidentView> {
+    let now = operator.shared.clock.now();
+    let wanted = id.clone();
+    let found = operator.incidents.ask(move |desk| desk.correlator().find(&wanted).cloned()).await;
+    let found = found.map_err(gone)?;
+    let incident = found.ok_or_else(|| {
+        let error = format!("there is no incident `{id}`: `portcullis incidents ls` shows them");
+        refuse(StatusCode::NOT_FOUND, error)
+    })?;
+    Ok(Json(view(&incident, now)))
+}
+
+pub(super) fn gone(gone: DeskGone) -> (StatusCode, Json<Failure>) {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+}
+
+pub(super) fn view(incident: &Incident, now: Timestamp) -> IncidentView {
+    let texts = |seen: &Seen| seen.iter().map(str::to_owned).collect();
+    let moment = |moment: &portcullis_incident::incident::Moment| MomentView {
+        at: rfc3339(moment.at),
+        what: moment.what.clone(),
+    };
+    let due = incident.waiting_since.plus(incident.priority.response_time());
+    IncidentView {
+        id: incident.id.clone(),
+        priority: incident.priority.as_str().to_owned(),
+        status: incident.status.as_str().to_owned(),
+        category: incident.category.as_str().to_owned(),
+        dedup_key: incident.dedup_key.clone(),
+        events: incident.count,
+        first_seen: rfc3339(incident.first_seen),
+        last_seen: rfc3339(incident.last_seen),
+        escalates_in_secs: (incident.status == Status::Open).then(|| due.since(now).as_secs()),
+        sources: texts(&incident.sources),
+        subjects: texts(&incident.subjects),
+        tenants: texts(&incident.tenants),
+        rules: texts(&incident.rules),
+        objects: texts(&incident.objects),
+        timeline: incident.timeline.iter().map(moment).collect(),
+    }
+}

@@ -1,0 +1,120 @@
+//! `incidents ls`, `incidents show`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::ban::encode;
+use super::socket::{Target, ask};
+use super::{Done, say, say_json, table};
+use crate::admin::IncidentView;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Incidents {
+    /// List the incidents that are not over, the newest first; with `--all` the others too.
+    Ls(List),
+    /// Show one incident: what it is about, and its timeline.
+    Show(One),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct List {
+    /// Those that are over too.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct One {
+    /// The incident: `INC-YYYY-MM-DD-NNN`.
+    id: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) fn run(incidents: Incidents) -> Done {
+    match incidents {
+        Incidents::Ls(list) => ls(&list),
+        Incidents::Show(one) => {
+            let path = format!("/v1/incident?id={}", encode(&one.id));
+            let found: IncidentView = ask(one.target.client()?.get(&path))?;
+            show(&one.target, &found)
+        }
+    }
+}
+
+fn ls(list: &List) -> Done {
+    let mut found: Vec<IncidentView> = ask(list.target.client()?.get("/v1/incidents"))?;
+    found.retain(|incident| list.all || incident.status != "resolved");
+    found.reverse();
+    if list.target.json {
+        say_json(&found)?;
+    } else if found.is_empty() {
+        say("no incidents\n")?;
+    } else {
+        let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+        let headings =
+            ["ID", "PRIORITY", "STATUS", "CATEGORY", "EVENTS", "ABOUT", "TENANTS", "LAST SEEN"];
+        say(&table::draw(&headings, &rows))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(incident: &IncidentView) -> Vec<String> {
+    let about = incident.dedup_key.rsplit('|').next().unwrap_or_default();
+    vec![
+        incident.id.clone(),
+        incident.priority.clone(),
+        incident.status.clone(),
+        incident.category.clone(),
+        incident.events.to_string(),
+        about.to_owned(),
+        incident.tenants.len().to_string(),
+        incident.last_seen.clone(),
+    ]
+}
+
+pub(super) fn show(target: &Target, incident: &IncidentView) -> Done {
+    if target.json {
+        say_json(incident)?;
+    } else {
+        say(&drawn(incident))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn drawn(incident: &IncidentView) -> String {
+    let mut text = format!(
+        "{} {} {}, {}\n",
+        incident.id, incident.priority, incident.category, incident.status
+    );
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            writeln!(text, "  {name:<12}{value}").expect("a string takes all text");
+        }
+    };
+    line("events", &incident.events.to_string());
+    line("first seen", &incident.first_seen);
+    line("last seen", &incident.last_seen);
+    let due = incident.escalates_in_secs.map(|secs| {
+        format!("in {secs} s, unless somebody answers: `portcullis incidents ack {}`", incident.id)
+    });
+    line("escalates", &due.unwrap_or_default());
+    for (name, values) in [
+        ("sources", &incident.sources),
+        ("users", &incident.subjects),
+        ("tenants", &incident.tenants),
+        ("rules", &incident.rules),
+        ("objects", &incident.objects),
+    ] {
+        line(name, &values.join(", "));
+    }
+    text.push_str("timeline\n");
+    for moment in &incident.timeline {
+        writeln!(text, "  {}  {}", moment.at, moment.what).expect("a string takes all text");
+    }
+    text
+}

@@ -1,0 +1,194 @@
+//! The event log: JSON lines to a stream or a file, which is put aside when it is full.
+
+use std::path::{Path, PathBuf};
+
+use prometheus::IntCounter;
+
+use crate::log::{LogError, Sink, Target};
+use crate::metrics::Metrics;
+
+/// Bytes gathered before one write.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// When a file is full, and how many full ones are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rotation {
+    /// Bytes of a file, after which a new one begins.
+    pub file_max: u64,
+    /// Files that are kept, the one that is written among them; the oldest is removed.
+    pub files_max: u32,
+}
+
+/// The log, open for writing.
+pub struct EventLines {
+    target: Target,
+    sink: Sink,
+    rotation: Rotation,
+    /// Bytes in the file.
+    written: u64,
+    batch: Vec<u8>,
+    batch_lines: u64,
+    lines: IntCounter,
+    dropped: IntCounter,
+}
+
+impl std::fmt::Debug for EventLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventLines").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl EventLines {
+    /// Opens the target.
+    ///
+    /// # Errors
+    /// When the file does not open.
+    pub fn open(target: Target, rotation: Rotation, metrics: &Metrics) -> Result<Self, LogError> {
+        let sink = Sink::open(&target)?;
+        Ok(Self {
+            written: length(&target),
+            target,
+            sink,
+            rotation,
+            batch: Vec::with_capacity(BATCH_BYTES),
+            batch_lines: 0,
+            lines: metrics.log_lines.with_label_values(&["events"]),
+            dropped: metrics.log_dropped.with_label_values(&["events"]),
+        })
+    }
+
+    /// Adds a line.
+    pub(super) fn add(&mut self, line: &serde_json::Value) {
+        serde_json::to_writer(&mut self.batch, line).expect("a vector takes all text");
+        self.batch.push(b'\n');
+        self.batch_lines += 1;
+        if self.batch.len() >= BATCH_BYTES {
+            self.write();
+        }
+    }
+
+    /// Writes what has gathered.
+    pub(super) fn write(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let bytes = self.batch.len() as u64;
+        if self.written > 0 && self.written.saturating_add(bytes) > self.rotation.file_max {
+            self.rotate();
+        }
+        match self.sink.write(&self.batch) {
+            Ok(()) => {
+                self.written = self.written.saturating_add(bytes);
+                self.lines.inc_by(self.batch_lines);
+            }
+            Err(error) => {
+                self.dropped.inc_by(self.batch_lines);
+                tracing::error!(%error, lines = self.batch_lines, "lines of the event log are lost");
+            }
+        }
+        self.batch.clear();
+        self.batch_lines = 0;
+    }
+
+    /// Opens the file anew, after somebody else has moved it.
+    pub(super) fn reopen(&mut self) {
+        self.write();
+        match Sink::open(&self.target) {
+            Ok(sink) => {
+                self.sink = sink;
+                self.written = length(&self.target);
+            }
+            Err(error) => tracing::error!(%error, "the event log stays in its old file"),
+        }
+    }
+
+    /// Leaves the files to a process that writes them as well: full ones stay where they are.
+    pub(super) fn never_rotate(&mut self) {
+        self.rotation.file_max = u64::MAX;
+    }
+
+    /// Moves every file one number up, the oldest out, and begins a new one. Where the system refuses, the old one goes
+    /// on: lines in a file that is too long are better than none.
+    fn rotate(&mut self) {
+        let Target::File(path) = &self.target else {
+            self.written = 0;
+            return;
+        };
+        let path = path.clone();
+        for number in (1..self.rotation.files_max).rev() {
+            let from = if number == 1 { path.clone() } else { numbered(&path, number - 1) };
+            if let Err(error) = std::fs::rename(&from, numbered(&path, number))
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::error!(%error, file = %from.display(), "the event log is not put aside");
+            }
+        }
+        if self.rotation.files_max <= 1 {
+            drop(std::fs::remove_file(&path));
+        }
+        match Sink::open(&self.target) {
+            Ok(sink) => {
+                self.sink = sink;
+                self.written = length(&self.target);
+            }
+            Err(error) => tracing::error!(%error, "the event log stays in its old file"),
+        }
+    }
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+fn length(target: &Target) -> u64 {
+    match target {
+        Target::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        Target::Stdout | Target::Stderr | Target::Off | Target::Memory(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_full_file_is_put_aside_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let rotation = Rotation { file_max: 20, files_max: 3 };
+        let mut lines =
+            EventLines::open(Target::File(path.clone()), rotation, &Metrics::new()).unwrap();
+        // Each line has eight bytes: two fit a file.
+        for n in 10..19 {
+            lines.add(&json!({ "n": n }));
+            lines.write();
+        }
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(&path), "{\"n\":18}\n");
+        assert_eq!(read(&numbered(&path, 1)), "{\"n\":16}\n{\"n\":17}\n");
+        assert_eq!(read(&numbered(&path, 2)), "{\"n\":14}\n{\"n\":15}\n");
+        assert!(!numbered(&path, 3).exists());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let rotation = Rotation { file_max: 1 << 20, files_max: 2 };
+        let mut lines =
+            EventLines::open(Target::File(path.clone()), rotation, &Metrics::new()).unwrap();
+        lines.add(&json!(1));
+        lines.write();
+        std::fs::rename(&path, dir.path().join("moved")).unwrap();
+        lines.add(&json!(2));
+        lines.reopen();
+        lines.add(&json!(3));
+        lines.write();
+        assert_eq!(std::fs::read_to_string(dir.path().join("moved")).unwrap(), "1\n2\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "3\n");
+    }
+}
