@@ -19,9 +19,9 @@ mod why;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, DecisionView,
-    DrainBackend, Failure, FieldView, IncidentView, ListView, LockdownView, MomentView,
-    PlaceLockdown, PolicyView, ReloadView, RevocationView, Revoke, RuleView, StatusView,
-    TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
+    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, ChangeIncident,
+    DecisionView, DrainBackend, Failure, FieldView, IncidentView, ListView, LockdownView,
+    MomentView, PlaceLockdown, PolicyView, ReloadView, RevocationView, Revoke, RuleView,
+    StatusView, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

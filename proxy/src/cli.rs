@@ -72,7 +72,7 @@ enum Command {
     /// Close a route for a while, and open it.
     #[command(subcommand)]
     Lockdown(lockdown::Lockdown),
-    /// Show incidents.
+    /// Show incidents, and say how they stand.
     #[command(subcommand)]
     Incidents(incidents::Incidents),
     /// Say why a request was refused, and the narrowest change that would let it pass.

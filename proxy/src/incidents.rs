@@ -12,4 +12,4 @@ pub use desk::{Desk, DeskGone, DeskHandle, DeskSettings};
 pub use lines::{EventLines, Rotation};
 pub use store::{IncidentStore, IncidentStoreError};
 
-pub(crate) use desk::INCIDENTS_MAX;
+pub(crate) use desk::{ChangeRefused, INCIDENTS_MAX, What, Word};

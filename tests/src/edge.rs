@@ -13,6 +13,7 @@ use portcullis::incidents::Desk;
 use portcullis::key_sets::KeyKeeper;
 use portcullis::reload::Reloader;
 use portcullis::shared::Shared;
+use portcullis_incident::Incident;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -265,10 +266,10 @@ impl Edge {
         parse(&self.events)
     }
 
-    /// Returns the incident desk.
+    /// Returns the incidents, the oldest first.
     #[must_use]
-    pub const fn desk(&self) -> &Desk {
-        &self.desk
+    pub fn incidents(&self) -> Vec<Incident> {
+        self.desk.incidents()
     }
 
     /// Returns the metrics in Prometheus' text format.

@@ -85,6 +85,7 @@ const HOUSE: &[Row] = &[
             "portcullis",
             "portcullis-config",
             "portcullis-identity",
+            "portcullis-incident",
             "portcullis-policy",
             "portcullis-rulesets",
         ],

@@ -1,18 +1,20 @@
-//! `incidents ls`, `incidents show`.
+//! `incidents ls`, `show`, `ack`, `contain`, `resolve`.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use http::StatusCode;
 use portcullis_config::Timestamp;
 use portcullis_incident::Incident;
+use portcullis_incident::correlator::NoChange;
 use portcullis_incident::incident::{Seen, Status};
 use serde::Deserialize;
+use serde_json::Map;
 
-use super::message::{Failure, IncidentView, MomentView};
-use super::server::{Answer, Operator, refuse};
-use crate::incidents::DeskGone;
+use super::message::{ChangeIncident, Failure, IncidentView, MomentView};
+use super::server::{Answer, Operator, Peer, refuse};
+use crate::incidents::{ChangeRefused, DeskGone, What, Word};
 use crate::log::rfc3339;
 
 pub(super) async fn list(State(operator): State<Arc<Operator>>) -> Answer<Vec<IncidentView>> {
@@ -42,6 +44,38 @@ pub(super) async fn show(
         refuse(StatusCode::NOT_FOUND, error)
     })?;
     Ok(Json(view(&incident, now)))
+}
+
+pub(super) async fn change(
+    State(operator): State<Arc<Operator>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(wanted): Json<ChangeIncident>,
+) -> Answer<IncidentView> {
+    let what = match wanted.what.as_str() {
+        "ack" => What::Acknowledge,
+        "contain" => What::Contain,
+        "resolve" => What::Resolve,
+        other => {
+            let error = format!("`{other}` is not `ack`, `contain` or `resolve`");
+            return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, error));
+        }
+    };
+    let now = operator.shared.clock.now();
+    let command = format!("incidents {} {}", wanted.what, wanted.id);
+    operator.record(&peer.actor(), &command, wanted.reason.as_deref(), &Map::new())?;
+    let word = Word { what, by: peer.actor().to_string(), reason: wanted.reason };
+    let changed = operator.incidents.ask(move |desk| desk.change(&wanted.id, &word, now)).await;
+    let incident = changed.map_err(gone)?.map_err(refused)?;
+    Ok(Json(view(&incident, now)))
+}
+
+pub(super) fn refused(error: ChangeRefused) -> (StatusCode, Json<Failure>) {
+    let status = match error {
+        ChangeRefused::NoChange(NoChange::Unknown(_)) => StatusCode::NOT_FOUND,
+        ChangeRefused::NoChange(NoChange::Already(..)) => StatusCode::CONFLICT,
+        ChangeRefused::NotStored => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    refuse(status, error.to_string())
 }
 
 pub(super) fn gone(gone: DeskGone) -> (StatusCode, Json<Failure>) {

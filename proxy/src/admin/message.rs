@@ -417,6 +417,18 @@ pub struct Failure {
     pub problems: Vec<String>,
 }
 
+/// A word about an incident.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeIncident {
+    /// The incident.
+    pub id: String,
+    /// `ack`, `contain`, `resolve`.
+    pub what: String,
+    /// Why, for the audit file and the timeline.
+    pub reason: Option<String>,
+}
+
 /// An incident.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct IncidentView {

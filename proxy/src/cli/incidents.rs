@@ -1,4 +1,4 @@
-//! `incidents ls`, `incidents show`.
+//! `incidents ls`, `show`, `ack`, `contain`, `resolve`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::ban::encode;
 use super::socket::{Target, ask};
 use super::{Done, say, say_json, table};
-use crate::admin::IncidentView;
+use crate::admin::{ChangeIncident, IncidentView};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Incidents {
@@ -16,6 +16,23 @@ pub(super) enum Incidents {
     Ls(List),
     /// Show one incident: what it is about, and its timeline.
     Show(One),
+    /// Say that somebody works on an incident: it does not escalate any more.
+    Ack(Change),
+    /// Say that an incident can do no more harm.
+    Contain(Change),
+    /// Say that an incident is over. It opens again if it goes on.
+    Resolve(Change),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Change {
+    /// The incident: `INC-YYYY-MM-DD-NNN`.
+    id: String,
+    /// Why, for the timeline and the audit file.
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Args, Debug)]
@@ -43,7 +60,16 @@ pub(super) fn run(incidents: Incidents) -> Done {
             let found: IncidentView = ask(one.target.client()?.get(&path))?;
             show(&one.target, &found)
         }
+        Incidents::Ack(change) => say_word("ack", change),
+        Incidents::Contain(change) => say_word("contain", change),
+        Incidents::Resolve(change) => say_word("resolve", change),
     }
+}
+
+fn say_word(what: &str, change: Change) -> Done {
+    let message = ChangeIncident { id: change.id, what: what.to_owned(), reason: change.reason };
+    let changed: IncidentView = ask(change.target.client()?.post("/v1/incident", &message))?;
+    show(&change.target, &changed)
 }
 
 fn ls(list: &List) -> Done {

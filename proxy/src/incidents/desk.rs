@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use portcullis_config::Timestamp;
+use portcullis_incident::correlator::NoChange;
 use portcullis_incident::event::{Placed, Taken};
-use portcullis_incident::{Change, ChangeKind, Correlator, Detectors, Event, detector};
+use portcullis_incident::{Change, ChangeKind, Correlator, Detectors, Event, Incident, detector};
 use tokio::sync::oneshot;
 
 use super::lines::EventLines;
@@ -111,6 +112,18 @@ impl Desk {
         Ok(())
     }
 
+    /// Returns the incidents as they stand, the oldest first; none once it has stopped. Blocks until the desk answers.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<Incident> {
+        let (reply, answer) = sync_channel(1);
+        let ask = Question::Ask(Box::new(move |desk| {
+            // Who asked may have gone.
+            reply.send(desk.correlator.incidents().to_vec()).unwrap_or_default();
+        }));
+        let asked = self.questions.held().clone().is_some_and(|desk| desk.send(ask).is_ok());
+        if asked { answer.recv().unwrap_or_default() } else { Vec::new() }
+    }
+
     /// Returns what asks the desk.
     #[must_use]
     pub fn handle(&self) -> DeskHandle {
@@ -161,6 +174,43 @@ impl DeskHandle {
     }
 }
 
+/// An operator's word about an incident.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) what: What,
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+}
+
+/// What an operator says of an incident.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    /// Somebody works on it.
+    Acknowledge,
+    /// It can do no more harm.
+    Contain,
+    /// It is over.
+    Resolve,
+}
+
+/// Why an operator's word has no effect, or is not kept.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum ChangeRefused {
+    /// There is no such incident, or it stands there already.
+    #[error(transparent)]
+    NoChange(#[from] NoChange),
+    /// The disk refuses.
+    #[error("the change holds, and is not on disk: see the log; it is tried again")]
+    NotStored,
+}
+
+/// How much of an operator's reason a timeline keeps.
+const REASON_CHARS_MAX: usize = 256;
+
+fn cut(text: &str) -> String {
+    text.chars().take(REASON_CHARS_MAX).collect()
+}
+
 /// What the thread holds.
 pub(crate) struct Working {
     shared: Arc<Shared>,
@@ -203,6 +253,8 @@ impl Working {
             let first = inbox.wait(WAIT);
             self.work_off(&inbox, first);
             while let Ok(question) = asked.try_recv() {
+                // What is answered survives whatever comes.
+                self.save(true);
                 match question {
                     Question::Ask(question) => question(&mut self),
                     Question::Stop => is_stopping = true,
@@ -316,8 +368,38 @@ impl Working {
         }
     }
 
-    /// The incidents, the oldest first.
-    pub(crate) fn correlator(&self) -> &Correlator {
+    /// The incidents.
+    pub(crate) const fn correlator(&self) -> &Correlator {
         &self.correlator
+    }
+
+    /// Makes an operator's change and stores it.
+    pub(crate) fn change(
+        &mut self,
+        id: &str,
+        word: &Word,
+        now: Timestamp,
+    ) -> Result<Incident, ChangeRefused> {
+        let by = word.by.as_str();
+        let change = match word.what {
+            What::Acknowledge => self.correlator.acknowledge(id, by, now),
+            What::Contain => self.correlator.contain(id, by, now),
+            What::Resolve => self.correlator.resolve(id, by, now),
+        }?;
+        if let Some(reason) = &word.reason {
+            self.correlator.note(id, format!("{by}: {}", cut(reason)), now);
+        }
+        self.note(&[change]);
+        self.stored(id)
+    }
+
+    /// Writes, and returns the incident as it is on disk.
+    fn stored(&mut self, id: &str) -> Result<Incident, ChangeRefused> {
+        self.save(true);
+        if !self.dirty.is_empty() {
+            return Err(ChangeRefused::NotStored);
+        }
+        let found = self.correlator.find(id).cloned();
+        found.ok_or_else(|| NoChange::Unknown(id.to_owned()).into())
     }
 }

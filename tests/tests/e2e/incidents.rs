@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
+#[path = "incidents/lifecycle.rs"]
+mod lifecycle;
+
 const SQLI: &str = "/?id=1%27%20UNION%20SELECT%20password%20FROM%20users--";
 
 /// Runs a command against the process in `home`; gives its output, or fails the test.
