@@ -9,6 +9,7 @@ mod document;
 mod fields;
 mod host;
 mod identity;
+mod incidents;
 pub mod keys;
 pub mod limits;
 mod lint;

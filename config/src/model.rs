@@ -7,6 +7,7 @@ mod backend;
 mod client_address;
 mod host;
 mod identity;
+mod incidents;
 mod limits;
 mod listener;
 mod log;
@@ -36,6 +37,7 @@ pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
     OidcProvider, PlatformProvider, Provider, StaticProvider,
 };
+pub use incidents::{ACTIONS, CATEGORIES, Incidents, PRIORITIES, ResponseRule};
 pub use limits::Limits;
 pub use listener::{
     Acme, AcmeChallenge, CertificateRef, Listener, ListenerCertificate, ListenerKind,
@@ -72,6 +74,8 @@ pub struct Config {
     pub lists: BTreeMap<String, ListSource>,
     /// Whom no ban is placed on.
     pub bans: Bans,
+    /// What is done about incidents.
+    pub incidents: Incidents,
     /// Where the edge itself may connect.
     pub egress: Egress,
     /// WAF rule sets, by name.

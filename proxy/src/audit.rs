@@ -30,6 +30,8 @@ pub enum Actor {
     Feeds,
     /// The task that orders certificates.
     Acme,
+    /// The response to an incident.
+    Incident(String),
     /// The process itself, at its start.
     Start,
     /// The end of a time that was set before.
@@ -44,6 +46,7 @@ impl std::fmt::Display for Actor {
             Self::Watch => f.write_str("watch"),
             Self::Feeds => f.write_str("feeds"),
             Self::Acme => f.write_str("acme"),
+            Self::Incident(id) => write!(f, "incident:{id}"),
             Self::Start => f.write_str("start"),
             Self::Timer => f.write_str("timer"),
         }

@@ -10,6 +10,6 @@ mod keeper;
 mod row;
 mod store;
 
-pub use allowed::{AllowEntry, AllowRefused, Allowances, apply};
+pub use allowed::{AllowEntry, AllowRefused, Allowances, apply, spares};
 pub use keeper::BanKeeper;
 pub use store::{BanStore, StoreError};

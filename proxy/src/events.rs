@@ -6,12 +6,15 @@
 
 mod of_request;
 mod overflow;
+mod valid;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use portcullis_config::Timestamp;
 use portcullis_incident::Event;
 use portcullis_incident::event::Taken;
 use prometheus::{IntCounter, IntCounterVec};
@@ -21,6 +24,7 @@ use overflow::Overflow;
 
 pub(crate) use of_request::{Refused, of_request};
 pub(crate) use overflow::SUMS_MAX;
+use valid::Told;
 
 /// Events that wait for the desk one by one; beyond that they are added up.
 pub(crate) const QUEUE_EVENTS_MAX: usize = 8192;
@@ -29,6 +33,7 @@ pub(crate) const QUEUE_EVENTS_MAX: usize = 8192;
 pub struct Events {
     queue: SyncSender<Message>,
     overflow: Arc<Overflow>,
+    told: Told,
     counted: IntCounterVec,
     added_up: IntCounter,
 }
@@ -42,6 +47,8 @@ pub struct Inbox {
 /// What the desk reads.
 pub(crate) enum Message {
     Event(Box<Event>),
+    /// A subject has a valid session from an address.
+    Valid(IpAddr, String),
     /// Open the log's file anew.
     Reopen,
     /// Say when everything before is written.
@@ -69,6 +76,7 @@ impl Events {
         let events = Self {
             queue: sender,
             overflow: Arc::clone(&overflow),
+            told: Told::new(),
             counted: metrics.security_events.clone(),
             added_up: metrics.events_added_up.clone(),
         };
@@ -88,6 +96,16 @@ impl Events {
             }
             // Without a desk, between two processes or in a test, there is nobody to tell.
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// Notes that a subject has a valid session from an address. Never waits: while the queue is full it is not noted,
+    /// and told again with a later request.
+    pub fn note_valid(&self, address: IpAddr, subject: &str, now: Timestamp) {
+        if self.told.is_news(address, subject, now) {
+            let told = self.queue.try_send(Message::Valid(address, subject.to_owned()));
+            // What nobody was told is told in the next minute.
+            drop(told);
         }
     }
 
@@ -135,7 +153,6 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_config::Timestamp;
     use portcullis_incident::Category;
 
     use super::*;

@@ -37,6 +37,7 @@ mod routing;
 mod sanity;
 mod security_headers;
 mod stream;
+mod tightened;
 mod verdict;
 mod work;
 

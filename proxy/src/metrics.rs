@@ -58,6 +58,8 @@ pub struct Metrics {
     pub incidents_open: IntGauge,
     /// Times that nobody answered an incident in time.
     pub incidents_unanswered: IntCounter,
+    /// Responses to incidents, by what came of them.
+    pub incident_responses: IntCounterVec,
     /// Writes of the incident file that failed.
     pub incident_write_errors: IntCounter,
     /// Answers that the edge gave instead of the origin, by the label of [`Reason`].
@@ -278,6 +280,12 @@ impl Metrics {
                 r,
                 "edge_incidents_unanswered_total",
                 "Times that nobody answered an incident within the time of its priority.",
+            ),
+            incident_responses: counters(
+                r,
+                "edge_incident_responses_total",
+                "Responses to incidents, by action and by what came of it: done, dry_run, failed, ended, undone, or why it was withheld.",
+                &["action", "outcome"],
             ),
             incident_write_errors: counter(
                 r,
@@ -586,6 +594,9 @@ impl Metrics {
         for category in portcullis_incident::Category::ALL {
             self.security_events.with_label_values(&[category.kind()]);
         }
+        for kind in portcullis_incident::ActionKind::ALL {
+            self.incident_responses.with_label_values(&[kind.as_str(), "done"]);
+        }
         for result in ["ok"].into_iter().chain(EgressError::LABELS) {
             self.egress_requests.with_label_values(&["list", result]);
             self.egress_requests.with_label_values(&["acme", result]);
@@ -595,7 +606,7 @@ impl Metrics {
         for source in ["command", "file"] {
             self.revocations.with_label_values(&[source]);
         }
-        for origin in ["rule", "operator"] {
+        for origin in ["rule", "operator", "incident"] {
             self.bans_added.with_label_values(&[origin]);
         }
         for outcome in ["sealed", "opened", "unknown"] {

@@ -12,6 +12,7 @@ use crate::bans::Allowances;
 use crate::capture::Capture;
 use crate::clock::Clock;
 use crate::events::Events;
+use crate::incidents::Tightened;
 use crate::lockdown::Lockdowns;
 use crate::log::RequestLog;
 use crate::metrics::Metrics;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub recent: Recent,
     /// One line per request.
     pub requests: RequestLog,
+    /// What responses to incidents hold in memory.
+    pub tightened: Tightened,
     /// Where security events are handed over.
     pub events: Events,
     /// What keeps requests whole, where the configuration asks for it.

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use portcullis::audit::Audit;
 use portcullis::clock::Manual;
 use portcullis::events::Events;
-use portcullis::incidents::{Desk, DeskSettings, EventLines, IncidentStore, Rotation};
+use portcullis::incidents::{Desk, DeskSettings, EventLines, IncidentStore, LicensePort, Rotation};
 use portcullis::lockdown::Lockdowns;
 use portcullis::log::{RequestLog, Target};
 use portcullis::metrics::Metrics;
@@ -227,6 +228,7 @@ impl Builder {
             recent: portcullis::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)
                 .expect("memory opens"),
+            tightened: portcullis::incidents::Tightened::default(),
             events: raised,
             capture: None,
             tickets: Tickets::new(Vec::new()),
@@ -234,7 +236,15 @@ impl Builder {
             metrics,
         });
         let store = IncidentStore::open(&directory.path().join("incidents.redb"));
-        let settings = DeskSettings { lines: event_lines, store: Some(store.expect("it opens")) };
+        let audit = Audit::open(&directory.path().join("incident-audit.jsonl")).expect("it opens");
+        let settings = DeskSettings {
+            lines: event_lines,
+            store: Some(store.expect("it opens")),
+            audit: Arc::new(audit),
+            license: LicensePort::new(),
+            evidence: directory.path().join("evidence"),
+        };
+        let license = settings.license.clone();
         let desk = Desk::start(Arc::clone(&shared), inbox, settings).expect("a thread");
         let config = Arc::clone(&shared.snapshot.load().config);
         let bound = portcullis::edge::bind(&config, None)
@@ -242,7 +252,9 @@ impl Builder {
             .map_err(|error| BuildError(error.to_string()))?;
         let running = portcullis::edge::serve(Arc::clone(&shared), bound)
             .map_err(|error| BuildError(error.to_string()))?;
-        Ok(Edge::new(shared, running, desk, clock, authority, issuer, directory, lines, events))
+        Ok(Edge::new(
+            shared, running, desk, license, clock, authority, issuer, directory, lines, events,
+        ))
     }
 
     fn write(&self, directory: &Path, authority: &Authority, issuer: &Issuer) {

@@ -9,7 +9,7 @@ use portcullis::acme::AcmeKeeper;
 use portcullis::audit::Audit;
 use portcullis::clock::{Clock, Manual};
 use portcullis::edge::Running;
-use portcullis::incidents::Desk;
+use portcullis::incidents::{Desk, LicensePort};
 use portcullis::key_sets::KeyKeeper;
 use portcullis::reload::Reloader;
 use portcullis::shared::Shared;
@@ -31,6 +31,7 @@ pub struct Edge {
     shared: Arc<Shared>,
     running: Running,
     desk: Desk,
+    license: LicensePort,
     clock: Arc<Manual>,
     authority: Authority,
     issuer: Issuer,
@@ -56,6 +57,7 @@ impl Edge {
         shared: Arc<Shared>,
         running: Running,
         desk: Desk,
+        license: LicensePort,
         clock: Arc<Manual>,
         authority: Authority,
         issuer: Issuer,
@@ -63,7 +65,7 @@ impl Edge {
         lines: Arc<Mutex<Vec<u8>>>,
         events: Arc<Mutex<Vec<u8>>>,
     ) -> Self {
-        Self { shared, running, desk, clock, authority, issuer, directory, lines, events }
+        Self { shared, running, desk, license, clock, authority, issuer, directory, lines, events }
     }
 
     /// Returns where the first listener, the TLS one, listens.
@@ -264,6 +266,12 @@ impl Edge {
     pub fn event_log(&self) -> Vec<Value> {
         self.shared.events.flush();
         parse(&self.events)
+    }
+
+    /// Returns the way of its responses to the license service: a test leads it to one.
+    #[must_use]
+    pub const fn license_port(&self) -> &LicensePort {
+        &self.license
     }
 
     /// Returns the incidents, the oldest first.

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 
 use super::fields::Fields;
-use super::{Context, backend, host, identity, keys, limits, lint, listener, scalar, source};
+use super::{
+    Context, backend, host, identity, incidents, keys, limits, lint, listener, scalar, source,
+};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Admin, Capture, CaptureKey, ClientAddressHeader, Config, Environment, Geo, HeaderProfile,
@@ -43,6 +45,10 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     let geo = fields.may("geo", cx, source::geo);
     let lists = fields.may("lists", cx, |node, cx| scalar::named(node, cx, source::address_list));
     let bans = fields.may("bans", cx, source::bans);
+    let incidents = match fields.get("incidents") {
+        Some(node) => incidents::incidents(node, cx),
+        None => incidents::usual(cx),
+    };
     let egress = fields.may("egress", cx, source::egress);
     let rulesets = fields
         .may("rulesets", cx, |node, cx| scalar::named(node, cx, |_, n, cx| source::ruleset(n, cx)));
@@ -75,6 +81,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         geo: geo?.unwrap_or_else(Geo::default),
         lists: lists?.unwrap_or_default(),
         bans: bans?.unwrap_or_default(),
+        incidents: incidents?,
         egress: egress?.unwrap_or_default(),
         rulesets: rulesets?.unwrap_or_default(),
         policies: policies?.unwrap_or_default(),

@@ -77,6 +77,8 @@ pub const SECTIONS: &[&Section] = &[
     &GEO,
     &LIST,
     &BANS,
+    &INCIDENTS,
+    &RESPONSE,
     &EGRESS,
     &RULESET,
     &POLICY,
@@ -157,6 +159,12 @@ pub const ROOT: Section = Section {
             "Lists of addresses, by the name that policies ask for: address groups, `iplist-…` feeds, `sourceiplist-…` lists.",
         ),
         may("bans", "mapping", "nobody is spared", "Whom no ban is placed on."),
+        may(
+            "incidents",
+            "mapping",
+            "the defaults below",
+            "What is done about incidents. `docs/incidents.md` tells what they are.",
+        ),
         may(
             "egress",
             "mapping",
@@ -444,6 +452,67 @@ pub const BANS: Section = Section {
         "nobody",
         "Lists whose addresses are never banned; bans that stand on them end at once. Policies apply to them all the same.",
     )],
+};
+
+/// `incidents`
+pub const INCIDENTS: Section = Section {
+    path: "incidents",
+    doc: "What is done about incidents by itself. Each response ends by itself, is in the audit file and the incident's timeline, and is taken back by `portcullis incidents undo`. Whom `bans.allow` or `portcullis allow add` names, and every one of `trusted_hops`, no response touches.",
+    keys: &[
+        or(
+            "dry_run",
+            "`true` or `false`",
+            "false",
+            "Whether responses are only written down: what would be done, and why not.",
+        ),
+        or("respond_for", "duration, 1m to 7d", "1h", "How long a response lasts."),
+        or(
+            "limited_to",
+            "number, 1 to 100000",
+            "10",
+            "Requests a minute of a user or a source that is limited.",
+        ),
+        or(
+            "raised_to",
+            "number, 1 to 100000",
+            "60",
+            "Requests a minute of each client on a route whose protection is raised.",
+        ),
+        or(
+            "breach_objects",
+            "number, 1 to 64",
+            "3",
+            "Objects of other tenants that a user must have asked for, by no other site's doing, before they are suspended.",
+        ),
+        or("responses_max", "number, 1 to 10000", "100", "Responses in ten minutes."),
+        or(
+            "learn",
+            "duration, 0s to 1h",
+            "1m",
+            "How long after a start no source is banned: nobody knows yet whose valid sessions share one.",
+        ),
+        may(
+            "responses",
+            "list of mappings",
+            "the table in `docs/incidents.md`",
+            "What is done, in place of the usual for the categories that are named.",
+        ),
+    ],
+};
+
+/// One of `incidents.responses`
+pub const RESPONSE: Section = Section {
+    path: "incidents.responses[]",
+    doc: "What is done about incidents of one category. No signature of the WAF bans a source or suspends a user, whatever is written here, and no source is banned that several users share.",
+    keys: &[
+        must("category", "category of events", "Whose incidents."),
+        or("at", "`P0` to `P3`", "P3", "From which priority on."),
+        must(
+            "actions",
+            "list of `ban`, `ban_fingerprint`, `limit`, `revoke`, `suspend`, `release`, `lockdown`, `raise`, `enforce`, `evidence`",
+            "What is done, in this order. An empty list does nothing.",
+        ),
+    ],
 };
 
 /// `egress`

@@ -8,7 +8,7 @@ use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::settings::Settings;
 use crate::signing::{Algorithm, KeySet, KeyState, Ring, verify_checkpoint};
-use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope};
+use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -232,6 +232,36 @@ impl Operator {
         Ok(self.store.set_tenant(tenant, standing).await??)
     }
 
+    /// Suspends a user, or lets them work again. A suspended user gets no heartbeat and no seat.
+    ///
+    /// # Errors
+    /// When there is no such tenant, a name is not in its form, or the store does not serve.
+    pub async fn set_suspended(
+        &self,
+        tenant: &str,
+        subject: &str,
+        is_suspended: bool,
+    ) -> Result<(), OperatorError> {
+        let standing = if is_suspended { Standing::Suspended } else { Standing::Active };
+        self.set_subject(tenant.parse()?, subject.parse()?, standing).await
+    }
+
+    /// Gives a user's seats back but for those that are offline, and returns how many sessions were ended. `actor` is who
+    /// the audit trail will say did it.
+    ///
+    /// # Errors
+    /// When there is no such tenant, a name is not in its form, or the store does not serve.
+    pub async fn release_sessions(
+        &self,
+        tenant: &str,
+        subject: &str,
+        actor: &str,
+    ) -> Result<u64, OperatorError> {
+        let scope = Scope { tenant: tenant.parse()?, actor: actor.to_owned() };
+        let which = Which { license: None, subject: Some(subject.parse()?) };
+        Ok(self.store.release_all(scope, which).await?)
+    }
+
     /// Suspends a user, or lets them work again.
     pub(crate) async fn set_subject(
         &self,
@@ -410,7 +440,10 @@ impl Operator {
     }
 
     /// Writes a copy of the store into a new file that its owner alone reads.
-    pub(crate) async fn backup(&self, file: &Path) -> Result<(), OperatorError> {
+    ///
+    /// # Errors
+    /// When the file is there, or the store does not serve or has backups of its own.
+    pub async fn backup(&self, file: &Path) -> Result<(), OperatorError> {
         // SQLite fills an empty file, so that the copy is private from its first byte.
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
         made.map_err(|source| OperatorError::Backup { path: file.to_owned(), source })?;

@@ -132,6 +132,7 @@ fn a_day_of_attacks_ends_with_the_right_pages_and_no_victim() {
         let mut breach = event(Category::TenantBreach, "192.0.2.5", 6000 + n);
         breach.actor.subject = Some("mallory".to_owned());
         breach.actor.tenant = Some("own".to_owned());
+        breach.actor.provider = Some("idp".to_owned());
         breach.breach = Some(Breach {
             attempted_tenant: Some("other".to_owned()),
             object: format!("license-{n}"),

@@ -42,6 +42,8 @@ pub struct Actor {
     pub subject: Option<String>,
     /// The verified token's tenant.
     pub tenant: Option<String>,
+    /// The provider whose token it is.
+    pub provider: Option<String>,
     /// The verified token's id.
     pub token_id: Option<String>,
     /// The account that a sign-in named; nothing vouches for it.
@@ -52,6 +54,8 @@ pub struct Actor {
     pub country: Option<String>,
     /// The network of the source.
     pub asn: Option<u32>,
+    /// The JA4 fingerprint of its TLS library.
+    pub fingerprint: Option<String>,
 }
 
 /// What a tenant breach rests on. A link that somebody sends to a victim makes the victim's browser ask; that is no
@@ -211,10 +215,12 @@ impl Event {
     fn actor_json(&self) -> Value {
         json!({
             "token_id": self.actor.token_id,
+            "provider": self.actor.provider,
             "account": self.actor.account,
             "user_agent": self.actor.user_agent.as_ref().map(|agent| mask::line(agent.as_bytes())),
             "country": self.actor.country,
             "asn": self.actor.asn,
+            "fingerprint": self.actor.fingerprint,
         })
     }
 

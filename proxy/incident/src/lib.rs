@@ -24,5 +24,5 @@ pub use detector::{Detectors, Scenario};
 pub use event::Event;
 pub use incident::Incident;
 pub use notice::Notice;
-pub use response::{Action, Responder, Response, ResponseSettings};
+pub use response::{Action, ActionKind, PlanRule, Responder, Response, ResponseSettings};
 pub use stored::BadRecord;

@@ -3,6 +3,7 @@
 //! is too thin, and a cap per time.
 
 mod action;
+mod plan;
 mod shared;
 
 use std::collections::VecDeque;
@@ -13,9 +14,9 @@ use portcullis_config::Timestamp;
 
 use crate::category::Category;
 use crate::event::Event;
-use crate::incident::{Incident, is_deliberate};
-use crate::source;
-pub use action::{Action, Target, Withheld};
+use crate::incident::Incident;
+pub use action::{Action, ActionKind, Target, Withheld};
+pub use plan::{PlanRule, default_plan};
 use shared::SharedSources;
 
 /// How responses are made.
@@ -31,6 +32,10 @@ pub struct ResponseSettings {
     pub responses_max: usize,
     /// The time that the cap is for.
     pub cap_window: Duration,
+    /// What each kind of incident asks for.
+    pub plan: Vec<PlanRule>,
+    /// How long after its start a responder bans no source: it does not know yet who shares one.
+    pub learn: Duration,
     /// Whom no automation touches.
     pub allow: Arc<dyn Fn(&Target) -> bool + Send + Sync>,
 }
@@ -44,6 +49,8 @@ impl Default for ResponseSettings {
             breach_objects_min: 3,
             responses_max: 100,
             cap_window: Duration::from_secs(600),
+            plan: default_plan(),
+            learn: Duration::ZERO,
             allow: Arc::new(|_| false),
         }
     }
@@ -57,6 +64,8 @@ impl std::fmt::Debug for ResponseSettings {
             .field("breach_objects_min", &self.breach_objects_min)
             .field("responses_max", &self.responses_max)
             .field("cap_window", &self.cap_window)
+            .field("plan", &self.plan)
+            .field("learn", &self.learn)
             .finish_non_exhaustive()
     }
 }
@@ -76,6 +85,10 @@ pub struct Response {
     pub until: Timestamp,
     /// Whether it is only written down.
     pub is_dry_run: bool,
+    /// Whether the shell has carried it out.
+    pub is_done: bool,
+    /// Whether an operator has taken it back: until its end it is not done again for the same incident.
+    pub is_undone: bool,
 }
 
 /// What an event led to.
@@ -92,9 +105,13 @@ pub struct Planned {
 pub struct Responder {
     settings: ResponseSettings,
     active: Vec<Response>,
+    /// What operators took back, until its time is over.
+    undone: Vec<Response>,
     recent: VecDeque<Timestamp>,
     shared: SharedSources,
     next: u64,
+    /// When it began to learn who shares a source: with the first thing that it was told.
+    begun: Option<Timestamp>,
 }
 
 impl Responder {
@@ -102,7 +119,18 @@ impl Responder {
     #[must_use]
     pub fn new(settings: ResponseSettings, sources_max: usize) -> Self {
         let shared = SharedSources::new(sources_max);
-        Self { settings, active: Vec::new(), recent: VecDeque::new(), shared, next: 1 }
+        let (active, undone, recent) = (Vec::new(), Vec::new(), VecDeque::new());
+        Self { settings, active, undone, recent, shared, next: 1, begun: None }
+    }
+
+    /// Goes on by other settings, as after a reload. What holds goes on.
+    pub fn set(&mut self, settings: ResponseSettings) {
+        self.settings = settings;
+    }
+
+    /// Says since when this responder learns who shares a source.
+    pub const fn begin(&mut self, now: Timestamp) {
+        self.begun = Some(now);
     }
 
     /// Notes that a verified subject uses a source. A source that several use is an office: it is never banned.
@@ -113,8 +141,8 @@ impl Responder {
     /// Plans what an event of an incident asks for. What holds already is not done twice.
     pub fn plan(&mut self, incident: &Incident, event: &Event, now: Timestamp) -> Planned {
         let mut planned = Planned::default();
-        for action in wanted(incident, event, now) {
-            if self.active.iter().any(|held| held.action.is_same(&action)) {
+        for action in plan::wanted(&self.settings.plan, incident, event, now) {
+            if self.holds(&action, incident) {
                 continue;
             }
             match self.why_not(&action, incident, now) {
@@ -125,17 +153,26 @@ impl Responder {
         planned
     }
 
-    /// Returns the responses that have ended; the shell undoes them.
+    /// Returns the responses that have ended; the shell undoes those that no operator took back before.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Response> {
-        let (ended, active) = self.active.drain(..).partition(|held| held.until <= now);
+        let is_over = |held: &Response| held.until <= now;
+        let (mut ended, active): (Vec<_>, Vec<_>) = self.active.drain(..).partition(is_over);
         self.active = active;
+        let (over, undone): (Vec<_>, Vec<_>) = self.undone.drain(..).partition(is_over);
+        self.undone = undone;
+        ended.extend(over);
         ended
     }
 
-    /// Takes back every response to an incident, by an operator's word. Returns them; the shell undoes them.
+    /// Takes back every response to an incident, by an operator's word, and does none of them again for it before its
+    /// time is over. Returns them; the shell undoes them.
     pub fn undo(&mut self, incident: &str) -> Vec<Response> {
-        let (undone, active) = self.active.drain(..).partition(|held| held.incident == incident);
+        let (undone, active): (Vec<_>, Vec<_>) =
+            self.active.drain(..).partition(|held| held.incident == incident);
         self.active = active;
+        let undone: Vec<_> =
+            undone.into_iter().map(|one| Response { is_undone: true, ..one }).collect();
+        self.undone.extend(undone.iter().cloned());
         undone
     }
 
@@ -148,7 +185,36 @@ impl Responder {
     /// Takes stored responses back, as after a restart.
     pub fn restore(&mut self, responses: Vec<Response>) {
         self.next = responses.iter().map(|held| held.number + 1).max().unwrap_or(1).max(self.next);
-        self.active = responses;
+        (self.undone, self.active) = responses.into_iter().partition(|held| held.is_undone);
+    }
+
+    fn holds(&self, action: &Action, incident: &Incident) -> bool {
+        let of_incident =
+            |held: &Response| action.target().is_some() || held.incident == incident.id;
+        let is_undone = self
+            .undone
+            .iter()
+            .any(|held| held.action.is_same(action) && held.incident == incident.id);
+        is_undone || self.active.iter().any(|held| held.action.is_same(action) && of_incident(held))
+    }
+
+    /// Notes that the shell has carried a response out.
+    pub fn note_done(&mut self, number: u64) -> Option<&Response> {
+        let held = self.active.iter_mut().find(|held| held.number == number)?;
+        held.is_done = true;
+        Some(held)
+    }
+
+    /// Notes that the shell has taken a response back.
+    pub fn note_taken_back(&mut self, number: u64) {
+        if let Some(held) = self.undone.iter_mut().find(|held| held.number == number) {
+            held.is_done = false;
+        }
+    }
+
+    /// Returns the responses that hold, and those that operators took back, until their time is over.
+    pub fn kept(&self) -> impl Iterator<Item = &Response> {
+        self.active.iter().chain(&self.undone)
     }
 
     fn why_not(&self, action: &Action, incident: &Incident, now: Timestamp) -> Option<Withheld> {
@@ -156,31 +222,47 @@ impl Responder {
         if target.as_ref().is_some_and(|target| (self.settings.allow)(target)) {
             return Some(Withheld::Allowed);
         }
+        if let Some(why) = self.weak_spot(action, incident, now) {
+            return Some(why);
+        }
+        let in_window = |at: &&Timestamp| now.since(**at) < self.settings.cap_window;
+        let recent = self.recent.iter().filter(in_window).count();
+        (recent >= self.settings.responses_max).then_some(Withheld::CapReached)
+    }
+
+    /// Says what an attacker could use the action for, with the evidence that there is.
+    fn weak_spot(&self, action: &Action, incident: &Incident, now: Timestamp) -> Option<Withheld> {
         let is_shared = |net| self.shared.subjects(net, now) > 1;
-        let is_thin = incident.objects.len() < self.settings.breach_objects_min;
+        let is_thin = incident.category == Category::TenantBreach
+            && incident.objects.len() < self.settings.breach_objects_min;
+        let learns = |begun| now.since(begun) < self.settings.learn;
         match action {
+            Action::BanSource(_) | Action::BanFingerprint(_) if incident.category.is_waf() => {
+                Some(Withheld::SignatureAlone)
+            }
             Action::BanSource(net) | Action::LimitSource(net) if is_shared(net) => {
-                return Some(Withheld::SharedSource);
+                Some(Withheld::SharedSource)
             }
-            Action::Suspend { .. } | Action::ReleaseSessions { .. } if is_thin => {
-                return Some(Withheld::ThinEvidence);
-            }
-            Action::RevokeTokens { .. }
-                if incident.category == Category::TenantBreach && is_thin =>
+            Action::BanSource(_) if self.begun.is_some_and(learns) => Some(Withheld::Learning),
+            Action::Suspend { .. }
+            | Action::ReleaseSessions { .. }
+            | Action::RevokeTokens { .. }
+                if is_thin || incident.category.is_waf() =>
             {
-                return Some(Withheld::ThinEvidence);
+                Some(Withheld::ThinEvidence)
             }
             Action::BanSource(_)
+            | Action::BanFingerprint(_)
             | Action::LimitSource(_)
             | Action::LimitSubject(_)
             | Action::RevokeTokens { .. }
             | Action::Suspend { .. }
             | Action::ReleaseSessions { .. }
-            | Action::CaptureEvidence => {}
+            | Action::LockDown(_)
+            | Action::RaiseProtection(_)
+            | Action::EnforceRule(_)
+            | Action::CaptureEvidence => None,
         }
-        let in_window = |at: &&Timestamp| now.since(**at) < self.settings.cap_window;
-        let recent = self.recent.iter().filter(in_window).count();
-        (recent >= self.settings.responses_max).then_some(Withheld::CapReached)
     }
 
     fn start(&mut self, incident: &Incident, action: Action, now: Timestamp) -> Response {
@@ -195,70 +277,13 @@ impl Responder {
             since: now,
             until: now.plus(self.settings.duration),
             is_dry_run: self.settings.dry_run,
+            is_done: false,
+            is_undone: false,
         };
         self.next += 1;
         self.active.push(response.clone());
         response
     }
-}
-
-/// The seed's table: what each kind of incident asks for.
-fn wanted(incident: &Incident, event: &Event, now: Timestamp) -> Vec<Action> {
-    let of_source = || event.source_ip.map(source::of_client);
-    let ban = || of_source().map(Action::BanSource).into_iter().collect();
-    match incident.category {
-        Category::Ddos | Category::CredentialStuffing | Category::BruteForce => ban(),
-        Category::TokenForgery | Category::Scanner | Category::ProtocolAttack => {
-            of_source().map(Action::LimitSource).into_iter().collect()
-        }
-        Category::SqlInjection
-        | Category::Xss
-        | Category::LocalFile
-        | Category::RemoteFile
-        | Category::CommandExecution
-        | Category::PhpInjection
-        | Category::JavaAttack
-        | Category::SessionFixation
-        | Category::GenericAttack => {
-            let of_subject = event.actor.subject.clone().map(Action::LimitSubject);
-            of_subject.or_else(|| of_source().map(Action::LimitSource)).into_iter().collect()
-        }
-        Category::TenantBreach => breach_actions(event, now),
-        Category::TokenReplay => {
-            let subject = event.actor.subject.clone();
-            let revoke = |subject| Action::RevokeTokens { subject, before: now };
-            subject.map(revoke).into_iter().collect()
-        }
-        Category::ConfigTamper => vec![Action::CaptureEvidence],
-        Category::LoginFailed
-        | Category::ImpossibleTravel
-        | Category::LicenseAbuse
-        | Category::RateLimit
-        | Category::Ban
-        | Category::GeoBlock
-        | Category::IpBlock
-        | Category::MethodEnforcement
-        | Category::WafLimit
-        | Category::PolicyDeny
-        | Category::TokenRefused
-        | Category::RequestRefused
-        | Category::Unavailable
-        | Category::SignerFailure => Vec::new(),
-    }
-}
-
-/// A breach that was meant asks for everything; the evidence decides how much of it is done. One that was not asks for
-/// nothing.
-fn breach_actions(event: &Event, now: Timestamp) -> Vec<Action> {
-    let Some(subject) = event.actor.subject.clone().filter(|_| is_deliberate(event)) else {
-        return Vec::new();
-    };
-    vec![
-        Action::Suspend { subject: subject.clone() },
-        Action::RevokeTokens { subject: subject.clone(), before: now },
-        Action::ReleaseSessions { subject },
-        Action::CaptureEvidence,
-    ]
 }
 
 #[cfg(test)]

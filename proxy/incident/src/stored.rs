@@ -88,16 +88,37 @@ impl Response {
     /// Writes the response for the store.
     #[must_use]
     pub fn to_record(&self) -> String {
-        let (kind, target, before) = match &self.action {
+        let (kind, target, owner) = match &self.action {
             Action::BanSource(net) => ("ban_source", net.to_string(), None),
+            Action::BanFingerprint(print) => ("ban_fingerprint", print.clone(), None),
             Action::LimitSource(net) => ("limit_source", net.to_string(), None),
             Action::LimitSubject(subject) => ("limit_subject", subject.clone(), None),
-            Action::RevokeTokens { subject, before } => {
-                ("revoke_tokens", subject.clone(), Some(before.as_millis()))
+            Action::RevokeTokens { provider, subject, before: _ } => {
+                ("revoke_tokens", subject.clone(), Some(provider.clone()))
             }
-            Action::Suspend { subject } => ("suspend", subject.clone(), None),
-            Action::ReleaseSessions { subject } => ("release_sessions", subject.clone(), None),
+            Action::Suspend { tenant, subject } => {
+                ("suspend", subject.clone(), Some(tenant.clone()))
+            }
+            Action::ReleaseSessions { tenant, subject } => {
+                ("release_sessions", subject.clone(), Some(tenant.clone()))
+            }
+            Action::LockDown(route) => ("lock_down", route.clone(), None),
+            Action::RaiseProtection(route) => ("raise_protection", route.clone(), None),
+            Action::EnforceRule(rule) => ("enforce_rule", rule.clone(), None),
             Action::CaptureEvidence => ("capture_evidence", String::new(), None),
+        };
+        let before = match &self.action {
+            Action::RevokeTokens { before, .. } => Some(before.as_millis()),
+            Action::BanSource(_)
+            | Action::BanFingerprint(_)
+            | Action::LimitSource(_)
+            | Action::LimitSubject(_)
+            | Action::Suspend { .. }
+            | Action::ReleaseSessions { .. }
+            | Action::LockDown(_)
+            | Action::RaiseProtection(_)
+            | Action::EnforceRule(_)
+            | Action::CaptureEvidence => None,
         };
         let record = json!({
             "version": VERSION,
@@ -105,10 +126,13 @@ impl Response {
             "incident": self.incident,
             "action": kind,
             "target": target,
+            "owner": owner,
             "before": before,
             "since": self.since.as_millis(),
             "until": self.until.as_millis(),
             "dry_run": self.is_dry_run,
+            "done": self.is_done,
+            "undone": self.is_undone,
         });
         record.to_string()
     }
@@ -119,14 +143,15 @@ impl Response {
     /// When the record is not one that [`Self::to_record`] wrote.
     pub fn from_record(text: &[u8]) -> Result<Self, BadRecord> {
         let record = Record::read(text)?;
-        let dry_run = record.0.get("dry_run").and_then(Value::as_bool);
         Ok(Self {
             number: record.number("number")?,
             incident: record.text("incident")?.to_owned(),
             action: record.action()?,
             since: record.time("since")?,
             until: record.time("until")?,
-            is_dry_run: dry_run.ok_or(BadRecord::Field("dry_run"))?,
+            is_dry_run: record.flag("dry_run")?,
+            is_done: record.flag("done")?,
+            is_undone: record.flag("undone")?,
         })
     }
 }
@@ -156,6 +181,10 @@ impl Record {
 
     fn number(&self, name: &'static str) -> Result<u64, BadRecord> {
         self.0.get(name).and_then(Value::as_u64).ok_or(BadRecord::Field(name))
+    }
+
+    fn flag(&self, name: &'static str) -> Result<bool, BadRecord> {
+        self.0.get(name).and_then(Value::as_bool).ok_or(BadRecord::Field(name))
     }
 
     fn time(&self, name: &'static str) -> Result<Timestamp, BadRecord> {
@@ -188,14 +217,22 @@ impl Record {
     fn action(&self) -> Result<Action, BadRecord> {
         let target = self.text("target")?;
         let subject = target.to_owned();
+        let owner = || self.text("owner").map(str::to_owned);
         let net = || target.parse::<IpNet>().map_err(|_| BadRecord::Field("target"));
         match self.text("action")? {
             "ban_source" => net().map(Action::BanSource),
+            "ban_fingerprint" => Ok(Action::BanFingerprint(subject)),
             "limit_source" => net().map(Action::LimitSource),
             "limit_subject" => Ok(Action::LimitSubject(subject)),
-            "revoke_tokens" => Ok(Action::RevokeTokens { subject, before: self.time("before")? }),
-            "suspend" => Ok(Action::Suspend { subject }),
-            "release_sessions" => Ok(Action::ReleaseSessions { subject }),
+            "revoke_tokens" => {
+                let (provider, before) = (owner()?, self.time("before")?);
+                Ok(Action::RevokeTokens { provider, subject, before })
+            }
+            "suspend" => Ok(Action::Suspend { tenant: owner()?, subject }),
+            "release_sessions" => Ok(Action::ReleaseSessions { tenant: owner()?, subject }),
+            "lock_down" => Ok(Action::LockDown(subject)),
+            "raise_protection" => Ok(Action::RaiseProtection(subject)),
+            "enforce_rule" => Ok(Action::EnforceRule(subject)),
             "capture_evidence" => Ok(Action::CaptureEvidence),
             _ => Err(BadRecord::Field("action")),
         }
@@ -247,9 +284,13 @@ mod tests {
             Action::BanSource(net),
             Action::LimitSource("192.0.2.1/32".parse().unwrap()),
             Action::LimitSubject(subject()),
-            Action::RevokeTokens { subject: subject(), before: at(7) },
-            Action::Suspend { subject: subject() },
-            Action::ReleaseSessions { subject: subject() },
+            Action::BanFingerprint("t13d".to_owned()),
+            Action::RevokeTokens { provider: "idp".to_owned(), subject: subject(), before: at(7) },
+            Action::Suspend { tenant: "acme".to_owned(), subject: subject() },
+            Action::ReleaseSessions { tenant: "acme".to_owned(), subject: subject() },
+            Action::LockDown("a.test/".to_owned()),
+            Action::RaiseProtection("a.test/".to_owned()),
+            Action::EnforceRule("p/7".to_owned()),
             Action::CaptureEvidence,
         ]
         .into_iter()
@@ -262,6 +303,8 @@ mod tests {
                 since: at(0),
                 until: at(0).plus(ResponseSettings::default().duration),
                 is_dry_run: number % 2 == 0,
+                is_done: number % 3 == 0,
+                is_undone: number % 5 == 0,
             };
             assert_eq!(Response::from_record(response.to_record().as_bytes()), Ok(response));
         }

@@ -1,4 +1,4 @@
-//! `incidents ls`, `show`, `ack`, `contain`, `resolve`.
+//! `incidents ls`, `show`, `ack`, `contain`, `resolve`, `undo`.
 
 use std::sync::Arc;
 
@@ -6,22 +6,25 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Query, State};
 use http::StatusCode;
 use portcullis_config::Timestamp;
-use portcullis_incident::Incident;
 use portcullis_incident::correlator::NoChange;
 use portcullis_incident::incident::{Seen, Status};
+use portcullis_incident::{Incident, Response};
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::message::{ChangeIncident, Failure, IncidentView, MomentView};
+use super::message::{ChangeIncident, Failure, IncidentView, MomentView, ResponseView};
 use super::server::{Answer, Operator, Peer, refuse};
 use crate::incidents::{ChangeRefused, DeskGone, What, Word};
 use crate::log::rfc3339;
 
 pub(super) async fn list(State(operator): State<Arc<Operator>>) -> Answer<Vec<IncidentView>> {
     let now = operator.shared.clock.now();
-    let asked = operator.incidents.ask(|desk| desk.correlator().incidents().to_vec()).await;
-    let incidents = asked.map_err(gone)?;
-    Ok(Json(incidents.iter().map(|incident| view(incident, now)).collect()))
+    let asked = operator.incidents.ask(|desk| {
+        let incidents = desk.correlator().incidents().iter();
+        incidents.map(|one| (one.clone(), desk.responses(&one.id))).collect::<Vec<_>>()
+    });
+    let incidents = asked.await.map_err(gone)?;
+    Ok(Json(incidents.iter().map(|(one, responses)| view(one, responses, now)).collect()))
 }
 
 /// The query of `incidents show`.
@@ -37,13 +40,16 @@ pub(super) async fn show(
 ) -> Answer<IncidentView> {
     let now = operator.shared.clock.now();
     let wanted = id.clone();
-    let found = operator.incidents.ask(move |desk| desk.correlator().find(&wanted).cloned()).await;
-    let found = found.map_err(gone)?;
-    let incident = found.ok_or_else(|| {
+    let found = operator.incidents.ask(move |desk| {
+        let found = desk.correlator().find(&wanted).cloned();
+        found.map(|one| (one, desk.responses(&wanted)))
+    });
+    let found = found.await.map_err(gone)?;
+    let (incident, responses) = found.ok_or_else(|| {
         let error = format!("there is no incident `{id}`: `portcullis incidents ls` shows them");
         refuse(StatusCode::NOT_FOUND, error)
     })?;
-    Ok(Json(view(&incident, now)))
+    Ok(Json(view(&incident, &responses, now)))
 }
 
 pub(super) async fn change(
@@ -55,8 +61,9 @@ pub(super) async fn change(
         "ack" => What::Acknowledge,
         "contain" => What::Contain,
         "resolve" => What::Resolve,
+        "undo" => What::Undo,
         other => {
-            let error = format!("`{other}` is not `ack`, `contain` or `resolve`");
+            let error = format!("`{other}` is not `ack`, `contain`, `resolve` or `undo`");
             return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, error));
         }
     };
@@ -64,15 +71,24 @@ pub(super) async fn change(
     let command = format!("incidents {} {}", wanted.what, wanted.id);
     operator.record(&peer.actor(), &command, wanted.reason.as_deref(), &Map::new())?;
     let word = Word { what, by: peer.actor().to_string(), reason: wanted.reason };
-    let changed = operator.incidents.ask(move |desk| desk.change(&wanted.id, &word, now)).await;
-    let incident = changed.map_err(gone)?.map_err(refused)?;
-    Ok(Json(view(&incident, now)))
+    let changed = operator.incidents.ask(move |desk| {
+        let changed = desk.change(&wanted.id, &word, now)?;
+        let responses = desk.responses(&changed.id);
+        Ok((changed, responses))
+    });
+    let (incident, responses) = changed.await.map_err(gone)?.map_err(refused)?;
+    if what == What::Undo {
+        operator.store().await?;
+    }
+    Ok(Json(view(&incident, &responses, now)))
 }
 
 pub(super) fn refused(error: ChangeRefused) -> (StatusCode, Json<Failure>) {
     let status = match error {
         ChangeRefused::NoChange(NoChange::Unknown(_)) => StatusCode::NOT_FOUND,
-        ChangeRefused::NoChange(NoChange::Already(..)) => StatusCode::CONFLICT,
+        ChangeRefused::NoChange(NoChange::Already(..)) | ChangeRefused::NothingHolds(_) => {
+            StatusCode::CONFLICT
+        }
         ChangeRefused::NotStored => StatusCode::INTERNAL_SERVER_ERROR,
     };
     refuse(status, error.to_string())
@@ -82,7 +98,22 @@ pub(super) fn gone(gone: DeskGone) -> (StatusCode, Json<Failure>) {
     refuse(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
 }
 
-pub(super) fn view(incident: &Incident, now: Timestamp) -> IncidentView {
+fn response(response: &Response) -> ResponseView {
+    let state = match (response.is_undone, response.is_dry_run, response.is_done) {
+        (true, _, _) => "undone",
+        (false, true, _) => "dry run",
+        (false, false, true) => "holds",
+        (false, false, false) => "is tried",
+    };
+    ResponseView {
+        what: response.action.to_string(),
+        state: state.to_owned(),
+        since: rfc3339(response.since),
+        until: rfc3339(response.until),
+    }
+}
+
+pub(super) fn view(incident: &Incident, responses: &[Response], now: Timestamp) -> IncidentView {
     let texts = |seen: &Seen| seen.iter().map(str::to_owned).collect();
     let moment = |moment: &portcullis_incident::incident::Moment| MomentView {
         at: rfc3339(moment.at),
@@ -104,6 +135,7 @@ pub(super) fn view(incident: &Incident, now: Timestamp) -> IncidentView {
         tenants: texts(&incident.tenants),
         rules: texts(&incident.rules),
         objects: texts(&incident.objects),
+        responses: responses.iter().map(response).collect(),
         timeline: incident.timeline.iter().map(moment).collect(),
     }
 }

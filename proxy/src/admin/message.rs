@@ -423,7 +423,7 @@ pub struct Failure {
 pub struct ChangeIncident {
     /// The incident.
     pub id: String,
-    /// `ack`, `contain`, `resolve`.
+    /// `ack`, `contain`, `resolve`, `undo`.
     pub what: String,
     /// Why, for the audit file and the timeline.
     pub reason: Option<String>,
@@ -460,8 +460,23 @@ pub struct IncidentView {
     pub rules: Vec<String>,
     /// Foreign objects that were asked for, at most 64.
     pub objects: Vec<String>,
+    /// What was done about it and is not over.
+    pub responses: Vec<ResponseView>,
     /// What happened, in order.
     pub timeline: Vec<MomentView>,
+}
+
+/// A response to an incident.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ResponseView {
+    /// What, in words.
+    pub what: String,
+    /// `holds`, `is tried`, `dry run`, `undone`.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Until when, RFC 3339.
+    pub until: String,
 }
 
 /// One line of an incident's timeline.

@@ -103,6 +103,24 @@ fn holds(entry: &AllowEntry, now: Timestamp) -> bool {
     entry.until.is_none_or(|until| now < until)
 }
 
+/// Says whether the served configuration or an operator spares somebody.
+#[must_use]
+pub fn spares(shared: &Shared, key: &BanKey) -> bool {
+    let entries = shared.allowances.list(shared.clock.now());
+    let networks = entries.iter().filter_map(|entry| match &entry.key {
+        BanKey::Network(net) => Some(*net),
+        BanKey::Subject(_) | BanKey::Tenant(_) | BanKey::Fingerprint(_) | BanKey::Rule { .. } => {
+            None
+        }
+    });
+    if entries.iter().any(|entry| entry.key == *key) || key.is_within(&IpSet::new(networks)) {
+        return true;
+    }
+    let snapshot = shared.snapshot.load_full();
+    let mut named = snapshot.config.bans.allow.iter().filter_map(|name| snapshot.lists.get(name));
+    named.any(|list| key.is_within(list))
+}
+
 /// Makes the state spare whom the served configuration and the operators name; returns the bans that this ended.
 pub fn apply(shared: &Shared) -> Vec<Ban> {
     let snapshot = shared.snapshot.load_full();

@@ -1,4 +1,4 @@
-//! `incidents ls`, `show`, `ack`, `contain`, `resolve`.
+//! `incidents ls`, `show`, `ack`, `contain`, `resolve`, `undo`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -22,6 +22,8 @@ pub(super) enum Incidents {
     Contain(Change),
     /// Say that an incident is over. It opens again if it goes on.
     Resolve(Change),
+    /// Take back what was done about an incident by itself; it is not done again for it.
+    Undo(Change),
 }
 
 #[derive(Args, Debug)]
@@ -63,6 +65,7 @@ pub(super) fn run(incidents: Incidents) -> Done {
         Incidents::Ack(change) => say_word("ack", change),
         Incidents::Contain(change) => say_word("contain", change),
         Incidents::Resolve(change) => say_word("resolve", change),
+        Incidents::Undo(change) => say_word("undo", change),
     }
 }
 
@@ -137,6 +140,13 @@ fn drawn(incident: &IncidentView) -> String {
         ("objects", &incident.objects),
     ] {
         line(name, &values.join(", "));
+    }
+    if !incident.responses.is_empty() {
+        text.push_str("responses\n");
+    }
+    for one in &incident.responses {
+        let line = format!("  {} ({}, until {})", one.what, one.state, one.until);
+        writeln!(text, "{line}").expect("a string takes all text");
     }
     text.push_str("timeline\n");
     for moment in &incident.timeline {

@@ -24,6 +24,8 @@ pub(crate) struct Refused {
     pub(crate) matched: Option<(String, Bytes)>,
     /// The token's id.
     pub(crate) token_id: Option<String>,
+    /// The route, by its host and path.
+    pub(crate) route: Option<String>,
 }
 
 /// Returns the events of a request.
@@ -108,7 +110,9 @@ fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event
         actor: Actor {
             subject,
             tenant: identity.and_then(|identity| identity.tenant.clone()),
+            provider: identity.map(|identity| identity.provider.clone()),
             token_id: refused.token_id.clone(),
+            fingerprint: Some(client.ja4.to_string()).filter(|print| !print.is_empty()),
             account: None,
             user_agent: record.user_agent.as_ref().map(agent),
             country: Some(client.region_code.clone()).filter(|code| !code.is_empty()),
@@ -117,7 +121,7 @@ fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event
         request_id: Some(record.request_id.clone()),
         method: escaped(&record.method),
         path: escaped(path(&record.uri)),
-        route: record.route.clone().unwrap_or_default(),
+        route: refused.route.clone().unwrap_or_default(),
         payload: payload.map(|payload| payload.to_vec()).unwrap_or_default(),
         status: record.status,
         rule: rule(record, field),
@@ -177,7 +181,7 @@ mod tests {
             kind: Some(EventKind::SqlInjection),
             previewed: vec![(7, EventKind::Xss)],
             matched: Some(("id".to_owned(), Bytes::from_static(b"' OR 1=1--"))),
-            token_id: None,
+            ..Refused::default()
         };
         let events = of_request(&record(), &refused);
         let what: Vec<_> = events.iter().map(|event| (event.category, event.taken)).collect();

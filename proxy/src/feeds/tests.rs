@@ -67,6 +67,7 @@ impl Served {
             assertion_key: AssertionKey::generate().unwrap().0,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
+            tightened: crate::incidents::Tightened::default(),
             events: Events::new(&metrics).0,
             capture: None,
             tickets: crate::tickets::Tickets::new(Vec::new()),

@@ -20,7 +20,7 @@ use super::caller::{Asking, Caller, Place, view};
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::work::Work;
-use super::{Gate, banned, reading};
+use super::{Gate, banned, reading, tightened};
 use crate::reason::Reason;
 
 /// What is asked of a request before it may pass.
@@ -61,6 +61,7 @@ pub(super) async fn decide(
         body: None,
         added: Vec::new(),
     };
+    walk.check_tightened(work, now)?;
     match walk.finish(session, work, now).await {
         Ok(identity) => Ok(Admitted { identity, held: walk.body.flatten(), added: walk.added }),
         Err(refusal) => {
@@ -96,10 +97,12 @@ impl<'a> Walk<'a> {
             let verdict = self.finish_policy(session, work, policy, now).await?;
             let refused = refusal(&verdict);
             self.added.clone_from(&verdict.request_headers_to_add);
+            let by_preview = tightened::rules(&self.gate.shared, &verdict, now);
             work.verdict = Some(verdict);
             if let Some(refusal) = refused {
                 return Err(refusal);
             }
+            by_preview?;
         }
         let identity = self.required_caller(work, now)?;
         self.read_body(session, work).await?;
@@ -175,8 +178,17 @@ impl<'a> Walk<'a> {
         work.identity.clone_from(&identity);
         if let Some(known) = &identity {
             banned::identity(&self.gate.shared.state, work, known, now)?;
+            tightened::identity(&self.gate.shared, work, known, now)?;
         }
         Ok(identity)
+    }
+
+    /// Counts the request where a response to an incident asks for it.
+    fn check_tightened(&self, work: &Work, now: Timestamp) -> Result<(), Refusal> {
+        let place = Place { shared: &self.gate.shared, snapshot: &work.snapshot };
+        let is_known =
+            || self.caller.is_known_good(place, self.demands.identity, self.asking(), now);
+        tightened::stranger(&self.gate.shared, work, is_known, now)
     }
 
     /// Counts a refusal of somebody whose token is good: the best alarm for a rule that refuses the wrong ones.

@@ -93,6 +93,9 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     if let Some(capture) = &shared.capture {
         capture::offer(capture, session, work, &record);
     }
+    if let (Some(identity), None) = (&record.identity, record.refusal) {
+        shared.events.note_valid(record.client.address, &identity.subject, record.time);
+    }
     keep(shared, record, &refused);
 }
 

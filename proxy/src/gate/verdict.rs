@@ -7,6 +7,7 @@ use portcullis_policy::{Hit, MatchedField, RateHit, SignatureHit, Verdict};
 
 use super::work::Work;
 use crate::events::Refused;
+use crate::lockdown::route_name;
 use crate::log::{PolicyRecord, REDACTED, RateLimitRecord, Redaction, SignatureRecord, WafRecord};
 use crate::shared::Shared;
 
@@ -31,7 +32,10 @@ pub(super) fn count(shared: &Shared, verdict: &Verdict) {
 /// What the events of a request say of its verdict.
 pub(super) fn refused(work: &Work, hidden: Hidden<'_>) -> Refused {
     let token_id = work.identity.as_ref().and_then(|identity| identity.token_id.clone());
-    let Some(verdict) = &work.verdict else { return Refused { token_id, ..Refused::default() } };
+    let route = work.entry.as_ref().map(|entry| route_name(&entry.host, &entry.route.path));
+    let Some(verdict) = &work.verdict else {
+        return Refused { token_id, route, ..Refused::default() };
+    };
     let previews = verdict.previews.iter().filter(|hit| hit.preview);
     let matched = verdict.enforced.matched_field.as_ref().map(|field| {
         let value = Bytes::copy_from_slice(hidden.value(field));
@@ -42,6 +46,7 @@ pub(super) fn refused(work: &Work, hidden: Hidden<'_>) -> Refused {
         previewed: previews.filter_map(|hit| Some((hit.priority, hit.event?))).collect(),
         matched,
         token_id,
+        route,
     }
 }
 

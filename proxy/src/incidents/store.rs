@@ -6,13 +6,15 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use portcullis_incident::{Incident, Numbered};
+use portcullis_incident::{Incident, Numbered, Response};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 type Table = TableDefinition<'static, &'static str, &'static str>;
 
 /// From the id to the incident's record.
 const INCIDENTS: Table = TableDefinition::new("incidents");
+/// From the number to the response's record.
+const RESPONSES: Table = TableDefinition::new("responses");
 /// What is known beside: the schema, the last number.
 const META: Table = TableDefinition::new("meta");
 const SCHEMA: &str = "1";
@@ -43,6 +45,7 @@ pub enum IncidentStoreError {
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) incidents: Vec<Incident>,
+    pub(super) responses: Vec<Response>,
     pub(super) numbered: Numbered,
 }
 
@@ -50,6 +53,7 @@ pub(super) struct Stored {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) incidents: BTreeMap<String, Option<String>>,
+    pub(super) responses: BTreeMap<u64, Option<String>>,
     pub(super) numbered: Numbered,
 }
 
@@ -92,6 +96,12 @@ impl IncidentStore {
                 Err(error) => tracing::error!(%id, "a stored incident is left out: {error}"),
             }
         }
+        for (number, record) in self.rows(RESPONSES)? {
+            match Response::from_record(record.as_bytes()) {
+                Ok(response) => stored.responses.push(response),
+                Err(error) => tracing::error!(%number, "a stored response is left out: {error}"),
+            }
+        }
         let numbered = self.row(META, "numbered")?;
         stored.numbered = numbered.and_then(|id| Numbered::of(&id)).unwrap_or_default();
         Ok(stored)
@@ -101,13 +111,10 @@ impl IncidentStore {
     pub(super) fn write(&self, changes: &Changes) -> Result<(), redb::Error> {
         let write = self.database.begin_write()?;
         {
-            let mut table = write.open_table(INCIDENTS)?;
-            for (id, record) in &changes.incidents {
-                match record {
-                    Some(record) => drop(table.insert(id.as_str(), record.as_str())?),
-                    None => drop(table.remove(id.as_str())?),
-                }
-            }
+            put(&mut write.open_table(INCIDENTS)?, &changes.incidents)?;
+            let responses = changes.responses.iter();
+            let responses = responses.map(|(number, row)| (format!("{number:020}"), row.clone()));
+            put(&mut write.open_table(RESPONSES)?, &responses.collect())?;
             let numbered = changes.numbered.to_string();
             write.open_table(META)?.insert("numbered", numbered.as_str())?;
         }
@@ -146,6 +153,20 @@ impl IncidentStore {
     }
 }
 
+/// Puts rows with text, and removes those without.
+fn put(
+    table: &mut redb::Table<'_, &'static str, &'static str>,
+    rows: &BTreeMap<String, Option<String>>,
+) -> Result<(), redb::Error> {
+    for (key, row) in rows {
+        match row {
+            Some(row) => drop(table.insert(key.as_str(), row.as_str())?),
+            None => drop(table.remove(key.as_str())?),
+        }
+    }
+    Ok(())
+}
+
 fn open_database(path: &Path) -> Result<Database, redb::Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -177,7 +198,11 @@ mod tests {
         }
         let incidents = correlator.incidents();
         let rows = incidents.iter().map(|one| (one.id.clone(), Some(one.to_record())));
-        let mut changes = Changes { incidents: rows.collect(), numbered: correlator.numbered() };
+        let mut changes = Changes {
+            incidents: rows.collect(),
+            numbered: correlator.numbered(),
+            ..Changes::default()
+        };
         let store = IncidentStore::open(&path).unwrap();
         store.write(&changes).unwrap();
         changes.incidents = BTreeMap::from([(incidents[0].id.clone(), None)]);

@@ -47,6 +47,7 @@ impl Served {
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
             recent: crate::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),
+            tightened: crate::incidents::Tightened::default(),
             events: Events::new(&metrics).0,
             capture: None,
             tickets: crate::tickets::Tickets::new(Vec::new()),

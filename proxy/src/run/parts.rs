@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,7 +34,9 @@ use crate::edge;
 use crate::events::{Events, Inbox};
 use crate::exposition::{Exposition, LicensePage};
 use crate::feeds::{self, FeedKeeper};
-use crate::incidents::{Desk, DeskSettings, EventLines, IncidentStore, Rotation};
+use crate::incidents::{
+    Desk, DeskSettings, EventLines, IncidentStore, LicensePort, Rotation, Tightened,
+};
 use crate::key_sets::KeyKeeper;
 use crate::lockdown::Lockdowns;
 use crate::log::RequestLog;
@@ -68,6 +70,9 @@ pub(super) struct Parts {
     license_page: LicensePage,
     bans: Arc<BanKeeper>,
     desk: Desk,
+    audit: Arc<Audit>,
+    /// The way of responses to the license service.
+    port: LicensePort,
     watch: Option<Watch>,
     exposed: Option<Exposed>,
     stop: watch::Sender<bool>,
@@ -128,7 +133,10 @@ impl Parts {
         };
         let bans = BanKeeper::start(Arc::clone(&shared), store).map_err(StartError::Thread)?;
         let bans = Arc::new(bans);
-        let desk = start_desk(&shared, inbox)?;
+        let port = LicensePort::new();
+        port.lead_to(license.as_ref().map(license_core::Running::operator));
+        let settings = desk_settings(&shared, &audit, &port)?;
+        let desk = Desk::start(Arc::clone(&shared), inbox, settings).map_err(StartError::Thread)?;
         let reloader = Reloader::new(Arc::clone(&shared), origin, Arc::clone(&audit));
         let reloader = Arc::new(reloader.map_err(StartError::Thread)?);
         let watch = start_watch(&reloader);
@@ -152,7 +160,7 @@ impl Parts {
             reloader: Arc::clone(&reloader),
             bans: Arc::clone(&bans),
             incidents: desk.handle(),
-            audit,
+            audit: Arc::clone(&audit),
             turns: edge.turns(),
             started: shared.clock.now(),
             listeners: edge.local_addrs().iter().map(ToString::to_string).collect(),
@@ -187,6 +195,8 @@ impl Parts {
             license_page,
             bans,
             desk,
+            audit,
+            port,
             watch,
             exposed,
             stop,
@@ -266,24 +276,26 @@ impl Parts {
     /// Leaves incidents to a successor. What the requests still in work raise is written down.
     fn leave_incidents(&self) {
         let Some((inbox, lines)) = self.desk.stop() else { return };
-        let settings = DeskSettings { lines, store: None };
+        let settings = DeskSettings {
+            lines,
+            store: None,
+            audit: Arc::clone(&self.audit),
+            license: self.port.clone(),
+            evidence: evidence(&self.shared),
+        };
         if let Err(error) = self.desk.resume(Arc::clone(&self.shared), inbox, settings) {
             tracing::error!(%error, "the last events are not written");
         }
     }
 
     /// Takes incidents back from a successor that failed.
-    fn take_incidents_again(&self, config: &Config) {
+    fn take_incidents_again(&self) {
         let Some((inbox, _)) = self.desk.stop() else { return };
-        let started = event_lines(config, &self.shared)
-            .and_then(|lines| {
-                let store = IncidentStore::open(&config.state_dir.join("incidents.redb"))?;
-                Ok(DeskSettings { lines, store: Some(store) })
-            })
-            .and_then(|settings| {
-                let shared = Arc::clone(&self.shared);
-                self.desk.resume(shared, inbox, settings).map_err(StartError::Thread)
-            });
+        let settings = desk_settings(&self.shared, &self.audit, &self.port);
+        let started = settings.and_then(|settings| {
+            let shared = Arc::clone(&self.shared);
+            self.desk.resume(shared, inbox, settings).map_err(StartError::Thread)
+        });
         if let Err(error) = started {
             tracing::error!(%error, "events are not correlated any more");
         }
@@ -300,7 +312,6 @@ impl Parts {
             }
             Err(error) => tracing::error!(%error, "bans are not stored any more"),
         }
-        tokio::task::block_in_place(|| self.take_incidents_again(&config));
         if let Some(socket) = license {
             match start_license(&config, Some(socket.into())).await {
                 Ok(license) => {
@@ -310,6 +321,8 @@ impl Parts {
                 Err(error) => tracing::error!(%error, "the license service does not start again"),
             }
         }
+        self.port.lead_to(self.license.as_ref().map(license_core::Running::operator));
+        tokio::task::block_in_place(|| self.take_incidents_again());
         self.edge.pause(false);
     }
 
@@ -431,6 +444,7 @@ fn share(
         clock,
         recent: Recent::new(usize::try_from(config.limits.recent_decisions).unwrap_or(usize::MAX)),
         requests: RequestLog::open((&config.log.requests).into(), &metrics)?,
+        tightened: Tightened::default(),
         events,
         capture: match &config.log.capture {
             Some(settings) => Some(Capture::start(settings, &metrics)?),
@@ -441,11 +455,26 @@ fn share(
     Ok((shared, inbox))
 }
 
-fn start_desk(shared: &Arc<Shared>, inbox: Inbox) -> Result<Desk, StartError> {
+/// What the incident desk works with.
+fn desk_settings(
+    shared: &Shared,
+    audit: &Arc<Audit>,
+    port: &LicensePort,
+) -> Result<DeskSettings, StartError> {
     let config = Arc::clone(&shared.snapshot.load().config);
     let store = IncidentStore::open(&config.state_dir.join("incidents.redb"))?;
-    let settings = DeskSettings { lines: event_lines(&config, shared)?, store: Some(store) };
-    Desk::start(Arc::clone(shared), inbox, settings).map_err(StartError::Thread)
+    Ok(DeskSettings {
+        lines: event_lines(&config, shared)?,
+        store: Some(store),
+        audit: Arc::clone(audit),
+        license: port.clone(),
+        evidence: evidence(shared),
+    })
+}
+
+/// Where evidence is put.
+fn evidence(shared: &Shared) -> PathBuf {
+    shared.snapshot.load().config.state_dir.join("evidence")
 }
 
 fn event_lines(config: &Config, shared: &Shared) -> Result<EventLines, StartError> {
@@ -538,7 +567,7 @@ fn start_watch(reloader: &Arc<Reloader>) -> Option<Watch> {
     }
 }
 
-fn certificate(config: &Config) -> Option<std::path::PathBuf> {
+fn certificate(config: &Config) -> Option<PathBuf> {
     config.listeners.iter().find_map(|listener| match &listener.kind {
         ListenerKind::Tls(tls) => tls.certificates.iter().find_map(|one| match one {
             ListenerCertificate::Files { pair, ocsp: _ } => Some(pair.cert.clone()),

@@ -10,6 +10,10 @@ use crate::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
 #[path = "incidents/lifecycle.rs"]
 mod lifecycle;
+#[path = "incidents/poisoning.rs"]
+mod poisoning;
+#[path = "incidents/responses.rs"]
+mod responses;
 
 const SQLI: &str = "/?id=1%27%20UNION%20SELECT%20password%20FROM%20users--";
 

@@ -37,6 +37,8 @@ fn event(category: Category, source: &str, secs: u64) -> Event {
 fn of_subject(category: Category, subject: &str, secs: u64) -> Event {
     let mut event = event(category, "192.0.2.1", secs);
     event.actor.subject = Some(subject.to_owned());
+    event.actor.tenant = Some("own".to_owned());
+    event.actor.provider = Some("idp".to_owned());
     event
 }
 
@@ -183,6 +185,7 @@ fn the_allow_list_goes_first() {
     let allow = move |target: &Target| match target {
         Target::Source(net) => net.contains(&office),
         Target::Subject(subject) => subject == "health",
+        Target::Fingerprint(_) | Target::Place(_) => false,
     };
     let settings = || ResponseSettings { allow: Arc::new(allow), ..ResponseSettings::default() };
     let mut room = Room::new(settings());
@@ -228,9 +231,15 @@ fn an_operator_takes_everything_of_an_incident_back() {
     let planned = room.see(&event(Category::BruteForce, "192.0.2.2", 0));
     let id = planned.responses[0].incident.clone();
     let undone = room.responder.undo(&id);
-    assert_eq!(undone, planned.responses);
+    let expected = Response { is_undone: true, ..planned.responses[0].clone() };
+    assert_eq!(undone, [expected]);
     assert_eq!(room.responder.active().len(), 1);
     assert_eq!(room.responder.undo(&id), []);
+    let again = room.see(&event(Category::BruteForce, "192.0.2.2", 1));
+    assert_eq!(again, Planned::default(), "what an operator took back is not done again");
+    assert_eq!(room.responder.tick(at(3600)).len(), 2);
+    let later = room.see(&event(Category::BruteForce, "192.0.2.2", 3601));
+    assert_eq!(later.responses.len(), 1, "until its time is over");
 }
 
 #[test]
@@ -243,4 +252,61 @@ fn a_dry_run_is_told_from_a_real_one_and_a_restart_goes_on() {
     let mut after = Responder::new(ResponseSettings::default(), 10);
     after.restore(room.responder.active().to_vec());
     assert_eq!(after.active(), planned.responses);
+}
+
+#[test]
+fn no_signature_bans_or_suspends_whatever_the_plan_says() {
+    let plan = Category::ALL
+        .iter()
+        .map(|category| PlanRule {
+            category: *category,
+            at: crate::Priority::P3,
+            actions: vec![ActionKind::Ban, ActionKind::BanFingerprint, ActionKind::Suspend],
+        })
+        .collect();
+    let mut room = Room::new(ResponseSettings { plan, ..ResponseSettings::default() });
+    let mut sqli = of_subject(Category::SqlInjection, "victim", 0);
+    sqli.actor.fingerprint = Some("t13d".to_owned());
+    let planned = room.see(&sqli);
+    assert_eq!(words(&planned), Vec::<String>::new());
+    assert_eq!(
+        held_back(&planned),
+        [
+            ("SOURCE_BANNED", Withheld::SignatureAlone),
+            ("FINGERPRINT_BANNED", Withheld::SignatureAlone),
+            ("USER_SUSPENDED", Withheld::ThinEvidence),
+        ]
+    );
+}
+
+#[test]
+fn no_source_is_banned_before_it_is_known_who_shares_it() {
+    let settings =
+        ResponseSettings { learn: Duration::from_secs(60), ..ResponseSettings::default() };
+    let mut room = Room::new(settings);
+    room.responder.begin(at(0));
+    let flood = |secs| event(Category::BruteForce, "192.0.2.1", secs);
+    assert_eq!(held_back(&room.see(&flood(59))), [("SOURCE_BANNED", Withheld::Learning)]);
+    assert_eq!(words(&room.see(&flood(60))), ["ban 192.0.2.1"]);
+}
+
+#[test]
+fn a_plan_goes_by_category_and_priority() {
+    let rule = |at, actions: &[ActionKind]| PlanRule {
+        category: Category::Ddos,
+        at,
+        actions: actions.to_vec(),
+    };
+    let plan = vec![
+        rule(crate::Priority::P1, &[ActionKind::Raise]),
+        rule(crate::Priority::P0, &[ActionKind::LockDown]),
+    ];
+    let mut room = Room::new(ResponseSettings { plan, ..ResponseSettings::default() });
+    let mut flood = event(Category::Ddos, "192.0.2.1", 0);
+    flood.route = "a.test/api/".to_owned();
+    assert_eq!(words(&room.see(&flood)), ["raise the protection of a.test/api/"]);
+    let changes = room.correlator.tick(at(900));
+    assert_eq!(changes.len(), 1, "nobody answered: P0");
+    flood.at = at(901);
+    assert_eq!(words(&room.see(&flood)), ["lock down a.test/api/"]);
 }

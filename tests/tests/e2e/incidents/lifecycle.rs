@@ -7,7 +7,8 @@ async fn an_incident_goes_from_open_to_resolved_and_back_with_a_timeline() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let origin = Origin::start().await;
-    let edge = prepare(home, &origin, "");
+    let nothing = "incidents: { responses: [{ category: SQL_INJECTION, actions: [] }] }\n";
+    let edge = prepare(home, &origin, nothing);
     assert_eq!(curl(home, &edge, SQLI), "403");
     let id = incident(home, "SQL_INJECTION", 1)["id"].as_str().unwrap().to_owned();
     assert!(operate(home, &["incidents", "show", &id]).contains("escalates"));
