@@ -76,14 +76,14 @@ pub(super) async fn change(
         let responses = desk.responses(&changed.id);
         Ok((changed, responses))
     });
-    let (incident, responses) = changed.await.map_err(gone)?.map_err(refused)?;
+    let (incident, responses) = changed.await.map_err(gone)?.map_err(|error| refused(&error))?;
     if what == What::Undo {
         operator.store().await?;
     }
     Ok(Json(view(&incident, &responses, now)))
 }
 
-pub(super) fn refused(error: ChangeRefused) -> (StatusCode, Json<Failure>) {
+fn refused(error: &ChangeRefused) -> (StatusCode, Json<Failure>) {
     let status = match error {
         ChangeRefused::NoChange(NoChange::Unknown(_)) => StatusCode::NOT_FOUND,
         ChangeRefused::NoChange(NoChange::Already(..)) | ChangeRefused::NothingHolds(_) => {
@@ -94,7 +94,7 @@ pub(super) fn refused(error: ChangeRefused) -> (StatusCode, Json<Failure>) {
     refuse(status, error.to_string())
 }
 
-pub(super) fn gone(gone: DeskGone) -> (StatusCode, Json<Failure>) {
+fn gone(gone: DeskGone) -> (StatusCode, Json<Failure>) {
     refuse(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
 }
 
@@ -113,7 +113,7 @@ fn response(response: &Response) -> ResponseView {
     }
 }
 
-pub(super) fn view(incident: &Incident, responses: &[Response], now: Timestamp) -> IncidentView {
+fn view(incident: &Incident, responses: &[Response], now: Timestamp) -> IncidentView {
     let texts = |seen: &Seen| seen.iter().map(str::to_owned).collect();
     let moment = |moment: &portcullis_incident::incident::Moment| MomentView {
         at: rfc3339(moment.at),

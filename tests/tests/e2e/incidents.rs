@@ -1,10 +1,11 @@
 //! From a refused request to an incident, through the real binary.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_tests::{Origin, WAIT_MAX};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
