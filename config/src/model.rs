@@ -37,7 +37,10 @@ pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
     OidcProvider, PlatformProvider, Provider, StaticProvider,
 };
-pub use incidents::{ACTIONS, CATEGORIES, Incidents, PRIORITIES, ResponseRule};
+pub use incidents::{
+    ACTIONS, CATEGORIES, Heartbeat, Incidents, Notifier, NotifierWay, PRIORITIES, ResponseRule,
+    Smtp,
+};
 pub use limits::Limits;
 pub use listener::{
     Acme, AcmeChallenge, CertificateRef, Listener, ListenerCertificate, ListenerKind,

@@ -21,7 +21,8 @@ pub use client::{Client, ClientError};
 pub use message::{
     AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, ChangeIncident,
     DecisionView, DrainBackend, Failure, FieldView, IncidentView, ListView, LockdownView,
-    MomentView, PlaceLockdown, PolicyView, ReloadView, ResponseView, RevocationView, Revoke,
-    RuleView, StatusView, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
+    MomentView, NotifiedView, PlaceLockdown, PolicyView, ReloadView, ResponseView, RevocationView,
+    Revoke, RuleView, StatusView, TestNotify, TestedView, UpgradeView, WantReload, WantUpgrade,
+    WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

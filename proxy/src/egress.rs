@@ -224,6 +224,26 @@ impl Egress {
         client::converse(self.open(&url).await?, request, bytes_max).await
     }
 
+    /// Connects to a mail server that the edge may reach. TLS is the caller's.
+    ///
+    /// # Errors
+    /// When the guard refuses, or nobody answers.
+    pub async fn mail(&self, host: &str, port: u16) -> Result<TcpStream, EgressError> {
+        let written = format!("https://{host}:{port}/");
+        let url = Url::parse(&written);
+        let url = url.map_err(|why| EgressError::NoUrl(written, why.to_owned()))?;
+        self.connect(&url).await
+    }
+
+    /// Returns the authorities that the other end's certificate is held against, without those that are unusable.
+    #[must_use]
+    pub fn trusted(&self) -> Vec<CertificateDer<'static>> {
+        let all = self.authorities.clone().unwrap_or_else(system_authorities);
+        let is_usable =
+            |one: &CertificateDer<'static>| RootCertStore::empty().add(one.clone()).is_ok();
+        all.into_iter().filter(is_usable).collect()
+    }
+
     async fn exchange(&self, request: Request<'_>) -> Result<Fetched, EgressError> {
         client::exchange(self.open(request.url).await?, request).await
     }

@@ -111,6 +111,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_incident_write_errors_total"),
     },
     Dependency {
+        name: "A notifier of incidents",
+        at_start: "The process starts; nobody is asked before something is to be told.",
+        later: "What is to be told waits on disk and is tried again, less and less often, for two days; after three failures, or a refusal, the fallback is told as well.",
+        otherwise: Some(("incidents.notifiers.<name>", "fallback", "who is told as well")),
+        metric: Some("edge_incident_notices_total"),
+    },
+    Dependency {
         name: "The audit file",
         at_start: "The process does not start.",
         later: "An operator's change is refused.",

@@ -7,8 +7,10 @@
 mod desk;
 mod evidence;
 mod hands;
+mod letter;
 mod license;
 mod lines;
+mod notify;
 mod settings;
 mod store;
 mod tightened;
@@ -20,4 +22,6 @@ pub use lines::{EventLines, Rotation};
 pub use store::{IncidentStore, IncidentStoreError};
 pub use tightened::Tightened;
 
-pub(crate) use working::{ChangeRefused, INCIDENTS_MAX, What, Word};
+pub(crate) use letter::Letter;
+pub(crate) use notify::{Outcome, Sending};
+pub(crate) use working::{ChangeRefused, INCIDENTS_MAX, LETTERS_MAX, What, Word};

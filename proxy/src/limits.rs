@@ -172,6 +172,13 @@ pub const FIXED: &[Fixed] = &[
         metric: "edge_incidents_open",
     },
     Fixed {
+        name: "notices of incidents that wait to be delivered",
+        value: incidents::LETTERS_MAX as u64,
+        unit: "notices",
+        beyond: "the oldest of the least urgent is thrown away",
+        metric: "edge_incident_notices_total{outcome=\"dropped\"}",
+    },
+    Fixed {
         name: "requests that wait for the capture's writer (`log.capture`)",
         value: capture::QUEUE_RECORDS_MAX as u64,
         unit: "requests",

@@ -60,6 +60,12 @@ pub struct Metrics {
     pub incidents_unanswered: IntCounter,
     /// Responses to incidents, by what came of them.
     pub incident_responses: IntCounterVec,
+    /// What was to be told of incidents, by what became of it.
+    pub notices: IntCounterVec,
+    /// What waits to be told.
+    pub notices_waiting: IntGauge,
+    /// Times that the dead man's switch was pressed.
+    pub heartbeats: IntCounterVec,
     /// Writes of the incident file that failed.
     pub incident_write_errors: IntCounter,
     /// Answers that the edge gave instead of the origin, by the label of [`Reason`].
@@ -286,6 +292,23 @@ impl Metrics {
                 "edge_incident_responses_total",
                 "Responses to incidents, by action and by what came of it: done, dry_run, failed, ended, undone, or why it was withheld.",
                 &["action", "outcome"],
+            ),
+            notices: counters(
+                r,
+                "edge_incident_notices_total",
+                "What was to be told of incidents: delivered, failed and tried again, refused, or dropped.",
+                &["outcome"],
+            ),
+            notices_waiting: gauge(
+                r,
+                "edge_incident_notices_waiting",
+                "What waits to be told of incidents.",
+            ),
+            heartbeats: counters(
+                r,
+                "edge_incident_heartbeats_total",
+                "Times that the dead man's switch was pressed, by result.",
+                &["result"],
             ),
             incident_write_errors: counter(
                 r,
@@ -593,6 +616,12 @@ impl Metrics {
         }
         for category in portcullis_incident::Category::ALL {
             self.security_events.with_label_values(&[category.kind()]);
+        }
+        for outcome in ["delivered", "failed", "refused", "dropped"] {
+            self.notices.with_label_values(&[outcome]);
+        }
+        for result in ["delivered", "failed"] {
+            self.heartbeats.with_label_values(&[result]);
         }
         for kind in portcullis_incident::ActionKind::ALL {
             self.incident_responses.with_label_values(&[kind.as_str(), "done"]);

@@ -79,6 +79,8 @@ pub const SECTIONS: &[&Section] = &[
     &BANS,
     &INCIDENTS,
     &RESPONSE,
+    &NOTIFIER,
+    &HEARTBEAT,
     &EGRESS,
     &RULESET,
     &POLICY,
@@ -497,6 +499,77 @@ pub const INCIDENTS: Section = Section {
             "the table in `docs/incidents.md`",
             "What is done, in place of the usual for the categories that are named.",
         ),
+        may(
+            "runbooks",
+            "URL that ends with `/`",
+            "no link",
+            "Where the pages of `docs/runbooks` stand, for links in what people are told.",
+        ),
+        may("notifiers", "mapping by name", "nobody is told", "Who is told of incidents, and how."),
+        may(
+            "heartbeat",
+            "mapping",
+            "none",
+            "A dead man's switch: a service that is asked regularly tells somebody when that ends.",
+        ),
+    ],
+};
+
+/// One of `incidents.notifiers`
+pub const NOTIFIER: Section = Section {
+    path: "incidents.notifiers.<name>",
+    doc: "Who is told of incidents. What is told waits on disk until it is delivered: a failure is tried again, less and less often, and told to the fallback. Everything goes out through the guard of `egress`.",
+    keys: &[
+        must(
+            "kind",
+            "`pagerduty`, `slack`, `webhook` or `smtp`",
+            "PagerDuty's Events API v2, an incoming webhook of Slack, a signed webhook (Standard Webhooks 1.0), or mail (always with STARTTLS).",
+        ),
+        may(
+            "for",
+            "list of `P0` to `P3`",
+            "`pagerduty` P0 and P1, `slack` P2, `smtp` P0 and P3, `webhook` all",
+            "The priorities that it is told of. Whoever was told that something began is told of its end.",
+        ),
+        may(
+            "key",
+            "secret",
+            "refused, but for `smtp` without `user`",
+            "PagerDuty's routing key; Slack's whole URL; keys of a webhook, `whsec_` and base64, one per line, of which each signs; the password of `smtp`.",
+        ),
+        may(
+            "url",
+            "URL",
+            "PagerDuty's; refused for `webhook`",
+            "Where `pagerduty` and `webhook` are sent.",
+        ),
+        may("server", "`HOST:PORT`", "refused for `smtp`", "The server of `smtp`."),
+        may("from", "address", "refused for `smtp`", "Who sends mail."),
+        may("to", "list of addresses", "refused for `smtp`", "Who gets mail."),
+        may("user", "text", "nobody signs in", "Who signs in at the server of `smtp`."),
+        or(
+            "digest",
+            "duration, 1m to 24h",
+            "4h",
+            "How long mails about P3 are collected for. The others are sent at once.",
+        ),
+        or("rate", "number, 1 to 600", "30", "Messages a minute; further ones wait."),
+        may(
+            "fallback",
+            "name in `notifiers`",
+            "none",
+            "Who is told as well where this one refuses, or fails three times.",
+        ),
+    ],
+};
+
+/// `incidents.heartbeat`
+pub const HEARTBEAT: Section = Section {
+    path: "incidents.heartbeat",
+    doc: "A dead man's switch, asked with `POST` as long as the incident desk works.",
+    keys: &[
+        must("url", "URL", "What is asked."),
+        or("every", "duration, 10s to 1h", "1m", "How often."),
     ],
 };
 

@@ -1,6 +1,10 @@
 //! What is done about incidents.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use super::Url;
+use crate::secret::SecretRef;
 
 /// How incidents are answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +25,77 @@ pub struct Incidents {
     pub learn: Duration,
     /// What is done, in place of the usual for the categories that are named.
     pub responses: Vec<ResponseRule>,
+    /// Where the runbooks stand, for links in what people are told; it ends with a slash.
+    pub runbooks: Option<Url>,
+    /// Who is told, by name.
+    pub notifiers: BTreeMap<String, Notifier>,
+    /// What tells somebody else that this process still works.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// A way to tell people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notifier {
+    /// How.
+    pub way: NotifierWay,
+    /// The priorities that it is told of: of [`PRIORITIES`].
+    pub priorities: Vec<&'static str>,
+    /// Messages a minute; further ones wait.
+    pub rate: u32,
+    /// The notifier that is told where this one fails.
+    pub fallback: Option<String>,
+}
+
+/// How a notifier speaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotifierWay {
+    /// PagerDuty's Events API v2.
+    PagerDuty {
+        /// Where it is asked.
+        url: Url,
+        /// The routing key.
+        key: SecretRef,
+    },
+    /// An incoming webhook of Slack: its whole URL is the secret.
+    Slack {
+        /// The URL.
+        key: SecretRef,
+    },
+    /// A signed webhook (Standard Webhooks 1.0).
+    Webhook {
+        /// Where it is sent.
+        url: Url,
+        /// One or more keys that begin with `whsec_`, one per line.
+        key: SecretRef,
+    },
+    /// Mail by SMTP, with STARTTLS always.
+    Smtp(Smtp),
+}
+
+/// Mail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Smtp {
+    /// The server's name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The sender.
+    pub from: String,
+    /// The recipients.
+    pub to: Vec<String>,
+    /// Who signs in, and with which password; `None` signs nobody in.
+    pub login: Option<(String, SecretRef)>,
+    /// How long mails about P3 are collected for.
+    pub digest: Duration,
+}
+
+/// A dead man's switch: somebody else notices when it is not pressed any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// What is asked with POST.
+    pub url: Url,
+    /// How often.
+    pub every: Duration,
 }
 
 /// One line of what is done.

@@ -12,9 +12,11 @@ use portcullis_incident::{Incident, Response};
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::message::{ChangeIncident, Failure, IncidentView, MomentView, ResponseView};
+use super::message::{
+    ChangeIncident, Failure, IncidentView, MomentView, NotifiedView, ResponseView, TestNotify,
+};
 use super::server::{Answer, Operator, Peer, refuse};
-use crate::incidents::{ChangeRefused, DeskGone, What, Word};
+use crate::incidents::{ChangeRefused, DeskGone, Letter, Outcome, Sending, What, Word};
 use crate::log::rfc3339;
 
 pub(super) async fn list(State(operator): State<Arc<Operator>>) -> Answer<Vec<IncidentView>> {
@@ -81,6 +83,41 @@ pub(super) async fn change(
         operator.store().await?;
     }
     Ok(Json(view(&incident, &responses, now)))
+}
+
+/// Sends a test to the notifiers that are named, or to every one, and says what came of it.
+pub(super) async fn test_notify(
+    State(operator): State<Arc<Operator>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(wanted): Json<TestNotify>,
+) -> Answer<Vec<NotifiedView>> {
+    let snapshot = operator.shared.snapshot.load_full();
+    let incidents = &snapshot.config.incidents;
+    let known = &incidents.notifiers;
+    if let Some(name) = wanted.notifier.as_ref().filter(|name| !known.contains_key(*name)) {
+        let names: Vec<_> = known.keys().map(String::as_str).collect();
+        let error = format!("there is no notifier `{name}`: there are {}", names.join(", "));
+        return Err(refuse(StatusCode::NOT_FOUND, error));
+    }
+    let now = operator.shared.clock.now();
+    operator.record(&peer.actor(), "incidents test-notify", None, &Map::new())?;
+    let mut told = Vec::new();
+    let is_meant = |name: &String| wanted.notifier.as_ref().is_none_or(|one| one == name);
+    for (name, notifier) in known.iter().filter(|(name, _)| is_meant(name)) {
+        let sending = Sending {
+            egress: Arc::clone(&snapshot.egress),
+            notifier: notifier.clone(),
+            runbooks: incidents.runbooks.clone(),
+            letters: vec![Letter::test(name, now)],
+            now,
+        };
+        let error = match sending.send().await {
+            Outcome::Delivered => None,
+            Outcome::Later(why, _) | Outcome::Refused(why) => Some(why),
+        };
+        told.push(NotifiedView { notifier: name.clone(), error });
+    }
+    Ok(Json(told))
 }
 
 fn refused(error: &ChangeRefused) -> (StatusCode, Json<Failure>) {

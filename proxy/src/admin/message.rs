@@ -429,6 +429,23 @@ pub struct ChangeIncident {
     pub reason: Option<String>,
 }
 
+/// A test of notifiers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestNotify {
+    /// The notifier; every one without it.
+    pub notifier: Option<String>,
+}
+
+/// What came of a test.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NotifiedView {
+    /// The notifier.
+    pub notifier: String,
+    /// Why it was not told.
+    pub error: Option<String>,
+}
+
 /// An incident.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct IncidentView {

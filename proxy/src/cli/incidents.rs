@@ -1,4 +1,4 @@
-//! `incidents ls`, `show`, `ack`, `contain`, `resolve`, `undo`.
+//! `incidents ls`, `show`, `ack`, `contain`, `resolve`, `undo`, `test-notify`.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::ban::encode;
 use super::socket::{Target, ask};
 use super::{Done, say, say_json, table};
-use crate::admin::{ChangeIncident, IncidentView};
+use crate::admin::{ChangeIncident, IncidentView, NotifiedView, TestNotify};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Incidents {
@@ -24,6 +24,16 @@ pub(super) enum Incidents {
     Resolve(Change),
     /// Take back what was done about an incident by itself; it is not done again for it.
     Undo(Change),
+    /// Send a test to a notifier, or to every one. Exit 1 if one does not take it.
+    TestNotify(TestNotifiers),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TestNotifiers {
+    /// The notifier; every one without it.
+    name: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Args, Debug)]
@@ -66,7 +76,26 @@ pub(super) fn run(incidents: Incidents) -> Done {
         Incidents::Contain(change) => say_word("contain", change),
         Incidents::Resolve(change) => say_word("resolve", change),
         Incidents::Undo(change) => say_word("undo", change),
+        Incidents::TestNotify(test) => test_notify(test),
     }
+}
+
+fn test_notify(test: TestNotifiers) -> Done {
+    let message = TestNotify { notifier: test.name };
+    let path = "/v1/incidents/test-notify";
+    let told: Vec<NotifiedView> = ask(test.target.client()?.post(path, &message))?;
+    if test.target.json {
+        say_json(&told)?;
+    } else if told.is_empty() {
+        say("no notifiers are configured: nobody is told of incidents\n")?;
+    } else {
+        let row = |one: &NotifiedView| {
+            vec![one.notifier.clone(), one.error.clone().unwrap_or_else(|| "delivered".to_owned())]
+        };
+        say(&table::draw(&["NOTIFIER", "RESULT"], &told.iter().map(row).collect::<Vec<_>>()))?;
+    }
+    let is_good = told.iter().all(|one| one.error.is_none());
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn say_word(what: &str, change: Change) -> Done {

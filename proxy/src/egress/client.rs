@@ -58,8 +58,9 @@ pub(super) async fn converse(
     request: http::Request<Full<Bytes>>,
     bytes_max: usize,
 ) -> Result<Response<Bytes>, EgressError> {
-    let has_body = request.method() != Method::HEAD;
+    let is_head = request.method() == Method::HEAD;
     let (answer, running) = send(stream, request).await?;
+    let has_body = !is_head && answer.status() != StatusCode::NO_CONTENT;
     if answer.status().is_redirection() {
         return Err(EgressError::Redirect(answer.status().as_u16()));
     }

@@ -30,6 +30,11 @@ impl LicensePort {
         *self.operator.lock().unwrap_or_else(PoisonError::into_inner) = operator.cloned();
     }
 
+    /// Returns the runtime, for what the desk starts.
+    pub(super) const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Suspends a user, or lets them work again; `false` where no service is in this process.
     pub(super) fn set_suspended(
         &self,

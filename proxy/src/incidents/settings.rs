@@ -74,6 +74,9 @@ mod tests {
             breach_objects: 1,
             responses_max: 1,
             learn: Duration::ZERO,
+            runbooks: None,
+            notifiers: std::collections::BTreeMap::default(),
+            heartbeat: None,
             responses: vec![ResponseRule { category: "DDOS", at: "P1", actions: vec!["raise"] }],
         };
         let plan = plan(&incidents);

@@ -1,6 +1,6 @@
 //! The file of incidents: what a process that is killed at any moment leaves behind is whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,12 +9,18 @@ use std::path::{Path, PathBuf};
 use portcullis_incident::{Incident, Numbered, Response};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::letter::Letter;
+
 type Table = TableDefinition<'static, &'static str, &'static str>;
 
 /// From the id to the incident's record.
 const INCIDENTS: Table = TableDefinition::new("incidents");
 /// From the number to the response's record.
 const RESPONSES: Table = TableDefinition::new("responses");
+/// From the number to the letter's record.
+const OUTBOX: Table = TableDefinition::new("outbox");
+/// From the incident's id to the names of those who were told that it began.
+const TOLD: Table = TableDefinition::new("told");
 /// What is known beside: the schema, the last number.
 const META: Table = TableDefinition::new("meta");
 const SCHEMA: &str = "1";
@@ -46,6 +52,8 @@ pub enum IncidentStoreError {
 pub(super) struct Stored {
     pub(super) incidents: Vec<Incident>,
     pub(super) responses: Vec<Response>,
+    pub(super) letters: Vec<Letter>,
+    pub(super) told: BTreeMap<String, BTreeSet<String>>,
     pub(super) numbered: Numbered,
 }
 
@@ -54,6 +62,8 @@ pub(super) struct Stored {
 pub(super) struct Changes {
     pub(super) incidents: BTreeMap<String, Option<String>>,
     pub(super) responses: BTreeMap<u64, Option<String>>,
+    pub(super) letters: BTreeMap<u64, Option<String>>,
+    pub(super) told: BTreeMap<String, Option<String>>,
     pub(super) numbered: Numbered,
 }
 
@@ -102,6 +112,17 @@ impl IncidentStore {
                 Err(error) => tracing::error!(%number, "a stored response is left out: {error}"),
             }
         }
+        for (number, record) in self.rows(OUTBOX)? {
+            match Letter::from_record(&record) {
+                Some(letter) => stored.letters.push(letter),
+                None => {
+                    tracing::error!(%number, "what was to be told is left out: it is unreadable")
+                }
+            }
+        }
+        for (id, names) in self.rows(TOLD)? {
+            stored.told.insert(id, names.split(' ').map(str::to_owned).collect());
+        }
         let numbered = self.row(META, "numbered")?;
         stored.numbered = numbered.and_then(|id| Numbered::of(&id)).unwrap_or_default();
         Ok(stored)
@@ -112,9 +133,9 @@ impl IncidentStore {
         let write = self.database.begin_write()?;
         {
             put(&mut write.open_table(INCIDENTS)?, &changes.incidents)?;
-            let responses = changes.responses.iter();
-            let responses = responses.map(|(number, row)| (format!("{number:020}"), row.clone()));
-            put(&mut write.open_table(RESPONSES)?, &responses.collect())?;
+            put(&mut write.open_table(RESPONSES)?, &by_number(&changes.responses))?;
+            put(&mut write.open_table(OUTBOX)?, &by_number(&changes.letters))?;
+            put(&mut write.open_table(TOLD)?, &changes.told)?;
             let numbered = changes.numbered.to_string();
             write.open_table(META)?.insert("numbered", numbered.as_str())?;
         }
@@ -151,6 +172,11 @@ impl IncidentStore {
         }
         Ok(rows)
     }
+}
+
+/// Numbers as keys that sort by them.
+fn by_number(rows: &BTreeMap<u64, Option<String>>) -> BTreeMap<String, Option<String>> {
+    rows.iter().map(|(number, row)| (format!("{number:020}"), row.clone())).collect()
 }
 
 /// Puts rows with text, and removes those without.

@@ -1,6 +1,7 @@
 //! What the desk's thread holds and does: events in, incidents and responses out, in an order that survives being killed
 //! at any point.
 
+mod letters;
 mod responses;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -18,9 +19,14 @@ use serde_json::Value;
 
 use super::desk::{DeskSettings, Question};
 use super::hands::Hands;
+use super::letter::Letter;
 use super::lines::EventLines;
 use super::settings;
 use super::store::{Changes, IncidentStore, Stored};
+use letters::Post;
+
+pub(crate) use letters::LETTERS_MAX;
+
 use crate::events::{Inbox, Message};
 use crate::gate::request_id;
 use crate::shared::Shared;
@@ -86,6 +92,7 @@ pub(crate) struct Working {
     correlator: Correlator,
     responder: Responder,
     hands: Hands,
+    post: Post,
     /// Responses that have ended, or that an operator took back, until they are taken back indeed.
     ending: Vec<Response>,
     /// When what did not succeed is tried again.
@@ -119,6 +126,7 @@ impl Working {
             license: desk.license,
             evidence: desk.evidence,
         };
+        let post = Post::new(stored.letters, stored.told, hands.license.runtime().clone());
         let taken_back = |one: &&Response| one.is_undone && one.is_done;
         let ending = stored.responses.iter().filter(taken_back).cloned().collect();
         responder.restore(stored.responses);
@@ -132,6 +140,7 @@ impl Working {
             correlator,
             responder,
             hands,
+            post,
             ending,
             again: now,
             generation: shared.snapshot.load().generation,
@@ -170,6 +179,7 @@ impl Working {
             self.pass();
             self.save(is_stopping);
             self.act();
+            self.deliver();
         }
         self.save(true);
         self.lines.write();
@@ -236,7 +246,10 @@ impl Working {
     fn note(&mut self, changes: &[Change]) {
         for change in changes {
             self.dirty.insert(change.incident.clone());
-            self.is_urgent |= change.kind != ChangeKind::Joined;
+            if change.kind != ChangeKind::Joined {
+                self.is_urgent = true;
+                self.write_letters(change, self.shared.clock.now());
+            }
         }
     }
 
@@ -276,8 +289,11 @@ impl Working {
     /// Writes what is not on disk, if it is time to. Says whether everything is there.
     fn save(&mut self, is_due: bool) -> bool {
         let now = self.shared.clock.now();
-        self.dirty.extend(self.correlator.take_forgotten());
-        if self.dirty.is_empty() && self.dirty_responses.is_empty() {
+        let forgotten = self.correlator.take_forgotten();
+        self.post.forget(&forgotten);
+        self.dirty.extend(forgotten);
+        let is_told = self.post.dirty.is_empty() && self.post.dirty_told.is_empty();
+        if self.dirty.is_empty() && self.dirty_responses.is_empty() && is_told {
             return true;
         }
         let is_due = is_due || self.is_urgent || now.since(self.written) >= COUNT_WAITS;
@@ -285,7 +301,14 @@ impl Working {
         let incident =
             |id: &String| (id.clone(), self.correlator.find(id).map(Incident::to_record));
         let response = |number: &u64| (*number, self.response(*number).map(Response::to_record));
+        let letter = |number: &u64| (*number, self.post.letter(*number).map(Letter::to_record));
+        let told = |id: &String| {
+            let names = self.post.told(id).map(|names| names.iter().cloned().collect::<Vec<_>>());
+            (id.clone(), names.map(|names| names.join(" ")))
+        };
         let changes = Changes {
+            letters: self.post.dirty.iter().map(letter).collect(),
+            told: self.post.dirty_told.iter().map(told).collect(),
             incidents: self.dirty.iter().map(incident).collect(),
             responses: self.dirty_responses.iter().map(response).collect(),
             numbered: self.correlator.numbered(),
@@ -294,6 +317,8 @@ impl Working {
             Ok(()) => {
                 self.dirty.clear();
                 self.dirty_responses.clear();
+                self.post.dirty.clear();
+                self.post.dirty_told.clear();
                 self.is_urgent = false;
                 self.written = now;
                 true

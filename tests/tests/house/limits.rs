@@ -191,6 +191,12 @@ const TESTS: &[Row] = &[
         "incidents_are_kept_up_to_the_cap",
     ),
     (
+        "notices of incidents that wait to be delivered",
+        Number,
+        (PROXY, "incidents/working/letters.rs"),
+        "letters_wait_up_to_the_cap_and_the_urgent_stay",
+    ),
+    (
         "requests that wait for the capture's writer (`log.capture`)",
         Number,
         (PROXY, "capture/writer.rs"),
