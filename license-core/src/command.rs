@@ -8,7 +8,7 @@ use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
 use crate::service::{LocalAddress, Operator, Service, migrate};
-use crate::settings::{Lease, Settings, Span};
+use crate::settings::{Settings, Span};
 use crate::signing::KeySet;
 use crate::store::Change;
 use crate::store::office::Burst;
@@ -129,6 +129,9 @@ pub enum KeyAction {
         #[arg(long)]
         json: bool,
     },
+    /// Make the next ones now, ahead of their time; they sign a day later. Where the settings name another place for
+    /// keys than before, the new ones are made there.
+    Rotate,
     /// End one for good: no receipt that it signed is believed any more. The service makes the next one at once.
     Revoke {
         /// The key's id, which may begin with a hyphen.
@@ -295,7 +298,7 @@ impl Command {
                     .action
                     .run(
                         &Operator::open(&settings, Arc::new(SystemClock::new())).await?,
-                        settings.lease,
+                        &settings,
                         out,
                     )
                     .await
@@ -327,11 +330,16 @@ impl Action {
     ///
     /// # Errors
     /// When it cannot be done; the error's text says why.
-    pub async fn run(self, operator: &Operator, lease: Lease, out: &mut dyn Write) -> Outcome {
+    pub async fn run(
+        self,
+        operator: &Operator,
+        settings: &Settings,
+        out: &mut dyn Write,
+    ) -> Outcome {
         match self {
             Self::Backup { file } => Ok(operator.backup(&file).await?),
             Self::Restored { hold } => {
-                let longest = lease.ttl.max(lease.offline_max);
+                let longest = settings.lease.ttl.max(settings.lease.offline_max);
                 let until = operator.restored(hold.map(Span::duration), longest).await?;
                 writeln!(out, "no new seats until {} but for receipts", until.to_rfc3339())?;
                 Ok(())
@@ -340,7 +348,7 @@ impl Action {
             Self::License(action) => license(action, operator, out).await,
             Self::Subject(action) => subject(action, operator).await,
             Self::Session(action) => session(action, operator, out).await,
-            Self::Key(action) => key(action, operator, out).await,
+            Self::Key(action) => key(action, operator, settings, out).await,
             Self::Audit(action) => audit(action, operator, out).await,
         }
     }
@@ -466,7 +474,12 @@ async fn session(action: SessionAction, operator: &Operator, out: &mut dyn Write
     Ok(())
 }
 
-async fn key(action: KeyAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
+async fn key(
+    action: KeyAction,
+    operator: &Operator,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Outcome {
     match action {
         KeyAction::Ls { json } => {
             for line in operator.signing_keys().await? {
@@ -484,6 +497,10 @@ async fn key(action: KeyAction, operator: &Operator, out: &mut dyn Write) -> Out
                     )?;
                 }
             }
+        }
+        KeyAction::Rotate => {
+            let made = operator.rotate_signing_keys(settings, Arc::new(SystemClock::new())).await?;
+            writeln!(out, "{made} keys made, they sign a day from now")?;
         }
         KeyAction::Revoke { kid, dry_run: true } => {
             let stranded = operator.stranded_by(&kid).await?;

@@ -27,7 +27,7 @@ use crate::domain::names::TenantId;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::settings::Lease;
-use crate::signing::{Kind, Signer};
+use crate::signing::Signer;
 use crate::store::Store;
 use answer::refuse;
 use axum::Router;
@@ -77,9 +77,11 @@ pub(crate) fn router(api: Api) -> Router {
 
 impl Api {
     /// Shows a session that was just granted or renewed, with its receipt.
-    fn view(&self, tenant: &TenantId, session: Session) -> SessionView {
-        let signer = self.signer.as_ref();
-        let receipt = signer.and_then(|signer| signer.sign(Kind::Lease, tenant, &session));
+    async fn view(&self, tenant: &TenantId, session: Session) -> SessionView {
+        let receipt = match &self.signer {
+            Some(signer) => signer.receipt(tenant, &session).await,
+            None => None,
+        };
         SessionView::new(session, self.lease, receipt)
     }
 }

@@ -1,6 +1,10 @@
 //! What the service counts, in Prometheus' words. Labels are bounded: route templates and codes of a table, never an
 //! id, a tenant or anything that a client wrote.
 
+mod signing;
+
+pub(crate) use signing::Signing;
+
 use crate::clock::Timestamp;
 use crate::signing::Algorithm;
 use crate::store::{Connections, Stranded};
@@ -23,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) checkpoints: IntCounter,
     /// 1 while the store answers.
     pub(crate) store_up: IntGauge,
+    pub(crate) signing: Signing,
     store_connections: IntGaugeVec,
     store_connections_limit: IntGauge,
     sessions: IntGaugeVec,
@@ -60,8 +65,10 @@ impl Metrics {
             "license_request_duration_seconds",
             "Time to answer, by route template.",
         );
+        let registry = Registry::new();
         let metrics = Self {
-            registry: Registry::new(),
+            signing: Signing::new(&registry)?,
+            registry,
             requests: IntCounterVec::new(requests, &["route", "code"])?,
             refusals: IntCounterVec::new(refusals, &["error"])?,
             latency: HistogramVec::new(latency.buckets(SECONDS.to_vec()), &["route"])?,

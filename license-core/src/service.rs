@@ -116,8 +116,11 @@ impl Service {
     ) -> Result<Running, StartError> {
         let keys = Arc::new(KeySource::open(&settings.edge_keys)?);
         let store = open(&settings, Role::Server, clock.clone()).await?;
-        let signer = match signer(&settings, store.clone()).await {
-            Ok(signer) => signer,
+        let metrics = Arc::new(Metrics::new());
+        let signer =
+            Signer::open(&settings, store.clone(), clock.clone(), metrics.signing.clone()).await;
+        let signer = match signer {
+            Ok(signer) => signer.map(Arc::new),
             Err(error) => {
                 store.close().await;
                 return Err(error.into());
@@ -140,7 +143,6 @@ impl Service {
             }
         };
         let (end, ended) = watch::channel(End::No);
-        let metrics = Arc::new(Metrics::new());
         let (address, metrics_address) =
             (listener.address(), metrics_listener.as_ref().map(Listener::address));
         let api = Api {
@@ -279,14 +281,6 @@ async fn open(
     })
 }
 
-async fn signer(
-    settings: &Settings,
-    store: Arc<dyn Store>,
-) -> Result<Option<Arc<Signer>>, SigningError> {
-    let Some(path) = &settings.wrapping_key else { return Ok(None) };
-    Ok(Some(Arc::new(Signer::open(path, store).await?)))
-}
-
 fn written(listen: &Listen) -> String {
     match listen {
         Listen::Unix(path) => path.display().to_string(),
@@ -346,7 +340,8 @@ async fn round(store: &dyn Store, signer: Option<&Signer>, metrics: &Metrics) {
     if let Some(signer) = signer
         && let Err(error) = signer.refresh().await
     {
-        tracing::error!(%error, "the signing keys were not read, leases go on with the last ones");
+        let error = error.with_causes();
+        tracing::error!(error, "not every signing key can be used, leases go on");
     }
 }
 

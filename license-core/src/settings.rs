@@ -7,13 +7,17 @@
 //! # database: { postgres: { url: file:/etc/license-core/url, owner_url: env:OWNER_URL, connections: 16 } }
 //! edge_keys: /etc/license-core/edge.jwks
 //! signing: { wrapping_key: /etc/license-core/wrapping.key }   # optional: signed lease receipts
+//! # signing: { pkcs11: { module: /usr/lib/hsm.so, token: license, pin: file:/etc/license-core/pin } }
+//! # signing: { google_kms: { receipts: projects/P/locations/L/keyRings/R/cryptoKeys/K, credentials: metadata } }
 //! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
 //! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d, offline_max: 0s }   # offline_max: up to 7d of borrowing
 //! ```
 
+mod key_place;
 mod source;
 mod span;
 
+pub use key_place::{Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, ServiceAccount};
 pub use span::{NoSpan, Span};
 
 use std::fmt;
@@ -37,8 +41,10 @@ pub struct Settings {
     /// How long leases last.
     pub lease: Lease,
     /// File of the key that seals the signing keys in the store; made with mode 0600 at the first start. Without it
-    /// the service gives no receipts and has no key set.
+    /// and without `key_place` the service gives no receipts and has no key set.
     pub wrapping_key: Option<PathBuf>,
+    /// Where new signing keys are made instead. Those that `wrapping_key` seals sign on until their successors do.
+    pub key_place: Option<KeyPlace>,
     /// Where Prometheus reads the service's metrics, apart from the API.
     pub metrics: Option<SocketAddr>,
 }
@@ -163,6 +169,7 @@ impl Settings {
             edge_keys,
             lease: Lease::default(),
             wrapping_key: None,
+            key_place: None,
             metrics: None,
         }
     }

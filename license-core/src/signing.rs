@@ -1,42 +1,56 @@
-//! What the service signs with: its own keys (Ed25519, and RSA-4096 for license files), sealed in the store, rotated by
-//! its own schedule.
+//! What the service signs with: its own keys (Ed25519, and RSA-4096 for license files), rotated by its own schedule,
+//! wherever they live: sealed in the store, in a hardware module, or in a cloud.
 //!
 //! A key is published (`pending`) for a day before it signs (`active`), verifies what it signed for eight days after
 //! its successor took over (`verify_only`), and then is `retired`; `revoked` ends it at once. Nothing but times is
 //! stored, so that every process and every reader sees the same state at the same moment.
 
 mod algorithm;
+mod breaker;
 mod checkpoint;
+mod desk;
 mod jws;
+mod kms;
 mod license_file;
+mod local;
 mod offline;
+mod pkcs11;
+mod port;
 mod receipt;
 mod ring;
 mod wrapping;
 
-pub(crate) use algorithm::{Algorithm, Pair};
+pub(crate) use algorithm::Algorithm;
 pub(crate) use checkpoint::verify_checkpoint;
+pub(crate) use desk::NotSigned;
 pub use jws::KeySet;
+pub(crate) use kms::metadata_server;
 pub use license_file::{LicenseFile, verify_license_file};
 pub use offline::{Memory, verify_offline};
+pub use port::PortError;
 pub(crate) use receipt::Kind;
 pub use receipt::{Receipt, Unverified, verify, verify_return};
 pub(crate) use ring::{KeyState, Ring};
 pub use wrapping::WrappingKeyError;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::lease::Session;
 use crate::domain::license::License;
 use crate::domain::names::TenantId;
+use crate::metrics;
+use crate::settings::{KeyPlace, Settings};
 use crate::store::office::Scope;
 use crate::store::{SealedKey, Store, StoreError};
-use aws_lc_rs::error::Unspecified;
+use desk::{Active, DEADLINE, Desk, LEASE_WAITS};
+use jws::Head;
+use local::Local;
+use port::KeyPort;
+use ring::Home;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use wrapping::WrappingKey;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 /// Why the service cannot sign.
 #[derive(Debug, thiserror::Error)]
@@ -44,15 +58,42 @@ pub enum SigningError {
     /// The wrapping key cannot be used.
     #[error("the wrapping key cannot be used")]
     Wrapping(#[from] WrappingKeyError),
-    /// A signing key in the store was sealed with another wrapping key, or was tampered with.
-    #[error("the wrapping key does not open the signing key `{0}`")]
-    Sealed(String),
-    /// The system gave no randomness for a key.
-    #[error("no signing key could be made")]
-    NoKey,
+    /// Where the signing keys live, something is wrong.
+    #[error("the signing key `{key}` cannot be used")]
+    Port {
+        /// The key, or its algorithm while there is none.
+        key: String,
+        /// What is wrong.
+        #[source]
+        source: PortError,
+    },
+    /// Nothing can be signed now.
+    #[error("nothing can be signed now")]
+    NotSigned,
     /// The store does not serve.
     #[error("the store is unavailable")]
     Store,
+}
+
+impl SigningError {
+    /// Returns the text and its cause's, as the log writes them.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(deeper) = cause {
+            text.push_str(&format!(": {deeper}"));
+            cause = deeper.source();
+        }
+        text
+    }
+
+    /// Says whether it may be otherwise later without a hand.
+    const fn passes(&self) -> bool {
+        match self {
+            Self::Port { source: PortError::Down(_), .. } | Self::NotSigned | Self::Store => true,
+            Self::Wrapping(_) | Self::Port { .. } => false,
+        }
+    }
 }
 
 impl From<StoreError> for SigningError {
@@ -61,70 +102,110 @@ impl From<StoreError> for SigningError {
     }
 }
 
-impl From<Unspecified> for SigningError {
-    fn from(_: Unspecified) -> Self {
-        Self::NoKey
-    }
-}
-
-/// The key that signs, by its name.
-type Active = Option<(String, Arc<Pair>)>;
-
 /// The service's signing keys.
 pub(crate) struct Signer {
-    wrapping: WrappingKey,
+    /// Keys of this process: where new ones are made, or were before the settings named another place.
+    local: Option<Local>,
+    /// Where new keys are made instead, when the settings say so.
+    place: Option<Box<dyn KeyPort>>,
     store: Arc<dyn Store>,
-    active: RwLock<HashMap<Algorithm, (String, Arc<Pair>)>>,
-    /// License files that are being signed: the work of each takes milliseconds of a thread of its own.
-    files: Semaphore,
+    active: RwLock<HashMap<Algorithm, Arc<Active>>>,
+    /// Held while the first key for license files is made, which may take seconds.
+    making: Mutex<()>,
+    desk: Desk,
+    metrics: metrics::Signing,
 }
 
 /// How much of a chain no checkpoint vouches for.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
-/// The most license files that are signed at once.
-const FILES_MAX: usize = 2;
 
 impl Signer {
-    /// Reads the keys and makes the first one when there is none. The wrapping key's file is made too when there is
-    /// neither.
+    /// Reads the keys and makes the first one when there is none; `None` where the settings name no place for keys.
+    /// The wrapping key's file is made too when there is neither. A place that does not answer now stops nothing:
+    /// leases go on, and it is asked again.
     pub(crate) async fn open(
-        wrapping_key: &Path,
+        settings: &Settings,
         store: Arc<dyn Store>,
-    ) -> Result<Self, SigningError> {
-        let is_first = store.signing_keys().await?.0.is_empty();
-        let wrapping = WrappingKey::open(wrapping_key, is_first)?;
-        let signer = Self {
-            wrapping,
-            store,
-            active: RwLock::new(HashMap::new()),
-            files: Semaphore::new(FILES_MAX),
+        clock: Arc<dyn Clock>,
+        metrics: metrics::Signing,
+    ) -> Result<Option<Self>, SigningError> {
+        let place: Option<Box<dyn KeyPort>> = match &settings.key_place {
+            None => None,
+            Some(KeyPlace::Pkcs11(settings)) => {
+                Some(Box::new(pkcs11::Module::open(settings).map_err(|source| {
+                    SigningError::Port { key: settings.key_label.clone(), source }
+                })?))
+            }
+            Some(KeyPlace::GoogleKms(settings)) => {
+                Some(Box::new(kms::Kms::open(settings, clock.clone())))
+            }
         };
-        signer.refresh().await?;
-        Ok(signer)
+        let local = match &settings.wrapping_key {
+            None => None,
+            Some(path) => {
+                let is_first = store.signing_keys().await?.0.iter().all(local::lives_elsewhere);
+                Some(Local::open(path, is_first)?)
+            }
+        };
+        if local.is_none() && place.is_none() {
+            return Ok(None);
+        }
+        let (desk, active) = (Desk::new(clock, metrics.clone()), RwLock::new(HashMap::new()));
+        let making = Mutex::new(());
+        let signer = Self { local, place, store, active, making, desk, metrics };
+        match signer.refresh().await {
+            Err(error) if error.passes() => {
+                let error = error.with_causes();
+                tracing::error!(error, "nothing is signed yet, leases go on");
+            }
+            other => other?,
+        }
+        Ok(Some(signer))
     }
 
     /// Reads the keys again and makes the next one when its time has come. To be called every few seconds: a
     /// revocation anywhere takes effect with the next call. RSA keys are made once one was asked for.
     pub(crate) async fn refresh(&self) -> Result<(), SigningError> {
         let (keys, now) = self.store.signing_keys().await?;
+        let mut first_error = None;
         for algorithm in Algorithm::ALL {
             let ring = Ring::of(algorithm, &keys);
-            let due = ring.next_due(now);
+            let due = ring.next_due(now, |key| self.home(key));
             if let Some(active_at) =
                 due.filter(|_| algorithm == Algorithm::EdDsa || !ring.is_empty())
+                && let Err(error) = self.add(algorithm, active_at, now).await
             {
-                self.add(algorithm, active_at, now).await?;
+                first_error.get_or_insert(error);
             }
         }
         let (keys, now) = self.store.signing_keys().await?;
         let mut active = HashMap::new();
         for algorithm in Algorithm::ALL {
-            if let Some(key) = Ring::of(algorithm, &keys).active(now) {
-                active.insert(algorithm, (key.kid.clone(), self.pair(key)?));
+            let ring = Ring::of(algorithm, &keys);
+            let Some(key) = ring.active(now) else { continue };
+            match self.opened(key).await {
+                Ok(opened) => {
+                    active.insert(algorithm, opened);
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
             }
         }
+        self.metrics.ready.set(i64::from(active.contains_key(&Algorithm::EdDsa)));
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = active;
-        Ok(())
+        first_error.map_or(Ok(()), Err)
+    }
+
+    fn home(&self, key: &SealedKey) -> Home {
+        let holds = |place: Option<&dyn KeyPort>| place.is_some_and(|place| place.holds(key));
+        let local = self.local.as_ref().map(|local| local as &dyn KeyPort);
+        match &self.place {
+            Some(place) if place.holds(key) => Home::Here,
+            Some(_) if holds(local) => Home::Elsewhere,
+            None if holds(local) => Home::Here,
+            Some(_) | None => Home::Lost,
+        }
     }
 
     /// Makes the key of the next generation. Another process may be faster: then its key stands.
@@ -136,17 +217,18 @@ impl Signer {
     ) -> Result<(), SigningError> {
         let (keys, _) = self.store.signing_keys().await?;
         let generation = keys.iter().map(|key| key.generation).max().unwrap_or(0) + 1;
-        let made = tokio::task::spawn_blocking(move || Pair::generate(algorithm)).await;
-        let pair = made.map_err(|_| SigningError::NoKey)??;
-        let public = pair.public();
-        let kid = algorithm.thumbprint(&public);
-        let sealed = self.wrapping.seal(&pair.to_pkcs8()?, &kid)?;
+        let place = self.place.as_deref();
+        let place = place.or_else(|| self.local.as_ref().map(|local| local as &dyn KeyPort));
+        let place = place.ok_or(SigningError::NotSigned)?;
+        let made = place.make(algorithm, &keys).await;
+        let made = made
+            .map_err(|source| SigningError::Port { key: algorithm.as_str().to_owned(), source })?;
         let key = SealedKey {
             generation,
             algorithm,
-            kid,
-            public,
-            sealed,
+            kid: algorithm.thumbprint(&made.public),
+            public: made.public,
+            sealed: made.sealed,
             created_at: now,
             active_at,
             revoked_at: None,
@@ -161,31 +243,87 @@ impl Signer {
         Ok(())
     }
 
-    fn active(&self, algorithm: Algorithm) -> Active {
+    fn active(&self, algorithm: Algorithm) -> Option<Arc<Active>> {
         self.active.read().unwrap_or_else(PoisonError::into_inner).get(&algorithm).cloned()
     }
 
-    fn pair(&self, key: &SealedKey) -> Result<Arc<Pair>, SigningError> {
-        if let Some((kid, pair)) = self.active(key.algorithm)
-            && kid == key.kid
+    async fn opened(&self, key: &SealedKey) -> Result<Arc<Active>, SigningError> {
+        if let Some(active) = self.active(key.algorithm)
+            && active.kid == key.kid
         {
-            return Ok(pair);
+            return Ok(active);
         }
-        let sealed = || SigningError::Sealed(key.kid.clone());
-        let private = self.wrapping.unseal(&key.sealed, &key.kid).map_err(|_| sealed())?;
-        let pair = Pair::from_pkcs8(key.algorithm, &private).map_err(|_| sealed())?;
-        if pair.public() == key.public { Ok(Arc::new(pair)) } else { Err(sealed()) }
+        let failed = |source| SigningError::Port { key: key.kid.clone(), source };
+        let place = self.place.as_deref().filter(|place| place.holds(key));
+        let local = self.local.as_ref().filter(|local| local.holds(key));
+        let place = place.or_else(|| local.map(|local| local as &dyn KeyPort));
+        let lost = || PortError::Refused("the settings do not name the place it lives in".into());
+        let place = place.ok_or_else(|| failed(lost()))?;
+        let opened = place.open(key).await.map_err(failed)?;
+        Ok(Arc::new(Active {
+            kid: key.kid.clone(),
+            algorithm: key.algorithm,
+            public: key.public.clone(),
+            key: opened,
+            is_local: local.is_some(),
+        }))
     }
 
-    /// Says whether a key signs now.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.active(Algorithm::EdDsa).is_some()
+    /// Makes the next key of every algorithm that has one. Returns how many it made.
+    pub(crate) async fn rotate(&self) -> Result<usize, SigningError> {
+        let mut made = 0;
+        for algorithm in Algorithm::ALL {
+            let (keys, now) = self.store.signing_keys().await?;
+            if !Ring::of(algorithm, &keys).is_empty() {
+                self.add(algorithm, Ring::follows_at(now), now).await?;
+                made += 1;
+            }
+        }
+        Ok(made)
     }
 
-    /// Signs what is so of a session; `None` while no key may sign, which no lease waits for.
-    pub(crate) fn sign(&self, kind: Kind, tenant: &TenantId, session: &Session) -> Option<String> {
-        let (kid, pair) = self.active(Algorithm::EdDsa)?;
-        receipt::mint(kind, tenant, session, &kid, &pair)
+    /// Signs what is so of a session, as part of a lease's answer: `None` when that does not go at once. No lease
+    /// waits for it; the session's holder asks for its receipt later.
+    pub(crate) async fn receipt(&self, tenant: &TenantId, session: &Session) -> Option<String> {
+        self.session(Kind::Lease, tenant, session, LEASE_WAITS).await.ok()
+    }
+
+    /// Signs what is so of a session and is worth nothing without a signature.
+    pub(crate) async fn sign(
+        &self,
+        kind: Kind,
+        tenant: &TenantId,
+        session: &Session,
+    ) -> Result<String, SigningError> {
+        self.session(kind, tenant, session, DEADLINE).await
+    }
+
+    async fn session(
+        &self,
+        kind: Kind,
+        tenant: &TenantId,
+        session: &Session,
+        patience: Duration,
+    ) -> Result<String, SigningError> {
+        let active = self.active(Algorithm::EdDsa).ok_or(SigningError::NotSigned)?;
+        let text = receipt::mint(kind, tenant, session, head(&active));
+        self.signed(&active, text, patience).await
+    }
+
+    async fn signed(
+        &self,
+        active: &Arc<Active>,
+        text: Option<String>,
+        patience: Duration,
+    ) -> Result<String, SigningError> {
+        let text = text.ok_or(SigningError::NotSigned)?;
+        let signed = self.desk.sign(active, text, patience).await;
+        signed.map_err(|_| SigningError::NotSigned)
+    }
+
+    /// Says whether a text that is worth nothing without its signature is worth beginning.
+    pub(crate) fn may_sign(&self) -> bool {
+        self.active(Algorithm::EdDsa).is_some_and(|active| !self.desk.is_closed_to(&active))
     }
 
     /// Signs a license file, off the threads that answer requests. The first one makes the key.
@@ -195,18 +333,18 @@ impl Signer {
         entitlements: Vec<String>,
         now: Timestamp,
     ) -> Result<String, SigningError> {
-        let _turn = self.files.acquire().await.map_err(|_| SigningError::NoKey)?;
         if self.active(Algorithm::Rs512).is_none() {
+            let making = timeout(DEADLINE, self.making.lock()).await;
+            let _making = making.map_err(|_| SigningError::NotSigned)?;
             let (keys, now) = self.store.signing_keys().await?;
             if Ring::of(Algorithm::Rs512, &keys).active(now).is_none() {
                 self.add(Algorithm::Rs512, now, now).await?;
             }
             self.refresh().await?;
         }
-        let (kid, pair) = self.active(Algorithm::Rs512).ok_or(SigningError::NoKey)?;
-        let sign = move || license_file::mint(&license, entitlements, &kid, &pair, now);
-        let signed = tokio::task::spawn_blocking(sign).await.map_err(|_| SigningError::NoKey)?;
-        signed.ok_or(SigningError::NoKey)
+        let active = self.active(Algorithm::Rs512).ok_or(SigningError::NotSigned)?;
+        let text = license_file::mint(&license, entitlements, head(&active), now);
+        self.signed(&active, text, DEADLINE).await
     }
 
     /// Signs the heads of chains that went on, an hour or more after the last time. Returns how many it signed.
@@ -214,10 +352,12 @@ impl Signer {
         let mut signed = 0;
         for tenant in self.store.checkpoints_due(CHECKPOINT_EVERY).await? {
             let scope = Scope { tenant: tenant.clone(), actor: "service".to_owned() };
-            let Some((head, now)) = self.store.head(scope.clone()).await? else { continue };
-            let Some((kid, pair)) = self.active(Algorithm::EdDsa) else { return Ok(signed) };
-            let Some(text) = checkpoint::mint(&tenant, head, &kid, &pair, now) else { continue };
-            self.store.add_checkpoint(scope, head, text).await?;
+            let Some((chain, now)) = self.store.head(scope.clone()).await? else { continue };
+            let Some(active) = self.active(Algorithm::EdDsa) else { return Ok(signed) };
+            let text = checkpoint::mint(&tenant, chain, head(&active), now);
+            // The signer is down: the next round will do it.
+            let Ok(text) = self.signed(&active, text, DEADLINE).await else { return Ok(signed) };
+            self.store.add_checkpoint(scope, chain, text).await?;
             signed += 1;
         }
         Ok(signed)
@@ -229,4 +369,8 @@ impl Signer {
         let shown = Algorithm::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).jwks(now));
         Ok(serde_json::json!({ "keys": shown.collect::<Vec<_>>() }))
     }
+}
+
+fn head(active: &Active) -> Head<'_> {
+    Head { algorithm: active.algorithm, kid: &active.kid }
 }

@@ -77,18 +77,18 @@ async fn try_acquire(
         Fresh::New => StatusCode::CREATED,
         Fresh::Renewed => StatusCode::OK,
     };
-    Ok(self::granted(api, &tenant, granted, status))
+    Ok(self::granted(api, &tenant, granted, status).await)
 }
 
 /// Shows a seat that was granted.
-pub(super) fn granted(
+pub(super) async fn granted(
     api: &Api,
     tenant: &TenantId,
     granted: Granted,
     status: StatusCode,
 ) -> Response {
     let Seats { used, total } = granted.seats;
-    let session = api.view(tenant, granted.session);
+    let session = api.view(tenant, granted.session).await;
     answer::json(status, &View { session, seats_used: used, seats_total: total })
 }
 

@@ -22,7 +22,8 @@ pub(super) async fn show(
     let now = api.store.now().await?;
     let file = signer.license_file(license, entitlements.unwrap_or_default(), now).await;
     let file = file.map_err(|error| {
-        tracing::error!(%error, "no license file was signed");
+        let error = error.with_causes();
+        tracing::error!(error, "no license file was signed");
         Reason::SigningUnavailable
     })?;
     Ok(answer::json(

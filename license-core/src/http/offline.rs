@@ -1,12 +1,12 @@
 //! Seats that are taken offline and brought back, and clients that come back after an absence.
 
 use super::gate::Member;
-use super::request::{Id, Reply, Sent, wrong};
+use super::request::{Asked, Id, Plain, Reply, Sent, wrong};
 use super::{Api, answer};
 use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, Ending};
 use crate::reason::{Reason, Refusal};
-use crate::signing::Kind;
+use crate::signing::{Kind, SigningError};
 use crate::store::{Acquire, Fresh, Named, SessionRef};
 use axum::Extension;
 use axum::extract::State;
@@ -45,19 +45,48 @@ pub(super) async fn borrow(
             &format!("it is not between {BORROW_SECS_MIN} and {longest}"),
         ));
     }
-    // No seat is taken offline without a token: that is asked first.
-    let signer = api.signer.as_ref().filter(|signer| signer.is_ready());
+    let signer = api.signer.as_ref().filter(|signer| signer.may_sign());
     let signer = signer.ok_or(Reason::SigningUnavailable)?;
-    let scope = member.scope();
-    let borrowed = api.store.borrow(scope, member.subject, id, duration_secs).await?;
-    let borrowed = borrowed.ok_or(Denial::SessionEnded(Ending::Expired))?;
-    let token = signer.sign(Kind::Borrow, &member.tenant, &borrowed);
-    let token = token.ok_or(Reason::SigningUnavailable)?;
+    let ended = || Denial::SessionEnded(Ending::Expired);
+    let reserved = api.store.reserve(member.scope(), member.subject.clone(), id, duration_secs);
+    let reserved = reserved.await?.ok_or_else(ended)?;
+    // No seat is taken offline without a token: it is signed first, and given out when the seat is taken.
+    let token = signer.sign(Kind::Borrow, &member.tenant, &reserved).await.map_err(unsigned)?;
+    if !api.store.borrow(member.scope(), reserved.clone()).await? {
+        return Err(ended().into());
+    }
+    let borrowed = reserved;
     let body = json!({
         "session_id": id, "license_id": held.license, "sequence": borrowed.epoch,
         "borrowed_until": borrowed.borrowed_until.map(Timestamp::to_rfc3339), "borrow_token": token,
     });
     Ok(answer::json(StatusCode::OK, &body))
+}
+
+/// Answers 200 with the receipt of a live lease as it was last renewed, for whoever's answer came without one because
+/// the signer was slow or down; 503 while it is.
+pub(super) async fn receipt(
+    State(api): State<Api>,
+    Extension(member): Extension<Member>,
+    Id(id): Id,
+    Asked(Plain {}): Asked<Plain>,
+) -> Reply {
+    let found = api.store.session(member.scope(), id).await?;
+    let own = found.filter(|(session, _)| session.subject == member.subject.as_str());
+    let (session, now) = own.ok_or(Reason::TenantAccess)?;
+    if let Some(ending) = session.ending(now) {
+        return Err(Denial::SessionEnded(ending).into());
+    }
+    let signer = api.signer.as_ref().ok_or(Reason::SigningUnavailable)?;
+    let receipt = signer.sign(Kind::Lease, &member.tenant, &session).await.map_err(unsigned)?;
+    Ok(answer::json(StatusCode::OK, &json!({"session_id": id, "receipt": receipt})))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn unsigned(error: SigningError) -> Refusal {
+    let error = error.with_causes();
+    tracing::error!(error, "a request that is nothing without a signature was refused");
+    Reason::SigningUnavailable.into()
 }
 
 /// Answers 200 with a return receipt; the seat is free of this session.
@@ -69,8 +98,11 @@ pub(super) async fn give_back(
     let named = SessionRef { tenant: member.tenant.clone(), subject: member.subject.clone(), id };
     api.store.release(named).await??;
     let (session, _) = api.store.session(member.scope(), id).await?.ok_or(Reason::TenantAccess)?;
-    let receipt =
-        api.signer.as_ref().and_then(|signer| signer.sign(Kind::Return, &member.tenant, &session));
+    // The seat is free with or without it; whoever gets none asks again, as returning twice is returning once.
+    let receipt = match &api.signer {
+        Some(signer) => signer.sign(Kind::Return, &member.tenant, &session).await.ok(),
+        None => None,
+    };
     let ending = session.ended.map(Ending::as_str);
     let body = json!({
         "session_id": id, "license_id": session.license, "sequence": session.epoch, "ending": ending,
@@ -118,5 +150,5 @@ pub(super) async fn reconnect(
         Fresh::New => StatusCode::CREATED,
         Fresh::Renewed => StatusCode::OK,
     };
-    Ok(super::acquire::granted(&api, &tenant, granted, status))
+    Ok(super::acquire::granted(&api, &tenant, granted, status).await)
 }

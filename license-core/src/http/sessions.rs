@@ -91,7 +91,7 @@ pub(super) async fn heartbeat(
     let answer = async {
         let tenant = member.tenant.clone();
         let renewed = api.store.heartbeat(named(member, id, &body)?).await??;
-        Ok::<_, Refusal>(answer::json(StatusCode::OK, &api.view(&tenant, renewed)))
+        Ok::<_, Refusal>(answer::json(StatusCode::OK, &api.view(&tenant, renewed).await))
     };
     answer.await.unwrap_or_else(answer::refuse)
 }

@@ -6,8 +6,9 @@ use crate::domain::audit::{Broken, Head, Linked, Walk};
 use crate::domain::key::LicenseKey;
 use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
+use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::signing::{Algorithm, KeySet, KeyState, Ring, verify_checkpoint};
+use crate::signing::{Algorithm, KeySet, KeyState, Ring, Signer, SigningError, verify_checkpoint};
 use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
 use std::fmt;
@@ -63,6 +64,12 @@ pub enum OperatorError {
     /// The store does not serve; the cause is in the log.
     #[error("the store is unavailable")]
     Unavailable,
+    /// The settings have no `signing`.
+    #[error("the settings name no place for signing keys: `signing` is missing")]
+    NoSigner,
+    /// The signing keys cannot be used.
+    #[error("the signing keys cannot be used")]
+    Signing(#[from] SigningError),
     /// The system gave no randomness for a key.
     #[error("the system gives no randomness")]
     NoRandomness,
@@ -437,6 +444,21 @@ impl Operator {
         } else {
             Err(OperatorError::NoKey)
         }
+    }
+
+    /// Makes the next signing key of each algorithm that signs, where the settings want keys to live. It is published at
+    /// once and signs a day later; what the present one signed verifies on. Returns how many were made.
+    ///
+    /// # Errors
+    /// When the settings name no place for keys, or it cannot be used now.
+    pub async fn rotate_signing_keys(
+        &self,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<usize, OperatorError> {
+        let metrics = Metrics::new().signing;
+        let signer = Signer::open(settings, self.store.clone(), clock, metrics).await?;
+        Ok(signer.ok_or(OperatorError::NoSigner)?.rotate().await?)
     }
 
     /// Writes a copy of the store into a new file that its owner alone reads.

@@ -1,11 +1,14 @@
 //! The file's own shape. Everything unknown is refused, with a caret where it stands.
 
+mod signing;
+
 use super::{
     Database, Lease, Listen, Postgres, Secret, Settings, SettingsError, Span, read_limited,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_saphyr::Spanned;
+use signing::{File, SigningSource};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,12 +25,6 @@ struct Source {
     lease: LeaseSource,
     signing: Option<SigningSource>,
     metrics: Option<SocketAddr>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SigningSource {
-    wrapping_key: PathBuf,
 }
 
 struct Version;
@@ -89,6 +86,7 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
     let source: Source = serde_saphyr::from_str(text)
         .map_err(|error| SettingsError::Source(format!("{name}: {error}")))?;
     let Source { version: Version, listen, database, edge_keys, lease, signing, metrics } = source;
+    let (wrapping_key, key_place) = signing::resolve(signing, File { text, name, base })?;
     Ok(Settings {
         listen: match listen {
             ListenSource::Unix(path) => Listen::Unix(base.join(path)),
@@ -102,7 +100,8 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         },
         edge_keys: base.join(edge_keys),
         metrics,
-        wrapping_key: signing.map(|signing| base.join(signing.wrapping_key)),
+        wrapping_key,
+        key_place,
         lease: resolve_lease(&lease, text, name)?,
     })
 }

@@ -45,7 +45,7 @@ impl Algorithm {
                 json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": public})
             }
             Self::Rs512 => {
-                json!({"kty": "RSA", "alg": "RS512", "use": "sig", "kid": kid, "n": public, "e": EXPONENT})
+                json!({"kty": "RSA", "alg": "RS512", "use": "sig", "kid": kid, "n": public, "e": EXPONENT_TEXT})
             }
         }
     }
@@ -56,15 +56,17 @@ impl Algorithm {
         match self {
             Self::EdDsa => crate::assertion::thumbprint(&public),
             Self::Rs512 => {
-                let canonical = format!(r#"{{"e":"{EXPONENT}","kty":"RSA","n":"{public}"}}"#);
+                let canonical = format!(r#"{{"e":"{EXPONENT_TEXT}","kty":"RSA","n":"{public}"}}"#);
                 URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()))
             }
         }
     }
 }
 
-/// 65537, base64url: the exponent of every RSA key that the service makes.
-const EXPONENT: &str = "AQAB";
+/// 65537: the exponent of every RSA key that signs here.
+pub(crate) const EXPONENT: [u8; 3] = [1, 0, 1];
+/// The same, base64url.
+const EXPONENT_TEXT: &str = "AQAB";
 
 /// A key pair.
 pub(crate) enum Pair {

@@ -1,10 +1,9 @@
 //! Audit checkpoints: a signed head of a tenant's chain, by which a chain that was cut off or rewritten is found.
 
-use super::algorithm::Pair;
 use super::jws::{self, KeySet};
 use super::receipt::Unverified;
 use crate::clock::Timestamp;
-use crate::domain::audit::Head;
+use crate::domain::audit;
 use crate::domain::names::TenantId;
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +17,11 @@ struct Claims {
     iat: u64,
 }
 
-/// Signs the head of a tenant's chain at `now`.
+/// Writes the head of a tenant's chain at `now`, to be signed.
 pub(super) fn mint(
     tenant: &TenantId,
-    head: Head,
-    kid: &str,
-    pair: &Pair,
+    head: audit::Head,
+    signer: jws::Head<'_>,
     now: Timestamp,
 ) -> Option<String> {
     let claims = Claims {
@@ -32,7 +30,7 @@ pub(super) fn mint(
         head: head.to_string(),
         iat: now.as_secs(),
     };
-    jws::sign(TYP, &claims, kid, pair)
+    jws::unsigned(TYP, &claims, signer)
 }
 
 /// Reads the head that a checkpoint of this tenant vouches for. Its age does not matter.
@@ -40,7 +38,7 @@ pub(crate) fn verify_checkpoint(
     text: &str,
     tenant: &TenantId,
     keys: &KeySet,
-) -> Result<Head, Unverified> {
+) -> Result<audit::Head, Unverified> {
     let claims: Claims = jws::verified(TYP, text, keys)?;
     if claims.iss != "license-core" || claims.tenant != tenant.as_str() {
         return Err(Unverified::Malformed);

@@ -1,6 +1,6 @@
 //! Compact JWS: the form of everything that is signed, and the key set that it is verified with.
 
-use super::algorithm::Pair;
+use super::algorithm::{Algorithm, EXPONENT};
 use super::receipt::Unverified;
 use aws_lc_rs::signature::{
     ED25519, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey,
@@ -13,17 +13,35 @@ use serde_json::json;
 const TEXT_BYTES_MAX: usize = 32 * 1024;
 const KEYS_MAX: usize = 100;
 
-/// Signs claims; `None` when the key fails, which for a key in this process it does not.
-pub(super) fn sign(typ: &str, claims: &impl Serialize, kid: &str, pair: &Pair) -> Option<String> {
-    let header = json!({"alg": pair.algorithm().as_str(), "typ": typ, "kid": kid});
+/// The key that a text will be signed with, as its header names it.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: &'a str,
+}
+
+/// Writes the two parts that are signed; `None` when claims are no JSON, which the service's own are.
+pub(super) fn unsigned(typ: &str, claims: &impl Serialize, head: Head<'_>) -> Option<String> {
+    let header = json!({"alg": head.algorithm.as_str(), "typ": typ, "kid": head.kid});
     let claims = serde_json::to_vec(claims).ok()?;
-    let signed = format!(
+    Some(format!(
         "{}.{}",
         URL_SAFE_NO_PAD.encode(header.to_string()),
         URL_SAFE_NO_PAD.encode(claims)
-    );
-    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()).ok()?);
-    Some(format!("{signed}.{signature}"))
+    ))
+}
+
+/// Verifies a signature with a public key as the store holds it: the point, or the modulus.
+pub(super) fn verify_with(
+    algorithm: Algorithm,
+    public: &[u8],
+    signed: &[u8],
+    signature: &[u8],
+) -> Result<(), Unverified> {
+    match algorithm {
+        Algorithm::EdDsa => verify_ed25519(public, signed, signature),
+        Algorithm::Rs512 => verify_rs512(public, &EXPONENT, signed, signature),
+    }
 }
 
 /// Reads the claims of a text of this `typ` whose signature is right.

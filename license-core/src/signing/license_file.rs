@@ -1,7 +1,6 @@
 //! License files: what a license is, signed with RSA-4096 and SHA-512, to be shown and checked where no service is.
 
-use super::algorithm::Pair;
-use super::jws::{self, KeySet};
+use super::jws::{self, Head, KeySet};
 use super::receipt::Unverified;
 use crate::clock::Timestamp;
 use crate::domain::license::License;
@@ -42,12 +41,11 @@ pub struct LicenseFile {
     pub expires_at: u64,
 }
 
-/// Signs what is so of a license at `now`.
+/// Writes what is so of a license at `now`, to be signed.
 pub(super) fn mint(
     license: &License,
     entitlements: Vec<String>,
-    kid: &str,
-    pair: &Pair,
+    signer: Head<'_>,
     now: Timestamp,
 ) -> Option<String> {
     let over = now.plus(VALID);
@@ -64,7 +62,7 @@ pub(super) fn mint(
         nbf: now.as_secs(),
         expires_at: license.expires_at.map_or(over, |end| end.min(over)).as_secs(),
     };
-    jws::sign(TYP, &claims, kid, pair)
+    jws::unsigned(TYP, &claims, signer)
 }
 
 /// Verifies a license file against a key set at a time, without the service. A clock may be off by a minute.

@@ -1,7 +1,6 @@
 //! Lease receipts: a compact JWS that says which session holds a seat until when, to be verified without the service.
 
-use super::algorithm::Pair;
-use super::jws::{self, KeySet};
+use super::jws::{self, Head, KeySet};
 use crate::clock::Timestamp;
 use crate::domain::lease::Session;
 use crate::domain::names::TenantId;
@@ -35,13 +34,12 @@ impl Kind {
     }
 }
 
-/// Signs what is so of a session. A receipt is over when the lease is.
+/// Writes what is so of a session, to be signed. A receipt is over when the lease is.
 pub(super) fn mint(
     kind: Kind,
     tenant: &TenantId,
     session: &Session,
-    kid: &str,
-    pair: &Pair,
+    signer: Head<'_>,
 ) -> Option<String> {
     let issued = session.last_heartbeat_at.as_secs();
     let claims = json!({
@@ -49,7 +47,7 @@ pub(super) fn mint(
         "sid": session.id, "epoch": session.epoch, "hwh": hardware_hash(&session.hardware),
         "iat": issued, "nbf": issued, "exp": session.expires_at.as_secs(),
     });
-    jws::sign(kind.typ(), &claims, kid, pair)
+    jws::unsigned(kind.typ(), &claims, signer)
 }
 
 fn hardware_hash(hardware: &str) -> String {

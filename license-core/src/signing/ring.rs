@@ -42,6 +42,17 @@ impl KeyState {
     }
 }
 
+/// Where a key lives, as seen from the settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Home {
+    /// Where new keys are made.
+    Here,
+    /// Where keys were made before; it signs on until its successor takes over.
+    Elsewhere,
+    /// Nowhere that the settings name: it cannot sign.
+    Lost,
+}
+
 /// The signing keys of one algorithm.
 #[derive(Default, Debug)]
 pub(crate) struct Ring {
@@ -105,20 +116,28 @@ impl Ring {
         self.states(now).find(|(_, state)| *state == KeyState::Active).map(|(key, _)| key)
     }
 
+    /// Returns when a key signs that is published now.
+    pub(crate) fn follows_at(now: Timestamp) -> Timestamp {
+        now.plus(PUBLISHED_AHEAD)
+    }
+
     /// Says whether a key must be made now, and when it is to sign: at once when none signs, or a day ahead of the end
-    /// of the present one.
-    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.states(now).any(|(_, state)| state == KeyState::Pending)
-            && self.active(now).is_some()
-        {
-            return None;
-        }
-        match self.active(now) {
-            None => Some(now),
-            Some(key) if now.plus(PUBLISHED_AHEAD) >= key.active_at.plus(SIGNS) => {
-                Some(now.plus(PUBLISHED_AHEAD))
+    /// of the present one, which has come too when that one is not where the settings want keys to live.
+    pub(crate) fn next_due(
+        &self,
+        now: Timestamp,
+        home: impl Fn(&SealedKey) -> Home,
+    ) -> Option<Timestamp> {
+        let follows = |(key, state): (&SealedKey, KeyState)| {
+            state == KeyState::Pending && home(key) == Home::Here
+        };
+        match self.active(now).map(|key| (key, home(key))) {
+            None | Some((_, Home::Lost)) => Some(now),
+            Some(_) if self.states(now).any(follows) => None,
+            Some((key, home)) => {
+                let is_old = now.plus(PUBLISHED_AHEAD) >= key.active_at.plus(SIGNS);
+                (is_old || home == Home::Elsewhere).then(|| Self::follows_at(now))
             }
-            Some(_) => None,
         }
     }
 
@@ -140,7 +159,7 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, KeyState, PUBLISHED_AHEAD, Ring, SIGNS, VERIFIES_ON};
+    use super::{DAY, Home, KeyState, PUBLISHED_AHEAD, Ring, SIGNS, VERIFIES_ON};
     use crate::clock::Timestamp;
     use crate::signing::algorithm::Algorithm;
     use crate::store::SealedKey;
@@ -158,6 +177,10 @@ mod tests {
         }
     }
 
+    fn here(_: &SealedKey) -> Home {
+        Home::Here
+    }
+
     fn states(ring: &Ring, now: Timestamp) -> Vec<KeyState> {
         ring.states(now).map(|(_, state)| state).collect()
     }
@@ -167,7 +190,7 @@ mod tests {
         let mut keys = vec![];
         let mut now = Timestamp::from_millis(1_800_000_000_000);
         for _ in 0..365 * 24 {
-            if let Some(active_at) = Ring::new(keys.clone()).next_due(now) {
+            if let Some(active_at) = Ring::new(keys.clone()).next_due(now, here) {
                 assert!(keys.is_empty() || active_at == now.plus(PUBLISHED_AHEAD));
                 keys.push(key(i64::try_from(keys.len()).unwrap(), active_at));
             }
@@ -203,10 +226,26 @@ mod tests {
         let mut revoked = key(1, Timestamp::from_millis(0));
         revoked.revoked_at = Some(now);
         let ring = Ring::new(vec![revoked.clone()]);
-        assert_eq!(ring.next_due(now), Some(now));
+        assert_eq!(ring.next_due(now, here), Some(now));
         assert_eq!(ring.jwks(now).len(), 0);
         let ring = Ring::new(vec![revoked, key(2, now)]);
         assert_eq!(states(&ring, now), [KeyState::Revoked, KeyState::Active]);
-        assert_eq!(ring.next_due(now), None);
+        assert_eq!(ring.next_due(now, here), None);
+    }
+    #[test]
+    fn keys_that_move_house_are_followed_after_a_day_and_lost_ones_at_once() {
+        let now = Timestamp::from_millis(1_000);
+        let mut keys = vec![key(1, now)];
+        let moved = |key: &SealedKey| {
+            if key.generation == 1 { Home::Elsewhere } else { Home::Here }
+        };
+        let ring = Ring::new(keys.clone());
+        assert_eq!(ring.next_due(now, here), None);
+        assert_eq!(ring.next_due(now, |_| Home::Lost), Some(now));
+        assert_eq!(ring.next_due(now, moved), Some(now.plus(PUBLISHED_AHEAD)));
+        // One that was published where keys lived before does not count.
+        keys.push(key(2, now.plus(DAY)));
+        assert!(Ring::new(keys.clone()).next_due(now, |_| Home::Elsewhere).is_some());
+        assert_eq!(Ring::new(keys).next_due(now, moved), None);
     }
 }

@@ -192,8 +192,10 @@ office! {
     sessions::force_release(id: Uuid) -> bool;
     /// Takes all those seats back but those that are offline, and returns how many sessions were ended.
     sessions::release_all(which: Which) -> u64;
-    /// Takes the subject's own live session offline until a moment, under a new fencing epoch.
-    sessions::borrow(subject: SubjectId, id: Uuid, offline_secs: u64) -> Option<Session>;
+    /// Reserves a fencing epoch, and returns the subject's own live session as it will be offline.
+    sessions::reserve(subject: SubjectId, id: Uuid, offline_secs: u64) -> Option<Session>;
+    /// Takes a session offline as it was reserved. Returns whether it did.
+    sessions::borrow(reserved: Session) -> bool;
 
     /// Lists licenses by id.
     licenses::list_licenses(page: Page) -> Vec<(License, Seats)>;

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use license_core::settings::{Database, Lease, Listen};
+use license_core::settings::{Database, KeyPlace, Lease, Listen};
 use license_core::{
     Clock, CreatedLicense, Leasing, NewLicense, Running, Service, Settings, TenantId, Timestamp,
 };
@@ -207,6 +207,8 @@ pub(crate) struct World {
     pub(crate) lease: Lease,
     /// Whether the service signs receipts.
     pub(crate) signs: bool,
+    /// Where its keys live, when not in its store.
+    pub(crate) key_place: Option<KeyPlace>,
     dir: TempDir,
 }
 
@@ -237,6 +239,7 @@ impl World {
             postgres: None,
             lease: Lease::default(),
             signs: false,
+            key_place: None,
             dir,
         }
     }
@@ -249,7 +252,9 @@ impl World {
         let mut settings =
             Settings::new(database, Listen::Unix(self.socket()), self.path("edge.jwks"));
         settings.lease = self.lease;
-        settings.wrapping_key = self.signs.then(|| self.path("wrapping.key"));
+        let place = self.key_place.clone().or_else(|| crate::hsm::token_of(self.dir()));
+        settings.wrapping_key = (self.signs && place.is_none()).then(|| self.path("wrapping.key"));
+        settings.key_place = place.filter(|_| self.signs);
         settings
     }
 

@@ -90,6 +90,27 @@ async fn on_postgres_a_receipt_follows_its_lease() {
     }
 }
 
+async fn a_receipt_verifies_across_two_rotations(world: World) {
+    let mut world = with_signing(world).await;
+    let license = world.license("acme", "editor", 9).await;
+    let got = world.acquire(user("acme", "anna"), &license.key, "hw-1").await;
+    let then = world.clock.now();
+    let mut kids = vec![header(&got).to_owned()];
+    for round in 1..=2 {
+        let operator = world.running.as_ref().unwrap().operator();
+        let rotated = operator.rotate_signing_keys(&world.settings(), world.clock.clone()).await;
+        assert_eq!(rotated.unwrap(), 1);
+        restart_after(&mut world, DAY).await;
+        let (count, keys) = keys(&world).await;
+        assert_eq!(count, round + 1);
+        assert!(verify(got.text("receipt"), &keys, then).is_ok(), "after rotation {round}");
+        let new = world.acquire(user("acme", "anna"), &license.key, "hw-1").await;
+        assert!(verified(&world, &new).await.is_ok());
+        assert!(!kids.iter().any(|kid| kid == header(&new)));
+        kids.push(header(&new).to_owned());
+    }
+}
+
 async fn a_license_file_says_what_the_license_is(world: World) {
     let world = with_signing(world).await;
     let license = world.license("acme", "editor", 9).await;
@@ -121,7 +142,10 @@ async fn a_license_file_says_what_the_license_is(world: World) {
         .refused(403, "tenant_access_denied");
 }
 
-crate::harness::on_both_stores! { a_license_file_says_what_the_license_is, }
+crate::harness::on_both_stores! {
+    a_license_file_says_what_the_license_is,
+    a_receipt_verifies_across_two_rotations,
+}
 
 #[tokio::test]
 async fn a_service_without_a_wrapping_key_gives_no_receipts() {
@@ -153,7 +177,7 @@ async fn a_lost_wrapping_key_is_not_replaced_silently() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_revoked_key_signed_proves_nothing_and_leases_go_on() {
-    let machine = Machine::with("signing: { wrapping_key: wrapping.key }\n");
+    let machine = Machine::with(&crate::hsm::signing_yaml());
     let key = machine.license("9");
     let acquire = |hardware: &str| json!({"license_key": key, "hardware_id": hardware}).to_string();
     let target = "/api/v1/license/acquire";

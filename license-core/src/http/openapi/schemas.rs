@@ -49,6 +49,8 @@ fn leasing() -> Value {
             "properties": {"old_session_id": id, "hardware_id": machine}},
         "Borrow": {"type": "object", "required": ["duration_secs"], "additionalProperties": false,
             "properties": {"duration_secs": {"type": "integer", "minimum": 3600, "maximum": 604_800}}},
+        "Receipt": {"type": "object", "required": ["session_id", "receipt"],
+            "properties": {"session_id": id, "receipt": text}},
         "Borrowed": {"type": "object", "required": ["session_id", "borrow_token", "borrowed_until", "sequence"],
             "properties": {"session_id": id, "license_id": id, "sequence": count, "borrowed_until": time, "borrow_token": text}},
         "Returned": {"type": "object", "required": ["session_id", "sequence", "ending", "return_receipt"],

@@ -1,4 +1,4 @@
-use super::{KeySet, Kind, Unverified, mint, verify};
+use super::{Head, KeySet, Kind, Unverified, mint, verify};
 use crate::clock::Timestamp;
 use crate::domain::lease::Session;
 use crate::signing::algorithm::{Algorithm, Pair};
@@ -35,7 +35,10 @@ fn key() -> (Pair, String, Value) {
 }
 
 fn receipt(kid: &str, pair: &Pair) -> String {
-    mint(Kind::Lease, &"acme".parse().unwrap(), &session(), kid, pair).unwrap()
+    let head = Head { algorithm: pair.algorithm(), kid };
+    let text = mint(Kind::Lease, &"acme".parse().unwrap(), &session(), head).unwrap();
+    let signature = B64.encode(pair.sign(text.as_bytes()).unwrap());
+    format!("{text}.{signature}")
 }
 
 fn at(secs: u64) -> Timestamp {

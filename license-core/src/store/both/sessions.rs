@@ -92,7 +92,9 @@ pub(in crate::store) async fn release_all(
     Ok(ended.rows_affected())
 }
 
-pub(in crate::store) async fn borrow(
+/// Reserves the fencing epoch of a borrow token, and returns the session as it will be when [`borrow`] takes it
+/// offline: what can be signed before anything happens. An epoch that is not used is a gap, which nobody minds.
+pub(in crate::store) async fn reserve(
     connection: &mut Connection,
     scope: &Scope,
     subject: SubjectId,
@@ -100,7 +102,7 @@ pub(in crate::store) async fn borrow(
     offline_secs: u64,
     now: Timestamp,
 ) -> Result<Option<Session>, sqlx::Error> {
-    // The license's row is locked by this before the session's, as an acquire does.
+    // The license's row is locked by this, as by an acquire.
     let epoch: Option<i64> = sqlx::query_scalar(
         "UPDATE license SET epoch = epoch + 1 WHERE tenant_id = $1 AND id = \
          (SELECT license_id FROM session WHERE tenant_id = $1 AND id = $2 AND subject = $3 \
@@ -113,21 +115,36 @@ pub(in crate::store) async fn borrow(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(epoch) = epoch else { return Ok(None) };
-    let until = now.plus(Duration::from_secs(offline_secs)).to_column();
+    let until = now.plus(Duration::from_secs(offline_secs));
+    let found = session(connection, scope, id, now).await?;
+    Ok(found.map(|(session, _)| Session {
+        epoch,
+        last_heartbeat_at: now,
+        expires_at: until,
+        borrowed_until: Some(until),
+        ..session
+    }))
+}
+
+/// Takes a session offline as [`reserve`] said, unless it ended meanwhile or was taken offline under a later epoch.
+pub(in crate::store) async fn borrow(
+    connection: &mut Connection,
+    scope: &Scope,
+    reserved: Session,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
     let borrowed = sqlx::query(
         "UPDATE session SET borrowed_until = $5, expires_at = $5, epoch = $6, last_heartbeat_at = $4 \
-         WHERE tenant_id = $1 AND id = $2 AND subject = $3 AND ended_at IS NULL AND expires_at > $4",
+         WHERE tenant_id = $1 AND id = $2 AND subject = $3 AND ended_at IS NULL AND expires_at > $4 \
+         AND epoch < $6 AND $5 > $4",
     )
     .bind(scope.tenant.as_str())
-    .bind(id.to_string())
-    .bind(subject.as_str())
+    .bind(reserved.id.to_string())
+    .bind(reserved.subject)
     .bind(now.to_column())
-    .bind(until)
-    .bind(epoch)
+    .bind(reserved.expires_at.to_column())
+    .bind(reserved.epoch)
     .execute(&mut *connection)
     .await?;
-    if borrowed.rows_affected() == 0 {
-        return Ok(None);
-    }
-    Ok(session(connection, scope, id, now).await?.map(|(session, _)| session))
+    Ok(borrowed.rows_affected() > 0)
 }
