@@ -22,6 +22,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
+/// A service takes up a new data key within five seconds.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(6);
+
 /// What the program is asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -69,6 +72,9 @@ pub enum Action {
     /// Signing keys.
     #[command(subcommand)]
     Key(KeyAction),
+    /// Data keys, under which personal data is sealed.
+    #[command(subcommand)]
+    DataKey(DataKeyAction),
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditAction),
@@ -84,6 +90,17 @@ pub enum Action {
         #[arg(long = "for", value_name = "TIME")]
         hold: Option<Span>,
     },
+}
+
+/// What operators do to data keys, beside a running service.
+#[derive(Debug, Subcommand)]
+pub enum DataKeyAction {
+    /// Make the next data key and seal every row anew under it. Data keys themselves are sealed anew where
+    /// `personal_data.key` is a new one and `former_key` the one before it.
+    Rotate,
+    /// Seal every row under the present data key: those in the clear, and those that a rotation which was broken off
+    /// left under an older one.
+    Reseal,
 }
 
 /// What operators do with the audit trail.
@@ -349,6 +366,7 @@ impl Action {
             Self::Subject(action) => subject(action, operator).await,
             Self::Session(action) => session(action, operator, out).await,
             Self::Key(action) => key(action, operator, settings, out).await,
+            Self::DataKey(action) => data_key(&action, operator, settings, out).await,
             Self::Audit(action) => audit(action, operator, out).await,
         }
     }
@@ -512,6 +530,26 @@ async fn key(
             )?;
         }
         KeyAction::Revoke { kid, dry_run: false } => operator.revoke_signing_key(&kid).await?,
+    }
+    Ok(())
+}
+
+async fn data_key(
+    action: &DataKeyAction,
+    operator: &Operator,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Outcome {
+    let is_new = matches!(action, DataKeyAction::Rotate);
+    let mut told = |rows: u64| tracing::info!(rows, "rows sealed anew so far");
+    let done = operator.reseal_personal_data(settings, is_new, TAKEN_UP_WITHIN, &mut told).await?;
+    writeln!(
+        out,
+        "{} rows sealed anew under generation {}, {} left; {} data keys sealed anew, {} forgotten",
+        done.rows, done.generation, done.left, done.rewrapped, done.dropped
+    )?;
+    if done.left > 0 {
+        return Err(format!("{} rows do not open: their data key is gone", done.left).into());
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod offline;
 mod openapi;
 mod operations;
 mod people;
+mod personal;
 mod policies;
 mod reports;
 mod request;
@@ -29,6 +30,7 @@ use crate::reason::Reason;
 use crate::settings::Lease;
 use crate::signing::Signer;
 use crate::store::Store;
+use crate::vault::Vault;
 use answer::refuse;
 use axum::Router;
 use axum::extract::State;
@@ -38,6 +40,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use operations::{Access, OPERATIONS};
+pub(crate) use personal::{Held, Person};
 use sessions::SessionView;
 use std::sync::Arc;
 
@@ -50,6 +53,8 @@ pub(crate) struct Api {
     pub(crate) lease: Lease,
     /// Signs receipts, where the settings have a wrapping key.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// Seals personal data, where the settings say so.
+    pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -82,7 +87,7 @@ impl Api {
             Some(signer) => signer.receipt(tenant, &session).await,
             None => None,
         };
-        SessionView::new(session, self.lease, receipt)
+        SessionView::new(self.open(tenant, session).await, self.lease, receipt)
     }
 }
 

@@ -18,6 +18,7 @@ mod metrics;
 mod reason;
 mod service;
 mod store;
+mod vault;
 
 pub use assertion::KeySetError;
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -25,8 +26,10 @@ pub use domain::key::{InvalidKey, KeyPrefix};
 pub use domain::license::{Leasing, NewLicense};
 pub use domain::names::{LicenseName, NameError, TenantId};
 pub use metrics::MetricsPage;
+pub use service::Resealed;
 pub use service::{
     CreatedLicense, LocalAddress, Operator, OperatorError, Running, Service, StartError,
 };
 pub use settings::Settings;
 pub use store::OpenError;
+pub use vault::VaultError;

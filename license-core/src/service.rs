@@ -1,7 +1,9 @@
 //! The service as a whole: start, run, end; and the operator's port to it.
 
+mod data_keys;
 mod operator;
 
+pub use data_keys::Resealed;
 pub use operator::{CreatedLicense, Operator, OperatorError};
 
 use crate::assertion::{KeySetError, KeySource};
@@ -15,6 +17,7 @@ use crate::signing::{Algorithm, Ring, Signer, SigningError};
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Role, Store, StoreError};
+use crate::vault::{Vault, VaultError};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -47,6 +50,9 @@ pub enum StartError {
     /// The signing keys cannot be used.
     #[error("the signing keys cannot be used")]
     Signing(#[from] SigningError),
+    /// Personal data cannot be sealed or opened.
+    #[error("personal data cannot be sealed or opened")]
+    Vault(#[from] VaultError),
     /// The address cannot be bound.
     #[error("`{address}` cannot be bound")]
     Bind {
@@ -126,6 +132,13 @@ impl Service {
                 return Err(error.into());
             }
         };
+        let vault = match Vault::open(settings.personal_data.as_ref(), store.clone()).await {
+            Ok(vault) => vault.map(Arc::new),
+            Err(error) => {
+                store.close().await;
+                return Err(error.into());
+            }
+        };
         let bound = async {
             let listener = listener(&settings.listen, inherited).await?;
             let handle = listener.handle().map_err(|source| unbound(&settings.listen, source))?;
@@ -151,12 +164,14 @@ impl Service {
             clock,
             lease: settings.lease,
             signer: signer.clone(),
+            vault: vault.clone(),
             metrics: metrics.clone(),
         };
         let mut tasks = vec![
             tokio::spawn(listener.serve(router(api), ended.clone())),
             tokio::spawn(sweep(store.clone(), metrics.clone(), ended.clone())),
             tokio::spawn(stay_alive(store.clone(), signer, metrics.clone(), ended.clone())),
+            tokio::spawn(read_data_keys(vault, ended.clone())),
         ];
         if let Some(listener) = metrics_listener {
             tasks.push(tokio::spawn(listener.serve(metrics_router(metrics.clone()), ended)));
@@ -308,6 +323,20 @@ async fn stay_alive(
                 }
                 rounds += 1;
             }
+            () = told_to_end(&mut ended) => return,
+        }
+    }
+}
+
+/// Takes up the data keys that a rotation makes.
+async fn read_data_keys(vault: Option<Arc<Vault>>, mut ended: watch::Receiver<End>) {
+    let Some(vault) = vault else { return };
+    let mut ticks = tokio::time::interval(ALIVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => if let Err(error) = vault.refresh().await {
+                tracing::error!(%error, "the data keys were not read, the last ones are used");
+            },
             () = told_to_end(&mut ended) => return,
         }
     }

@@ -9,15 +9,18 @@
 //! signing: { wrapping_key: /etc/license-core/wrapping.key }   # optional: signed lease receipts
 //! # signing: { pkcs11: { module: /usr/lib/hsm.so, token: license, pin: file:/etc/license-core/pin } }
 //! # signing: { google_kms: { receipts: projects/P/locations/L/keyRings/R/cryptoKeys/K, credentials: metadata } }
+//! personal_data: { key: file:/etc/license-core/personal.key }  # optional: what is known of people, sealed at rest
 //! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
 //! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d, offline_max: 0s }   # offline_max: up to 7d of borrowing
 //! ```
 
 mod key_place;
+mod personal_data;
 mod source;
 mod span;
 
 pub use key_place::{Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, ServiceAccount};
+pub use personal_data::PersonalData;
 pub use span::{NoSpan, Span};
 
 use std::fmt;
@@ -45,6 +48,8 @@ pub struct Settings {
     pub wrapping_key: Option<PathBuf>,
     /// Where new signing keys are made instead. Those that `wrapping_key` seals sign on until their successors do.
     pub key_place: Option<KeyPlace>,
+    /// What personal data is sealed under at rest. Without it, it stands in the clear.
+    pub personal_data: Option<PersonalData>,
     /// Where Prometheus reads the service's metrics, apart from the API.
     pub metrics: Option<SocketAddr>,
 }
@@ -170,6 +175,7 @@ impl Settings {
             lease: Lease::default(),
             wrapping_key: None,
             key_place: None,
+            personal_data: None,
             metrics: None,
         }
     }

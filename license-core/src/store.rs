@@ -3,6 +3,7 @@
 //! Every operation is one transaction. A denial is an answer; [`StoreError`] says that there is none, and nothing of
 //! the operation happened or its outcome is not known, so that the client may ask again.
 
+pub(crate) mod data_keys;
 pub(crate) mod office;
 pub(crate) mod postgres;
 mod rows;
@@ -14,9 +15,10 @@ use crate::domain::denial::Denial;
 use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
 use crate::domain::license::{License, NewLicense, Standing};
-use crate::domain::names::{HardwareId, LicenseName, SubjectId, TenantId, UserEmail};
+use crate::domain::names::{HardwareId, LicenseName, SubjectId, TenantId};
 use crate::signing::Algorithm;
 use async_trait::async_trait;
+pub(crate) use data_keys::{DataKey, DataKeys};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,7 +84,8 @@ pub(crate) struct Acquire {
     pub(crate) subject: SubjectId,
     pub(crate) license: Named,
     pub(crate) hardware: HardwareId,
-    pub(crate) user_email: Option<UserEmail>,
+    /// As it is to stand in the store: a mail address, or one that was sealed.
+    pub(crate) user_email: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     /// The session whose seat is to be taken when no other is free.
     pub(crate) take_over: Option<Uuid>,
@@ -295,8 +298,11 @@ pub(crate) trait Audit: Send + Sync {
 }
 
 /// A store serves all.
-pub(crate) trait Store: Leases + Administration + Keys + Audit + office::Office {}
-impl<T: Leases + Administration + Keys + Audit + office::Office> Store for T {}
+pub(crate) trait Store:
+    Leases + Administration + Keys + DataKeys + Audit + office::Office
+{
+}
+impl<T: Leases + Administration + Keys + DataKeys + Audit + office::Office> Store for T {}
 
 /// A random id that sorts by time (version 7), so that new rows stand together in the index.
 pub(crate) fn fresh_id(now: Timestamp) -> Uuid {

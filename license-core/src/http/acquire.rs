@@ -3,7 +3,7 @@
 use super::gate::Member;
 use super::request::{is_json, malformed, wrong};
 use super::sessions::SessionView;
-use super::{Api, answer};
+use super::{Api, Held, Person, answer};
 use crate::domain::key::LicenseKey;
 use crate::domain::names::{HardwareId, TenantId, UserEmail};
 use crate::reason::{Reason, Refusal};
@@ -114,13 +114,20 @@ async fn read(
         Some(receipt) => Some(proven(api, &member, hardware.as_str(), receipt).await?),
         None => None,
     };
+    let held = Held {
+        tenant: &member.tenant,
+        subject: member.subject.as_str(),
+        hardware: hardware.as_str(),
+    };
+    let email = user_email.map(|email| email.as_str().to_owned());
+    let person = api.seal(Person { email, metadata: body.metadata.0 }, held)?;
     Ok(Acquire {
         tenant: member.tenant,
         subject: member.subject,
         license: Named::Key(key.hash()),
         hardware,
-        user_email,
-        metadata: body.metadata.0,
+        user_email: person.email,
+        metadata: person.metadata,
         take_over: body.take_over,
         proven,
     })

@@ -56,9 +56,13 @@ pub(super) async fn list(
     let page = page(filter.limit, filter.cursor.as_deref())?;
     let limit = page.limit;
     let found = api.store.live_sessions(member.scope(), Which { license, subject }, page).await?;
+    let mut opened = Vec::with_capacity(found.len());
+    for session in found {
+        opened.push(api.open(&member.tenant, session).await);
+    }
     let now = api.store.now().await?;
     let list =
-        listed(found, limit, |session| session.id.to_string(), |session| view(&session, now));
+        listed(opened, limit, |session| session.id.to_string(), |session| view(&session, now));
     Ok(answer::found(&list))
 }
 
@@ -74,7 +78,7 @@ pub(super) async fn show(
         member.roles.admin || session.subject == member.subject.as_str()
     };
     let (session, now) = found.filter(seen).ok_or(Reason::TenantAccess)?;
-    Ok(answer::found(&view(&session, now)))
+    Ok(answer::found(&view(&api.open(&member.tenant, session).await, now)))
 }
 
 /// Answers 204 when the seat was taken back, 409 when the session is offline, 410 when it had ended before.

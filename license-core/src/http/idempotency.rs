@@ -7,6 +7,7 @@ use super::gate::Member;
 use super::{Api, answer};
 use crate::reason::{Reason, Refusal};
 use crate::store::office::{Claim, Scope};
+use crate::vault::Place;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -45,7 +46,13 @@ pub(super) async fn once(api: &Api, request: Request, body: &Bytes, next: Next) 
             retry_after_secs: Some(1),
             ..Reason::IdempotencyInHand.into()
         }),
-        Ok(Claim::Answered { status, body }) => replay(status, body),
+        Ok(Claim::Answered { status, body }) => {
+            let place = Place::answer(&scope.tenant, &scope.actor, &key);
+            match api.open_answer(place, body).await {
+                Some(body) => replay(status, body),
+                None => answer::refuse(Reason::StoreUnavailable),
+            }
+        }
         Ok(Claim::New) => keep(api, scope, key, next.run(request).await).await,
     }
 }
@@ -83,7 +90,13 @@ async fn keep(api: &Api, scope: Scope, key: String, response: Response) -> Respo
     let (parts, body) = response.into_parts();
     let Ok(body) = body.collect().await else { return answer::refuse(Reason::StoreUnavailable) };
     let body = body.to_bytes();
-    let kept = parts.status.is_success().then(|| (parts.status.as_u16(), body.to_vec()));
+    let place = Place::answer(&scope.tenant, &scope.actor, &key);
+    let kept = match parts.status.is_success().then(|| api.seal_answer(place, body.to_vec())) {
+        Some(Some(kept)) => Some((parts.status.as_u16(), kept)),
+        // Not kept is better than kept in the clear, and what was done is done: the key stays in hand.
+        Some(None) => return Response::from_parts(parts, Body::from(body)),
+        None => None,
+    };
     if let Err(error) = api.store.answered(scope, key, kept).await {
         tracing::warn!(%error, "the answer to a request with a key was not kept");
     }

@@ -2,7 +2,7 @@
 
 use super::gate::Member;
 use super::request::{Asked, Id, Plain, Reply, Sent, wrong};
-use super::{Api, answer};
+use super::{Api, Held, Person, answer};
 use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, Ending};
 use crate::reason::{Reason, Refusal};
@@ -135,13 +135,17 @@ pub(super) async fn reconnect(
         return Err(Denial::SessionEnded(ending).into());
     }
     let tenant = member.tenant.clone();
+    let old = api.open(&tenant, old).await;
+    let person = Person { email: old.user_email, metadata: old.metadata };
+    let held = Held { tenant: &tenant, subject: &old.subject, hardware: &old.hardware };
+    let person = api.seal(person, held)?;
     let wanted = Acquire {
         tenant: member.tenant,
         subject: member.subject,
         license: Named::Id(old.license),
         hardware,
-        user_email: old.user_email.and_then(|email| email.parse().ok()),
-        metadata: old.metadata,
+        user_email: person.email,
+        metadata: person.metadata,
         take_over: None,
         proven: None,
     };

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use crate::signing::{Algorithm, KeySet, KeyState, Ring, Signer, SigningError, verify_checkpoint};
 use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
+use crate::vault::VaultError;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -64,6 +65,9 @@ pub enum OperatorError {
     /// The store does not serve; the cause is in the log.
     #[error("the store is unavailable")]
     Unavailable,
+    /// Personal data cannot be sealed or opened.
+    #[error("personal data cannot be sealed or opened")]
+    Vault(#[from] VaultError),
     /// The settings have no `signing`.
     #[error("the settings name no place for signing keys: `signing` is missing")]
     NoSigner,
@@ -444,6 +448,10 @@ impl Operator {
         } else {
             Err(OperatorError::NoKey)
         }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
     }
 
     /// Makes the next signing key of each algorithm that signs, where the settings want keys to live. It is published at

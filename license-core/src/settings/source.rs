@@ -3,7 +3,8 @@
 mod signing;
 
 use super::{
-    Database, Lease, Listen, Postgres, Secret, Settings, SettingsError, Span, read_limited,
+    Database, Lease, Listen, PersonalData, Postgres, Secret, Settings, SettingsError, Span,
+    read_limited,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -24,7 +25,15 @@ struct Source {
     #[serde(default)]
     lease: LeaseSource,
     signing: Option<SigningSource>,
+    personal_data: Option<PersonalDataSource>,
     metrics: Option<SocketAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersonalDataSource {
+    key: Spanned<String>,
+    former_key: Option<Spanned<String>>,
 }
 
 struct Version;
@@ -85,7 +94,16 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
     })?;
     let source: Source = serde_saphyr::from_str(text)
         .map_err(|error| SettingsError::Source(format!("{name}: {error}")))?;
-    let Source { version: Version, listen, database, edge_keys, lease, signing, metrics } = source;
+    let Source {
+        version: Version,
+        listen,
+        database,
+        edge_keys,
+        lease,
+        signing,
+        personal_data,
+        metrics,
+    } = source;
     let (wrapping_key, key_place) = signing::resolve(signing, File { text, name, base })?;
     Ok(Settings {
         listen: match listen {
@@ -102,6 +120,9 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         metrics,
         wrapping_key,
         key_place,
+        personal_data: personal_data
+            .map(|source| resolve_personal_data(&source, text, name, base))
+            .transpose()?,
         lease: resolve_lease(&lease, text, name)?,
     })
 }
@@ -140,6 +161,21 @@ fn resolve_lease(source: &LeaseSource, text: &str, name: &str) -> Result<Lease, 
         );
     }
     Ok(lease)
+}
+
+fn resolve_personal_data(
+    source: &PersonalDataSource,
+    text: &str,
+    name: &str,
+    base: &Path,
+) -> Result<PersonalData, SettingsError> {
+    let secret = |field: &Spanned<String>| {
+        reference(&field.value, base).map_err(|problem| at(Some(field), text, name, &problem))
+    };
+    Ok(PersonalData {
+        key: secret(&source.key)?,
+        former_key: source.former_key.as_ref().map(secret).transpose()?,
+    })
 }
 
 fn resolve_postgres(
@@ -245,6 +281,8 @@ mod tests {
             ("2d", "367d", "`age_max` must be"),
             ("2d", "2d, offline_max: 8d", "`offline_max` must be"),
             ("lease:", "version: 1\nlease:", "duplicate"),
+            ("lease:", "personal_data: { key: AAAA }\nlease:", "never inline"),
+            ("lease:", "personal_data: { keys: 'file:k' }\nlease:", "keys"),
         ];
         for (from, to, says) in cases {
             let error = read(&GOOD.replacen(from, to, 1)).unwrap_err();

@@ -77,6 +77,17 @@ pub(crate) enum Kept {
     InUse,
 }
 
+/// What a session says of a person, as it stands in the store.
+#[derive(Clone, Debug)]
+pub(crate) struct PersonalRow {
+    pub(crate) id: String,
+    pub(crate) subject: String,
+    pub(crate) hardware: String,
+    pub(crate) user_email: Option<String>,
+    /// JSON: a map of texts.
+    pub(crate) metadata: String,
+}
+
 /// A subject that an operator acted on.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
@@ -244,6 +255,11 @@ office! {
     people::subject(id: SubjectId) -> Subject;
     /// Suspends or reactivates a subject. Returns whether the tenant is there.
     people::subject_standing(id: SubjectId, standing: Standing) -> bool;
+
+    /// Lists what sessions, live and ended, say of persons, after a session's id.
+    personal::personal_rows(after: String, limit: u32) -> Vec<PersonalRow>;
+    /// Writes such a row anew, unless it changed meanwhile. Returns whether it did.
+    personal::reseal(was: PersonalRow, user_email: Option<String>, metadata: String) -> bool;
 
     /// Reads how a license was used between two moments.
     reports::usage(id: Uuid, from: Timestamp, to: Timestamp) -> Option<Usage>;

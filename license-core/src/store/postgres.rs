@@ -37,7 +37,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The store on one PostgreSQL database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    pool: PgPool,
+    pub(super) pool: PgPool,
     terms: LeaseTerms,
 }
 

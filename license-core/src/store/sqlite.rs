@@ -38,7 +38,7 @@ const READERS: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     pub(super) writer: Writer,
-    readers: SqlitePool,
+    pub(super) readers: SqlitePool,
     clock: LeaseClock,
     terms: LeaseTerms,
     /// Held while the server runs.

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use license_core::settings::{Database, KeyPlace, Lease, Listen};
+use license_core::settings::{Database, KeyPlace, Lease, Listen, PersonalData};
 use license_core::{
     Clock, CreatedLicense, Leasing, NewLicense, Running, Service, Settings, TenantId, Timestamp,
 };
@@ -209,6 +209,8 @@ pub(crate) struct World {
     pub(crate) signs: bool,
     /// Where its keys live, when not in its store.
     pub(crate) key_place: Option<KeyPlace>,
+    /// What its personal data is sealed under.
+    pub(crate) personal_data: Option<PersonalData>,
     dir: TempDir,
 }
 
@@ -240,6 +242,7 @@ impl World {
             lease: Lease::default(),
             signs: false,
             key_place: None,
+            personal_data: None,
             dir,
         }
     }
@@ -254,6 +257,7 @@ impl World {
         settings.lease = self.lease;
         let place = self.key_place.clone().or_else(|| crate::hsm::token_of(self.dir()));
         settings.wrapping_key = (self.signs && place.is_none()).then(|| self.path("wrapping.key"));
+        settings.personal_data = self.personal_data.clone();
         settings.key_place = place.filter(|_| self.signs);
         settings
     }

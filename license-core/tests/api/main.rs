@@ -19,6 +19,7 @@ mod kms;
 mod load;
 mod offline;
 mod outage;
+mod personal;
 mod policies;
 mod process;
 mod races;

@@ -6,6 +6,7 @@ pub(in crate::store) mod checkpoints;
 pub(in crate::store) mod idempotency;
 pub(in crate::store) mod licenses;
 pub(in crate::store) mod people;
+pub(in crate::store) mod personal;
 pub(in crate::store) mod policies;
 pub(in crate::store) mod reports;
 pub(in crate::store) mod seating;

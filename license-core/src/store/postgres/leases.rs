@@ -156,7 +156,7 @@ impl Postgres {
         .bind(Uuid::new_v4().to_string())
         .bind(wanted.subject.as_str())
         .bind(wanted.hardware.as_str())
-        .bind(wanted.user_email.as_ref().map(|email| email.as_str()))
+        .bind(wanted.user_email.as_deref())
         .bind(metadata)
         .bind(millis(AWAY))
         .bind(millis(self.terms.ttl))
@@ -334,7 +334,7 @@ async fn renew(
 ) -> Result<Result<Session, Denial>, sqlx::Error> {
     let renewed = session.renew(terms, now);
     if renewed.is_ok() {
-        session.user_email = wanted.user_email.as_ref().map(|email| email.as_str().to_owned());
+        session.user_email = wanted.user_email.clone();
         session.metadata.clone_from(&wanted.metadata);
         sqlx::query(
             "UPDATE session SET user_email = $3, metadata = $4 WHERE tenant_id = $1 AND id = $2",
@@ -363,7 +363,7 @@ async fn insert(
         license: license.id,
         subject: wanted.subject.as_str().to_owned(),
         hardware: wanted.hardware.as_str().to_owned(),
-        user_email: wanted.user_email.as_ref().map(|email| email.as_str().to_owned()),
+        user_email: wanted.user_email.clone(),
         metadata: wanted.metadata.clone(),
         epoch: 0,
         started_at: now,

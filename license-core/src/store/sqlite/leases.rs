@@ -199,7 +199,7 @@ async fn renew(
     if let Err(denial) = session.renew(terms, now) {
         return Ok(Err(denial));
     }
-    session.user_email = wanted.user_email.as_ref().map(|email| email.as_str().to_owned());
+    session.user_email = wanted.user_email.clone();
     session.metadata.clone_from(&wanted.metadata);
     save(connection, &license.tenant, &session, now).await?;
     let seats =
@@ -227,7 +227,7 @@ async fn insert(
         license: license.id,
         subject: wanted.subject.as_str().to_owned(),
         hardware: wanted.hardware.as_str().to_owned(),
-        user_email: wanted.user_email.map(|email| email.as_str().to_owned()),
+        user_email: wanted.user_email,
         metadata: wanted.metadata,
         epoch,
         started_at: now,
