@@ -19,6 +19,7 @@ mod policies;
 mod reports;
 mod request;
 mod sessions;
+mod signatures;
 mod validate;
 
 use crate::assertion::KeySource;
@@ -77,7 +78,9 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api.clone())
         .method_not_allowed_fallback(async || refuse(Reason::MethodNotAllowed));
     // The envelope goes around both, so that every answer has its shape.
-    open.fallback_service(guarded).layer(from_fn_with_state(api, answer::envelope))
+    open.fallback_service(guarded)
+        .layer(from_fn_with_state(api.clone(), answer::envelope))
+        .layer(from_fn_with_state(api, signatures::sign))
 }
 
 impl Api {

@@ -17,6 +17,7 @@ mod offline;
 mod pkcs11;
 mod port;
 mod receipt;
+mod response;
 mod ring;
 mod wrapping;
 
@@ -30,6 +31,11 @@ pub use offline::{Memory, verify_offline};
 pub use port::PortError;
 pub(crate) use receipt::Kind;
 pub use receipt::{Receipt, Unverified, verify, verify_return};
+pub(crate) use response::{
+    ALGORITHM, CONTENT_DIGEST, Component, Input, SIGNATURE, SIGNATURE_INPUT, Value, base,
+    digest_of, signature_field,
+};
+pub use response::{BadResponse, Exchange, SignedResponse, verify_response};
 pub(crate) use ring::{KeyState, Ring};
 pub use wrapping::WrappingKeyError;
 
@@ -319,6 +325,17 @@ impl Signer {
         let text = text.ok_or(SigningError::NotSigned)?;
         let signed = self.desk.sign(active, text, patience).await;
         signed.map_err(|_| SigningError::NotSigned)
+    }
+
+    /// Signs a response: `text` makes of the key's name what is signed. `None` where that does not go at once.
+    pub(crate) async fn response<T>(
+        &self,
+        text: impl FnOnce(&str) -> Option<(T, String)>,
+    ) -> Option<(T, Vec<u8>)> {
+        let active = self.active(Algorithm::EdDsa)?;
+        let (made, text) = text(&active.kid)?;
+        let signed = self.desk.raw(&active, text.as_bytes(), LEASE_WAITS).await.ok()?;
+        Some((made, signed))
     }
 
     /// Says whether a text that is worth nothing without its signature is worth beginning.

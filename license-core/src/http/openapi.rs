@@ -43,6 +43,14 @@ fn document() -> Value {
         "components": {
             "securitySchemes": {"edge": {"type": "apiKey", "in": "header", "name": "X-Edge-Assertion",
                 "description": "A JWS that the edge signs for each request; clients give the edge a bearer token"}},
+            "parameters": {"AcceptSignature": {"name": "Accept-Signature", "in": "header", "required": false,
+                "description": "Asks for a signature of the answer (RFC 9421 §5): `sig=();nonce=\"…\"` covers the status, the body's digest (RFC 9530), its type and this request's method, path and query. What cannot be signed as it was asked goes out unsigned",
+                "schema": {"type": "string"}}},
+            "headers": {
+                "Signature-Input": {"description": "What the signature covers, its time and its key in `/.well-known/jwks.json`, where the request asks for one", "schema": {"type": "string"}},
+                "Signature": {"description": "The signature: Ed25519", "schema": {"type": "string"}},
+                "Content-Digest": {"description": "SHA-256 of the body, where the request asks for a signature", "schema": {"type": "string"}},
+            },
             "schemas": schemas::all(),
         },
     })
@@ -97,7 +105,18 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "description": "The `ETag` of the state that is changed",
             "schema": {"type": "string", "pattern": "^[!-~]+$"}}));
     }
+    parameters.push(json!({"$ref": "#/components/parameters/AcceptSignature"}));
     parameters
+}
+
+/// The headers that an answer has when it is signed.
+fn signed_headers() -> Value {
+    let headers = ["Signature-Input", "Signature", "Content-Digest"];
+    headers
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn responses(operation: &Operation) -> Value {
@@ -132,6 +151,9 @@ fn responses(operation: &Operation) -> Value {
                 json!({"description": description, "content": content}),
             );
         }
+    }
+    for response in responses.values_mut() {
+        response["headers"] = signed_headers();
     }
     Value::Object(responses)
 }

@@ -103,6 +103,21 @@ impl KeySet {
         if set.keys.len() > KEYS_MAX { Err(Unverified::Malformed) } else { Ok(set) }
     }
 
+    /// Verifies with the Ed25519 key of this name.
+    pub(super) fn verify_ed25519_of(
+        &self,
+        kid: &str,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Unverified> {
+        let named = Protected {
+            alg: Algorithm::EdDsa.as_str().to_owned(),
+            typ: String::new(),
+            kid: kid.to_owned(),
+        };
+        self.verify(&named, signed, signature)
+    }
+
     /// The algorithm follows from the key, never from the text: the text must name the same.
     fn verify(&self, named: &Protected, signed: &[u8], signature: &[u8]) -> Result<(), Unverified> {
         let key =

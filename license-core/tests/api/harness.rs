@@ -167,6 +167,17 @@ impl Client {
         self.try_send(request).await.unwrap()
     }
 
+    /// Returns the answer as it came: status, headers, bytes.
+    pub(crate) async fn send_for_bytes(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> (u16, HeaderMap, Vec<u8>) {
+        self.0.ready().await.unwrap();
+        let (parts, body) = self.0.send_request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), parts.headers, body.to_vec())
+    }
+
     pub(crate) async fn try_send(
         &mut self,
         request: Request<Full<Bytes>>,

@@ -26,3 +26,4 @@ mod races;
 mod receipts;
 mod restore;
 mod seats;
+mod signatures;
