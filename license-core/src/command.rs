@@ -261,6 +261,9 @@ pub enum SubjectAction {
     Suspend(Who),
     /// Let the user work again.
     Activate(Who),
+    /// Erase the user: its live sessions end, what is known of it goes, and sessions keep a pseudonym. The audit trail
+    /// stays verifiable.
+    Erase(Who),
 }
 
 /// One user of a tenant.
@@ -363,7 +366,7 @@ impl Action {
             }
             Self::Tenant(action) => tenant(action, operator, out).await,
             Self::License(action) => license(action, operator, out).await,
-            Self::Subject(action) => subject(action, operator).await,
+            Self::Subject(action) => subject(action, operator, out).await,
             Self::Session(action) => session(action, operator, out).await,
             Self::Key(action) => key(action, operator, settings, out).await,
             Self::DataKey(action) => data_key(&action, operator, settings, out).await,
@@ -457,8 +460,17 @@ async fn list_licenses(
     Ok(())
 }
 
-async fn subject(action: SubjectAction, operator: &Operator) -> Outcome {
+async fn subject(action: SubjectAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
     let (who, standing) = match action {
+        SubjectAction::Erase(who) => {
+            let done = operator.erase(who.tenant, who.subject.parse()?).await?;
+            writeln!(
+                out,
+                "{} sessions are {} now, {} events erased, {} events kept",
+                done.sessions, done.pseudonym, done.events, done.kept_events
+            )?;
+            return Ok(());
+        }
         SubjectAction::Suspend(who) => (who, Standing::Suspended),
         SubjectAction::Activate(who) => (who, Standing::Active),
     };

@@ -4,13 +4,14 @@
 //! the operation happened or its outcome is not known, so that the client may ask again.
 
 pub(crate) mod data_keys;
+pub(crate) mod erasure;
 pub(crate) mod office;
 pub(crate) mod postgres;
 mod rows;
 pub(crate) mod sqlite;
 
 use crate::clock::Timestamp;
-use crate::domain::audit::Linked;
+use crate::domain::audit::{Event, Linked, Veil};
 use crate::domain::denial::Denial;
 use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
@@ -303,6 +304,13 @@ pub(crate) trait Store:
 {
 }
 impl<T: Leases + Administration + Keys + DataKeys + Audit + office::Office> Store for T {}
+
+/// Commits to the persons of an event that is about to be linked.
+fn veiled(event: Event) -> Result<Event, sqlx::Error> {
+    let veil = Veil::over(&event.actor, &event.detail)
+        .map_err(|_| sqlx::Error::Protocol("the system gives no randomness".to_owned()))?;
+    Ok(Event { veil: Some(veil), ..event })
+}
 
 /// A random id that sorts by time (version 7), so that new rows stand together in the index.
 pub(crate) fn fresh_id(now: Timestamp) -> Uuid {

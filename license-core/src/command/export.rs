@@ -1,6 +1,6 @@
 //! An audit trail on its own: JSON lines of events, and a last line that proves where in the chain they stand.
 
-use crate::domain::audit::{Broken, Event, Head, Linked, Walk};
+use crate::domain::audit::{Broken, Event, Head, Linked, Veil, Walk};
 use crate::domain::names::TenantId;
 use crate::signing::{KeySet, Unverified, verify_checkpoint};
 use crate::store::office::Checkpoint;
@@ -22,6 +22,11 @@ struct EventLine {
     license_id: Option<String>,
     session_id: Option<String>,
     detail: String,
+    /// In hexadecimal digits; gone when the person was erased.
+    #[serde(default)]
+    salt: Option<String>,
+    #[serde(default)]
+    commitment: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +54,18 @@ impl<'de> Deserialize<'de> for TenantId {
 pub(super) fn event(linked: &Linked) -> Value {
     let event = &linked.event;
     json!({"head": linked.head.to_string(), "at": event.at, "kind": event.kind, "actor": event.actor,
-        "license_id": event.license, "session_id": event.session, "detail": event.detail})
+        "license_id": event.license, "session_id": event.session, "detail": event.detail,
+        "salt": event.veil.as_ref().and_then(|veil| veil.salt.as_deref()).map(hex),
+        "commitment": event.veil.as_ref().map(|veil| hex(&veil.commitment))})
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// Writes the last line: the head before the first event, the last head, and the checkpoints in between.
@@ -124,7 +140,19 @@ pub(super) fn check(file: &mut impl BufRead, keys: Option<&KeySet>) -> Result<Ch
 
 fn linked(line: &str) -> Option<Linked> {
     let line: EventLine = serde_json::from_str(line).ok()?;
+    let veil = match &line.commitment {
+        None => None,
+        Some(commitment) => {
+            let commitment = of_hex(commitment)?.try_into().ok()?;
+            let salt = match &line.salt {
+                None => None,
+                Some(salt) => Some(of_hex(salt)?),
+            };
+            Some(Veil { salt, commitment })
+        }
+    };
     let event = Event {
+        veil,
         id: 0,
         at: line.at,
         kind: line.kind,

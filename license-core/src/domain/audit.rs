@@ -1,6 +1,10 @@
 //! The audit chain of a tenant: each event's hash covers the event and the hash before it, so that an edit, a
 //! deletion or a reordering breaks it at its place, and a truncation against any head that was noted down before.
 
+mod veil;
+
+pub(crate) use veil::{ERASED_ACTOR, ERASED_DETAIL, Veil};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +20,8 @@ pub(crate) struct Event {
     pub(crate) session: Option<String>,
     /// JSON, as the database wrote it.
     pub(crate) detail: String,
+    /// The commitment to actor and details; `None` in events that were linked before there were any.
+    pub(crate) veil: Option<Veil>,
 }
 
 /// An event in its place.
@@ -39,10 +45,37 @@ impl Head {
     /// Returns the chain with one event more.
     pub(crate) fn then(self, tenant: &str, event: &Event) -> Self {
         let position = self.position.saturating_add(1);
-        let text = serde_json::json!([
+        let text = match &event.veil {
+            Some(veil) => self.veiled(tenant, event, veil),
+            None => self.plain(tenant, event),
+        };
+        let mut hash = [0; 32];
+        hash.copy_from_slice(
+            digest(&SHA256, &[self.hash.as_slice(), text.as_bytes()].concat()).as_ref(),
+        );
+        Self { position, hash }
+    }
+
+    fn veiled(self, tenant: &str, event: &Event, veil: &Veil) -> String {
+        let commitment: String = veil.commitment.iter().map(|byte| format!("{byte:02x}")).collect();
+        serde_json::json!([
+            "license-core audit 2",
+            tenant,
+            self.position.saturating_add(1),
+            event.at,
+            event.kind,
+            event.license,
+            event.session,
+            commitment
+        ])
+        .to_string()
+    }
+
+    fn plain(self, tenant: &str, event: &Event) -> String {
+        serde_json::json!([
             "license-core audit 1",
             tenant,
-            position,
+            self.position.saturating_add(1),
             event.at,
             event.kind,
             event.actor,
@@ -50,12 +83,7 @@ impl Head {
             event.session,
             event.detail
         ])
-        .to_string();
-        let mut hash = [0; 32];
-        hash.copy_from_slice(
-            digest(&SHA256, &[self.hash.as_slice(), text.as_bytes()].concat()).as_ref(),
-        );
-        Self { position, hash }
+        .to_string()
     }
 }
 
@@ -133,7 +161,8 @@ impl Walk {
         if linked.head.position != next.position {
             return Err(Broken::Missing(next.position));
         }
-        if linked.head.hash != next.hash {
+        let is_covered = linked.event.veil.as_ref().is_none_or(|veil| veil.covers(&linked.event));
+        if linked.head.hash != next.hash || !is_covered {
             return Err(Broken::Changed(next.position));
         }
         self.head = next;
@@ -156,7 +185,7 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
-    use super::{Broken, Event, Head, Linked, Walk};
+    use super::{Broken, Event, Head, Linked, Veil, Walk};
 
     fn chain(events: usize) -> Vec<Linked> {
         let mut head = Head::START;
@@ -170,6 +199,7 @@ mod tests {
                     license: Some("l".into()),
                     session: None,
                     detail: "{}".into(),
+                    veil: (number % 2 == 0).then(|| Veil::over("anna", "{}").unwrap()),
                 };
                 head = head.then("acme", &event);
                 Linked { event, head }
@@ -206,7 +236,7 @@ mod tests {
         assert_eq!(walk(&swapped, None), Err(Broken::Changed(2)));
         let cut = &good[..7];
         assert_eq!(walk(cut, Some(head)), Err(Broken::NotReached(10)));
-        let mut rewritten = chain(10);
+        let mut rewritten = good.clone();
         rewritten[9] = {
             let mut event = good[9].event.clone();
             event.actor = "ben".into();
@@ -215,6 +245,36 @@ mod tests {
         };
         assert_eq!(walk(&rewritten, Some(head)), Err(Broken::NotReached(10)));
         assert!(walk(&rewritten, None).is_ok(), "only a head noted elsewhere tells this");
+    }
+
+    #[test]
+    fn a_person_that_was_erased_breaks_nothing_and_a_lie_in_its_place_does() {
+        let good = chain(10);
+        let head = good[9].head;
+        let mut erased = good.clone();
+        for linked in erased.iter_mut().filter(|linked| linked.event.veil.is_some()) {
+            (linked.event.actor, linked.event.detail) = ("erased".into(), "{}".into());
+            linked.event.veil.as_mut().unwrap().salt = None;
+        }
+        assert_eq!(walk(&erased, Some(head)), Ok(head));
+        let mut lie = erased.clone();
+        lie[4].event.actor = "ben".into();
+        assert_eq!(walk(&lie, None), Err(Broken::Changed(5)));
+        // Veiled and in the clear alike: who changes a name, or erases where there is no commitment, is found.
+        for place in [4, 5] {
+            let mut edited = good.clone();
+            edited[place].event.actor = "erased".into();
+            assert_eq!(
+                walk(&edited, None),
+                Err(Broken::Changed(i64::try_from(place).unwrap() + 1))
+            );
+            let mut unveiled = good.clone();
+            unveiled[place].event.veil = match &good[place].event.veil {
+                Some(_) => None,
+                None => Some(Veil::over("anna", "{}").unwrap()),
+            };
+            assert!(walk(&unveiled, None).is_err());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::request::{Admin, Asked, Name, Part, Plain, Reply, Sent, TenantOperato
 use super::{Api, answer};
 use crate::domain::names::SubjectId;
 use crate::reason::Reason;
+use crate::store::erasure::erase as erase_person;
 use crate::store::office::{Scope, Subject, Which};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -94,6 +95,19 @@ pub(super) async fn change_subject(
         return Err(Reason::TenantAccess.into());
     }
     Ok(answer::found(&view(&api.store.subject(scope, id).await?)))
+}
+
+/// Answers 200 with what was erased, 409 while the user has a seat offline. Live sessions end.
+pub(super) async fn erase(
+    State(api): State<Api>,
+    Admin(scope): Admin,
+    Name(id): Name<SubjectId>,
+) -> Reply {
+    let erased = erase_person(api.store.as_ref(), scope, id).await?;
+    let erased = erased.ok_or(Reason::SessionBorrowed)?;
+    let body = json!({"pseudonym": erased.pseudonym, "sessions": erased.sessions, "events": erased.events,
+        "kept_events": erased.kept_events});
+    Ok(answer::json(StatusCode::OK, &body))
 }
 
 /// Answers 200 with how many sessions were ended.

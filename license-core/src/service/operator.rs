@@ -9,6 +9,7 @@ use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::signing::{Algorithm, KeySet, KeyState, Ring, Signer, SigningError, verify_checkpoint};
+use crate::store::erasure::{Erased, erase};
 use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
 use crate::vault::VaultError;
@@ -68,6 +69,11 @@ pub enum OperatorError {
     /// Personal data cannot be sealed or opened.
     #[error("personal data cannot be sealed or opened")]
     Vault(#[from] VaultError),
+    /// The user has a seat offline, whose token goes on.
+    #[error(
+        "the user has a seat offline: it is returned, or its token ends, before the user is erased"
+    )]
+    Offline,
     /// The settings have no `signing`.
     #[error("the settings name no place for signing keys: `signing` is missing")]
     NoSigner,
@@ -281,6 +287,16 @@ impl Operator {
         standing: Standing,
     ) -> Result<(), OperatorError> {
         Ok(self.store.set_subject(tenant, subject, standing).await??)
+    }
+
+    /// Erases a user.
+    pub(crate) async fn erase(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+    ) -> Result<Erased, OperatorError> {
+        let scope = Scope { tenant, actor: "operator".to_owned() };
+        erase(self.store.as_ref(), scope, subject).await?.ok_or(OperatorError::Offline)
     }
 
     /// Changes the license of that name.

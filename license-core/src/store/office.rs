@@ -88,6 +88,14 @@ pub(crate) struct PersonalRow {
     pub(crate) metadata: String,
 }
 
+/// Sessions whose person was erased.
+#[derive(Clone, Debug)]
+pub(crate) struct ErasedSessions {
+    /// What stands for the person.
+    pub(crate) pseudonym: String,
+    pub(crate) sessions: u64,
+}
+
 /// A subject that an operator acted on.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
@@ -260,6 +268,12 @@ office! {
     personal::personal_rows(after: String, limit: u32) -> Vec<PersonalRow>;
     /// Writes such a row anew, unless it changed meanwhile. Returns whether it did.
     personal::reseal(was: PersonalRow, user_email: Option<String>, metadata: String) -> bool;
+
+    /// Erases a person from sessions, kept answers and standings; `None` while it has a seat offline.
+    erasure::erase_sessions(subject: SubjectId) -> Option<ErasedSessions>;
+    /// Erases a person from linked events. Returns how many were erased, and how many that were linked without a
+    /// commitment name it still.
+    erasure::erase_events(subject: SubjectId, pseudonym: String) -> (u64, u64);
 
     /// Reads how a license was used between two moments.
     reports::usage(id: Uuid, from: Timestamp, to: Timestamp) -> Option<Usage>;

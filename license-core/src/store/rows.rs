@@ -37,14 +37,14 @@ macro_rules! footing_columns {
 /// The columns that `event` reads.
 macro_rules! audit_columns {
     () => {
-        "id, at, kind, actor, license_id, session_id, detail"
+        "id, at, kind, actor, license_id, session_id, detail, salt, commitment"
     };
 }
 /// Defines the readers for one database's kind of row.
 macro_rules! readers {
     ($Row:ty) => {
         use crate::clock::Timestamp;
-        use crate::domain::audit::{Event, Head, Linked};
+        use crate::domain::audit::{Event, Head, Linked, Veil};
         use crate::domain::denial::Ending;
         use crate::domain::lease::Session;
         use crate::domain::license::{Footing, Leasing, License, Standing};
@@ -177,6 +177,13 @@ macro_rules! readers {
                 license: row.try_get("license_id")?,
                 session: row.try_get("session_id")?,
                 detail: row.try_get("detail")?,
+                veil: match row.try_get::<Option<Vec<u8>>, _>("commitment")? {
+                    None => None,
+                    Some(commitment) => Some(Veil {
+                        salt: row.try_get("salt")?,
+                        commitment: commitment.try_into().map_err(|_| foreign("commitment"))?,
+                    }),
+                },
             })
         }
 

@@ -22,7 +22,8 @@ const TENANT_TABLES: [(&str, &str); 12] = [
     ("checkpoint", "tenant_id"),
 ];
 /// What the application may delete, of its own tenant.
-const DELETABLE: [&str; 4] = ["product", "entitlement", "policy", "waiting"];
+const DELETABLE: [&str; 6] =
+    ["product", "entitlement", "policy", "waiting", "subject", "idempotency"];
 
 /// Two tenants with a row in every table.
 async fn two_tenants() -> Option<World> {

@@ -11,6 +11,7 @@ mod administration;
 mod audit;
 mod bad_input;
 mod cluster;
+mod erasure;
 mod gate;
 mod harness;
 mod hsm;

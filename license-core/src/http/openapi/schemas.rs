@@ -51,6 +51,8 @@ fn leasing() -> Value {
             "properties": {"duration_secs": {"type": "integer", "minimum": 3600, "maximum": 604_800}}},
         "Receipt": {"type": "object", "required": ["session_id", "receipt"],
             "properties": {"session_id": id, "receipt": text}},
+        "Erased": {"type": "object", "required": ["pseudonym", "sessions", "events", "kept_events"],
+            "properties": {"pseudonym": text, "sessions": count, "events": count, "kept_events": count}},
         "Borrowed": {"type": "object", "required": ["session_id", "borrow_token", "borrowed_until", "sequence"],
             "properties": {"session_id": id, "license_id": id, "sequence": count, "borrowed_until": time, "borrow_token": text}},
         "Returned": {"type": "object", "required": ["session_id", "sequence", "ending", "return_receipt"],

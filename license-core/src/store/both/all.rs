@@ -3,6 +3,7 @@
 
 pub(in crate::store) mod catalog;
 pub(in crate::store) mod checkpoints;
+pub(in crate::store) mod erasure;
 pub(in crate::store) mod idempotency;
 pub(in crate::store) mod licenses;
 pub(in crate::store) mod people;

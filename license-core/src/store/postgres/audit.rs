@@ -4,7 +4,7 @@ use super::{Postgres, millis, rows};
 use crate::domain::audit::{Head, Linked};
 use crate::domain::names::TenantId;
 use crate::store::rows::audit_columns;
-use crate::store::{Audit, StoreError, unavailable};
+use crate::store::{Audit, StoreError, unavailable, veiled};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -85,20 +85,26 @@ async fn link(
     .await?;
     let mut head = last.as_ref().map_or(Ok(Head::START), rows::head)?;
     let (mut ids, mut positions, mut hashes) = (vec![], vec![], vec![]);
+    let (mut salts, mut commitments) = (vec![], vec![]);
     for row in &due {
-        let event = rows::event(row)?;
+        let event = veiled(rows::event(row)?)?;
         head = head.then(tenant.as_str(), &event);
         ids.push(event.id);
         positions.push(head.position);
         hashes.push(head.hash.to_vec());
+        salts.push(event.veil.as_ref().and_then(|veil| veil.salt.clone()));
+        commitments.push(event.veil.as_ref().map(|veil| veil.commitment.to_vec()));
     }
     sqlx::query(
-        "UPDATE audit_event e SET position = n.position, hash = n.hash \
-         FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS n (id, position, hash) WHERE e.id = n.id",
+        "UPDATE audit_event e SET position = n.position, hash = n.hash, salt = n.salt, commitment = n.commitment \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[]) \
+         AS n (id, position, hash, salt, commitment) WHERE e.id = n.id",
     )
     .bind(&ids)
     .bind(&positions)
     .bind(&hashes)
+    .bind(&salts)
+    .bind(&commitments)
     .execute(connection)
     .await?;
     Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))

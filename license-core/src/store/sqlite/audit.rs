@@ -4,7 +4,7 @@ use super::{Sqlite, rows};
 use crate::domain::audit::{Head, Linked};
 use crate::domain::names::TenantId;
 use crate::store::rows::audit_columns;
-use crate::store::{Audit, StoreError, unavailable};
+use crate::store::{Audit, StoreError, unavailable, veiled};
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection};
 use std::collections::HashMap;
@@ -66,16 +66,18 @@ async fn link(connection: &mut SqliteConnection, limit: u32) -> Result<u64, sqlx
     let mut heads: HashMap<String, Head> = HashMap::new();
     for row in &due {
         let tenant: String = row.try_get("tenant_id")?;
-        let event = rows::event(row)?;
+        let event = veiled(rows::event(row)?)?;
         let head = match heads.get(&tenant) {
             Some(head) => *head,
             None => head_of(connection, &tenant).await?,
         };
         let next = head.then(&tenant, &event);
-        sqlx::query("UPDATE audit_event SET position = ?2, hash = ?3 WHERE id = ?1")
+        sqlx::query("UPDATE audit_event SET position = ?2, hash = ?3, salt = ?4, commitment = ?5 WHERE id = ?1")
             .bind(event.id)
             .bind(next.position)
             .bind(next.hash.as_slice())
+            .bind(event.veil.as_ref().and_then(|veil| veil.salt.clone()))
+            .bind(event.veil.as_ref().map(|veil| veil.commitment.to_vec()))
             .execute(&mut *connection)
             .await?;
         heads.insert(tenant, next);
