@@ -190,6 +190,7 @@ fn provider(algorithm: Alg, keys: KeySource) -> Provider {
         claims: ClaimRules {
             tenant_claim: vec![path("firebase.tenant")],
             roles_claim: Some(path("roles")),
+            scopes_claim: vec![path("scope")],
             leeway: Duration::from_secs(30),
             max_lifetime: Duration::from_secs(86_400),
         },

@@ -3,6 +3,7 @@
 //! A value of these types has passed every check: a route's backend is in [`Config::backends`], a policy named anywhere is
 //! in [`Config::policies`], paths are absolute or relative to where the process runs, never to the file.
 
+mod access;
 mod backend;
 mod client_address;
 mod host;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use access::Access;
 pub use backend::{
     Affinity, Backend, Balance, Capacity, Grpc, Health, Member, Messages, Outliers, Protocol,
     Retries, Server, UpstreamTls, WebSocket,

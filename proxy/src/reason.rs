@@ -98,6 +98,8 @@ reasons! {
     AmbiguousCredential: 401 "invalid_token" "exactly one bearer token is expected" final "ambiguous_credential" "denied_by_identity" Info;
     /// A valid token without a tenant.
     MissingTenant: 403 "missing_tenant" "the token names no tenant" final "missing_tenant" "denied_by_identity" Info;
+    /// A valid token that does not grant what the route asks for: a scope, or one of the roles.
+    InsufficientScope: 403 "insufficient_scope" "the token does not grant this" final "insufficient_scope" "denied_by_identity" Info;
     /// The keys of the token's issuer have never been fetched, or are too old to be believed.
     KeysUnavailable: 503 "unavailable" "the service is not available; try again later" retry "keys_unavailable" "denied_by_identity" Error;
     /// A policy rule refused the request on its head.
@@ -204,6 +206,7 @@ mod tests {
             (Reason::MissingAuth, 401, "missing_auth"),
             (Reason::InvalidToken, 401, "invalid_token"),
             (Reason::MissingTenant, 403, "missing_tenant"),
+            (Reason::InsufficientScope, 403, "insufficient_scope"),
             (Reason::BodyTooLarge, 413, "body_too_large"),
             (Reason::RateLimited, 429, "rate_limited"),
             (Reason::Misdirected, 421, "misdirected_request"),

@@ -182,6 +182,7 @@ pub fn remedy(snapshot: &Snapshot, decision: &Decision) -> Option<Remedy> {
             | Reason::InvalidToken
             | Reason::AmbiguousCredential
             | Reason::MissingTenant
+            | Reason::InsufficientScope
     ) {
         let words =
             "the client has to bring another token; `detail` says what is wrong with this one";

@@ -17,7 +17,7 @@ mod suite;
 use std::sync::Arc;
 
 use portcullis_config::Timestamp;
-use portcullis_config::model::{BodyPlan, IdentityRule, Oversize, RouteAction};
+use portcullis_config::model::{Access, BodyPlan, IdentityRule, Oversize, RouteAction};
 use portcullis_identity::{Identity, TOKEN_BYTES_MAX, credential, verify_any};
 use portcullis_policy::{
     BodyEnd, Header, Input, Limits, Policy, RequestHead, State, Step, TokenView,
@@ -99,7 +99,12 @@ impl<'s> Trial<'s> {
     pub fn judge(&self, ask: &Ask, now: Timestamp) -> Judged {
         match self.under {
             Under::Policy(policy) => {
-                let route = Route { identity: &IdentityRule::None, body: None, snapshot: None };
+                let route = Route {
+                    identity: &IdentityRule::None,
+                    access: None,
+                    body: None,
+                    snapshot: None,
+                };
                 self.walk(policy, ask, &route, now)
             }
             Under::Snapshot(snapshot) => match snapshot.router.find(ask.host(), ask.path()) {
@@ -117,10 +122,11 @@ impl<'s> Trial<'s> {
         ask: &Ask,
         now: Timestamp,
     ) -> Judged {
-        let RouteAction::Forward { identity, body, .. } = &entry.route.action else {
+        let RouteAction::Forward { identity, access, body, .. } = &entry.route.action else {
             return Judged { route: Some(Arc::clone(entry)), ..Judged::of(Answer::RouteRedirects) };
         };
-        let route = Route { identity, body: Some(body), snapshot: Some(snapshot) };
+        let route =
+            Route { identity, access: Some(access), body: Some(body), snapshot: Some(snapshot) };
         let read = match ask.in_form(entry.route.path_form) {
             Ok(read) => read,
             Err(why) => {
@@ -162,7 +168,7 @@ impl<'s> Trial<'s> {
                     Known::Nobody(_) => {
                         cursor.resume(Input::Identity(None), &head, &self.state, now)
                     }
-                    Known::Somebody(identity) => {
+                    Known::Somebody(identity, _) => {
                         let view = Some(view(identity));
                         cursor.resume(Input::Identity(view), &head, &self.state, now)
                     }
@@ -181,14 +187,23 @@ impl<'s> Trial<'s> {
 /// What the route asks of a request.
 struct Route<'a> {
     identity: &'a IdentityRule,
+    /// `None` asks for nothing.
+    access: Option<&'a Access>,
     /// `None` inspects every body whole.
     body: Option<&'a BodyPlan>,
     snapshot: Option<&'a Snapshot>,
 }
 
+/// Whether roles and scopes are known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grants {
+    Known,
+    NotLogged,
+}
+
 /// Who calls, as far as it is known.
 enum Known {
-    Somebody(Box<Identity>),
+    Somebody(Box<Identity>, Grants),
     Nobody(&'static str),
     Unknown,
 }
@@ -196,7 +211,7 @@ enum Known {
 impl Known {
     fn words(&self) -> String {
         match self {
-            Self::Somebody(identity) => match &identity.tenant {
+            Self::Somebody(identity, _) => match &identity.tenant {
                 Some(tenant) => format!("valid: {} of {tenant}", identity.subject),
                 None => format!("valid: {} of no tenant", identity.subject),
             },
@@ -210,7 +225,8 @@ impl Route<'_> {
     /// Finds out who calls: by what the request states, or by its own token.
     fn caller(&self, ask: &Ask, now: Timestamp) -> Known {
         match &ask.caller {
-            Caller::Stated(identity) => Known::Somebody(identity.clone()),
+            Caller::Stated(identity) => Known::Somebody(identity.clone(), Grants::Known),
+            Caller::Logged(identity) => Known::Somebody(identity.clone(), Grants::NotLogged),
             Caller::Nobody => Known::Nobody("no token"),
             Caller::Unknown => Known::Unknown,
             Caller::Token => self.by_token(ask, now),
@@ -228,7 +244,7 @@ impl Route<'_> {
         let Some(snapshot) = self.snapshot else { return Known::Nobody("no provider") };
         let verifiers: Vec<_> = snapshot.verifiers.values().map(|one| one.at(now)).collect();
         match verify_any(verifiers.iter().map(Arc::as_ref), token, now) {
-            Ok(identity) => Known::Somebody(Box::new(identity)),
+            Ok(identity) => Known::Somebody(Box::new(identity), Grants::Known),
             Err(refusal) => Known::Nobody(refusal.reason()),
         }
     }
@@ -239,10 +255,19 @@ impl Route<'_> {
             (IdentityRule::None, _) => None,
             (_, Known::Unknown) => Some(Answer::Unknown(Missing::Token)),
             (_, Known::Nobody(_)) => Some(Answer::Unauthenticated),
-            (_, Known::Somebody(identity)) => {
-                identity.require_tenant().is_err().then_some(Answer::Unauthenticated)
+            (_, Known::Somebody(identity, _)) if identity.require_tenant().is_err() => {
+                Some(Answer::Unauthenticated)
             }
+            (_, Known::Somebody(identity, grants)) => self.refuses_grants(identity, *grants),
         }
+    }
+
+    fn refuses_grants(&self, identity: &Identity, grants: Grants) -> Option<Answer> {
+        let refused = self.access.is_some_and(|access| identity.require(access).is_err());
+        refused.then_some(match grants {
+            Grants::Known => Answer::Insufficient,
+            Grants::NotLogged => Answer::Unknown(Missing::Grants),
+        })
     }
 
     /// What the policy sees of the body, or what the route says before it does.
@@ -314,6 +339,7 @@ pub fn stated(
     subject: &str,
     tenant: Option<&str>,
     roles: Vec<String>,
+    scopes: Vec<String>,
     claims: Map<String, Value>,
 ) -> Box<Identity> {
     Box::new(Identity {
@@ -321,6 +347,7 @@ pub fn stated(
         subject: subject.to_owned(),
         tenant: tenant.map(str::to_owned),
         roles,
+        scopes,
         token_id: None,
         issuer: "stated".to_owned(),
         key_id: None,

@@ -34,6 +34,8 @@ mod forwarding;
 mod framing;
 #[path = "e2e/ftw.rs"]
 mod ftw;
+#[path = "e2e/grants.rs"]
+mod grants;
 #[path = "e2e/h2_abuse.rs"]
 mod h2_abuse;
 #[path = "e2e/handshakes.rs"]

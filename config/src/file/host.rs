@@ -1,5 +1,6 @@
 //! `hosts` and their routes.
 
+mod access;
 mod answer;
 
 use std::collections::BTreeMap;
@@ -9,8 +10,8 @@ use super::fields::Fields;
 use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BackendId, BodyPlan, ClientCertificates, Compressed, Host, HostName, IdentityRule, Oversize,
-    PathForm, ProviderId, RedirectStatus, Route, RouteAction, WithoutCertificate,
+    BackendId, BodyPlan, ClientCertificates, Compressed, Host, HostName, Oversize, PathForm,
+    RedirectStatus, Route, RouteAction, WithoutCertificate,
 };
 use crate::yaml::{Entry, Node, Value};
 
@@ -146,7 +147,7 @@ fn forward(
     cx.names.backends = known;
     let policy = fields.may("policy", cx, policy_id);
     let identity = match fields.get("identity") {
-        Some(node) => identity(node, cx),
+        Some(node) => access::identity(node, cx),
         None => {
             let place = node.place();
             let missing =
@@ -165,12 +166,13 @@ fn forward(
         None => Some(whole(cx.body_bytes)),
     };
     let answer = answer::plan(fields, cx);
-    let (body, answer) = (body?, answer?);
+    let (body, answer, (identity, access)) = (body?, answer?, identity?);
     answer::check_body(&answer, &body, fields, cx);
     Some(RouteAction::Forward {
         backend: backend?,
         policy: policy?,
-        identity: identity?,
+        identity,
+        access,
         body,
         answer,
     })
@@ -194,26 +196,6 @@ fn streamed(node: &Node, cx: &mut Context<'_>) -> Option<BodyPlan> {
     let wrong = Diagnostic::error("conflicting-keys", said).help("take `body` out");
     cx.report(wrong, node.place());
     None
-}
-
-fn identity(node: &Node, cx: &mut Context<'_>) -> Option<IdentityRule> {
-    if let Value::Scalar { .. } = node.value {
-        return scalar::choice(node, cx, &[("none", IdentityRule::None)]);
-    }
-    let fields = Fields::open(node, &keys::REQUIRED_IDENTITY, cx)?;
-    match fields.one_of(&["any", "all"], cx)? {
-        ("any", node) => providers(node, cx).map(IdentityRule::Any),
-        (_, node) => providers(node, cx).map(IdentityRule::All),
-    }
-}
-
-fn providers(node: &Node, cx: &mut Context<'_>) -> Option<Vec<ProviderId>> {
-    let known = std::mem::take(&mut cx.names.providers);
-    let ids = scalar::some_items(node, cx, |node, cx| {
-        reference(node, cx, "provider", &known).map(ProviderId::new)
-    });
-    cx.names.providers = known;
-    ids
 }
 
 fn body(node: &Node, path: &str, cx: &mut Context<'_>) -> Option<BodyPlan> {

@@ -13,6 +13,8 @@ use crate::yaml::Node;
 const TENANT_CLAIM: &[&str] = &["tenant_id"];
 /// The same for Google Identity Platform.
 const PLATFORM_TENANT_CLAIM: &[&str] = &["firebase.tenant", "tenant_id"];
+/// The claims that hold the scopes where nothing else is said: RFC 8693 section 4.2, and what others write.
+const SCOPES_CLAIM: &[&str] = &["scope", "scp"];
 /// Where Google publishes the keys of Identity Platform: a map of ids to certificates.
 const PLATFORM_KEYS: &str =
     "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com";
@@ -170,14 +172,15 @@ fn claims(fields: &Fields<'_>, tenant: &[&str], cx: &mut Context<'_>) -> Option<
     let tenant_claim =
         fields.may("tenant_claim", cx, |node, cx| scalar::some_items(node, cx, claim));
     let roles_claim = fields.may("roles_claim", cx, claim);
+    let scopes_claim =
+        fields.may("scopes_claim", cx, |node, cx| scalar::some_items(node, cx, claim));
+    let paths = |texts: &[&str]| texts.iter().map(|path| ClaimPath::parse(path)).collect();
     let leeway = fields.of("leeway", cx, scalar::duration("0s", "60s"));
     let max_lifetime = fields.of("max_lifetime", cx, scalar::duration("1m", "30d"));
     Some(ClaimRules {
-        tenant_claim: match tenant_claim? {
-            Some(paths) => paths,
-            None => tenant.iter().map(|path| ClaimPath::parse(path)).collect::<Option<_>>()?,
-        },
+        tenant_claim: tenant_claim?.or_else(|| paths(tenant))?,
         roles_claim: roles_claim?,
+        scopes_claim: scopes_claim?.or_else(|| paths(SCOPES_CLAIM))?,
         leeway: leeway?,
         max_lifetime: max_lifetime?,
     })

@@ -727,6 +727,12 @@ pub const PROVIDER: Section = Section {
             "Where the tenant is in the claims: the first path that is there, such as `firebase.tenant`; a dot inside of a name is written `\\.`.",
         ),
         may("roles_claim", "claim path", "no roles", "Where the roles are in the claims."),
+        may(
+            "scopes_claim",
+            "list of claim paths",
+            "`[scope, scp]`",
+            "Where the scopes are in the claims: the first path that is there, a list of texts or one text with spaces between.",
+        ),
         or(
             "leeway",
             "duration, 0s to 60s",
@@ -1104,7 +1110,7 @@ pub const ROUTE: Section = Section {
         ),
         may(
             "identity",
-            "`none`, `{ any: [..] }` or `{ all: [..] }`",
+            "`none` or a mapping",
             "refused on a route with `backend`",
             "Whose token is asked for; there is no default.",
         ),
@@ -1139,10 +1145,12 @@ pub const ROUTE: Section = Section {
 /// `hosts.<name>.routes[].identity`
 pub const REQUIRED_IDENTITY: Section = Section {
     path: "hosts.<name>.routes[].identity",
-    doc: "Whose token is asked for: either `any` or `all`.",
+    doc: "Whose token is asked for, either `any` or `all`, and what it must grant. A token that does not is answered 403 `insufficient_scope` (RFC 6750, section 3.1).",
     keys: &[
         may("any", "list of provider ids", "not this way", "A valid token of one of these."),
         may("all", "list of provider ids", "not this way", "A valid token of each of these."),
+        may("scopes", "list of scopes", "none is asked for", "The token must have every one."),
+        may("roles", "list of roles", "none is asked for", "The token must have one of them."),
     ],
 };
 

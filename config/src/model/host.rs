@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{BackendId, HostName, PolicyId, ProviderId};
+use super::{Access, BackendId, HostName, PolicyId, ProviderId};
 
 /// A host name with its routes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,6 +127,8 @@ pub enum RouteAction {
         policy: Option<PolicyId>,
         /// Whose token is asked for.
         identity: IdentityRule,
+        /// What it must grant.
+        access: Box<Access>,
         /// What is done with the request's body.
         body: BodyPlan,
         /// What is done with the answer.

@@ -49,6 +49,8 @@ pub struct ClaimRules {
     pub tenant_claim: Vec<ClaimPath>,
     /// Where the roles are in the claims, if anywhere.
     pub roles_claim: Option<ClaimPath>,
+    /// Where the scopes are in the claims: the first path that is there; never empty.
+    pub scopes_claim: Vec<ClaimPath>,
     /// How far clocks may be apart; at most 60 s.
     pub leeway: Duration,
     /// The longest time from `iat` to `exp` that is accepted.

@@ -80,6 +80,7 @@ pub(crate) fn provider(keys: KeySource) -> StaticProvider {
                 .map(|path| ClaimPath::parse(path).unwrap())
                 .collect(),
             roles_claim: ClaimPath::parse("roles"),
+            scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
             leeway: Duration::from_secs(30),
             max_lifetime: Duration::from_secs(3600),
         },

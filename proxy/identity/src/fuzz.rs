@@ -28,6 +28,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
         claims: ClaimRules {
             tenant_claim: ClaimPath::parse("tenant").into_iter().collect(),
             roles_claim: ClaimPath::parse("roles"),
+            scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
             leeway: Duration::from_secs(30),
             max_lifetime: Duration::from_secs(3600),
         },

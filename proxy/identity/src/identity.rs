@@ -1,6 +1,7 @@
 //! Who a verified token speaks for.
 
 use portcullis_config::Timestamp;
+use portcullis_config::model::Access;
 use serde_json::{Map, Value};
 
 use crate::refusal::Refusal;
@@ -16,6 +17,8 @@ pub struct Identity {
     pub tenant: Option<String>,
     /// The roles, from the configured claim.
     pub roles: Vec<String>,
+    /// The scopes, from the first configured claim that is there.
+    pub scopes: Vec<String>,
     /// `jti`.
     pub token_id: Option<String>,
     /// `iss`.
@@ -37,5 +40,19 @@ impl Identity {
     /// [`Refusal::MissingTenant`].
     pub fn require_tenant(&self) -> Result<&str, Refusal> {
         self.tenant.as_deref().ok_or(Refusal::MissingTenant)
+    }
+
+    /// Checks that the token grants what a route asks for: every scope, and one of the roles.
+    ///
+    /// # Errors
+    /// [`Refusal::MissingScope`] or [`Refusal::MissingRole`].
+    pub fn require(&self, access: &Access) -> Result<(), Refusal> {
+        if !access.scopes.iter().all(|scope| self.scopes.contains(scope)) {
+            return Err(Refusal::MissingScope);
+        }
+        if !access.roles.is_empty() && !access.roles.iter().any(|role| self.roles.contains(role)) {
+            return Err(Refusal::MissingRole);
+        }
+        Ok(())
     }
 }

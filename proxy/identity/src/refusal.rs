@@ -15,6 +15,12 @@ pub enum Refusal {
     /// The token is good and names no tenant.
     #[error("the token names no tenant")]
     MissingTenant,
+    /// The token is good and lacks a scope that the route asks for.
+    #[error("the token lacks a scope")]
+    MissingScope,
+    /// The token is good and has none of the roles that the route asks for.
+    #[error("the token has none of the roles")]
+    MissingRole,
     /// There are no keys that the token could be verified with: nobody can say whether it is good.
     #[error("the issuer's keys are not to be had")]
     KeysUnavailable,
@@ -29,6 +35,7 @@ impl Refusal {
             Self::MoreThanOneCredential => "invalid_request",
             Self::InvalidToken(_) => "invalid_token",
             Self::MissingTenant => "missing_tenant",
+            Self::MissingScope | Self::MissingRole => "insufficient_scope",
             Self::KeysUnavailable => "keys_unavailable",
         }
     }
@@ -39,7 +46,7 @@ impl Refusal {
         match self {
             Self::MissingAuth | Self::InvalidToken(_) => 401,
             Self::MoreThanOneCredential => 400,
-            Self::MissingTenant => 403,
+            Self::MissingTenant | Self::MissingScope | Self::MissingRole => 403,
             Self::KeysUnavailable => 503,
         }
     }
@@ -52,6 +59,8 @@ impl Refusal {
             Self::MoreThanOneCredential => "more_than_one_credential",
             Self::InvalidToken(why) => why.as_str(),
             Self::MissingTenant => "missing_tenant",
+            Self::MissingScope => "missing_scope",
+            Self::MissingRole => "missing_role",
             Self::KeysUnavailable => "keys_unavailable",
         }
     }
@@ -64,6 +73,7 @@ impl Refusal {
             Self::MissingAuth => Some("Bearer"),
             Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
             Self::MoreThanOneCredential => Some("Bearer error=\"invalid_request\""),
+            Self::MissingScope | Self::MissingRole => Some("Bearer error=\"insufficient_scope\""),
             Self::MissingTenant | Self::KeysUnavailable => None,
         }
     }

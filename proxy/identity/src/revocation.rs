@@ -256,6 +256,7 @@ mod tests {
             subject: "alice".to_owned(),
             tenant: Some("acme".to_owned()),
             roles: Vec::new(),
+            scopes: Vec::new(),
             token_id: Some("t1".to_owned()),
             issuer: "https://issuer".to_owned(),
             key_id: Some("k1".to_owned()),

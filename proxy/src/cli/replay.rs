@@ -135,6 +135,7 @@ fn missing(report: &Report) -> String {
     let word = |missing: &Missing| match missing {
         Missing::Body => "the body",
         Missing::Token => "the token",
+        Missing::Grants => "the roles and scopes of the token",
     };
     if report.missing.is_empty() {
         return "\n".to_owned();
@@ -239,6 +240,7 @@ fn as_json(kind: Kind, report: &Report) -> Value {
         "notJudgedForWantOf": {
             "body": report.missing.get(&Missing::Body).copied().unwrap_or(0),
             "token": report.missing.get(&Missing::Token).copied().unwrap_or(0),
+            "grants": report.missing.get(&Missing::Grants).copied().unwrap_or(0),
         },
         "notCompared": report.unrecorded, "ruleErrors": report.rule_errors,
         "config": tally(&report.tally), "against": report.against.as_ref().map(tally),

@@ -176,6 +176,7 @@ mod tests {
             claims: ClaimRules {
                 tenant_claim: vec![ClaimPath::parse("tenant_id").unwrap()],
                 roles_claim: None,
+                scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
                 leeway: Duration::ZERO,
                 max_lifetime: Duration::from_secs(3600),
             },

@@ -68,9 +68,10 @@ fn of_reason(reason: Reason, detail: Option<&str>) -> Option<Category> {
             if is_forged { Category::TokenForgery } else { Category::TokenRefused }
         }
         Reason::MissingAuth | Reason::MissingTenant => Category::TokenRefused,
-        Reason::DeniedByPolicy | Reason::BodyDeniedByPolicy | Reason::AnswerDenied => {
-            Category::PolicyDeny
-        }
+        Reason::DeniedByPolicy
+        | Reason::BodyDeniedByPolicy
+        | Reason::AnswerDenied
+        | Reason::InsufficientScope => Category::PolicyDeny,
         Reason::InspectionExhausted => Category::WafLimit,
         Reason::RateLimited | Reason::TooManyMessages => Category::RateLimit,
         Reason::Banned => Category::Ban,

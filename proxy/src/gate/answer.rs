@@ -1,5 +1,7 @@
 //! Writing an answer of our own: one shape, every security header, and the client gets to read it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::{
@@ -75,15 +77,19 @@ pub(super) async fn prove(session: &mut Session, id: &str, proof: String) -> pin
     Ok(())
 }
 
-/// The challenge of a 401 (RFC 6750 section 3): without a credential it names no error.
-const fn challenge(reason: Reason) -> &'static str {
-    if matches!(reason, Reason::InvalidToken) {
-        "Bearer error=\"invalid_token\""
-    } else if matches!(reason, Reason::AmbiguousCredential) {
-        "Bearer error=\"invalid_request\""
+/// The challenge of RFC 6750 section 3, where one belongs to the answer: without a credential it names no error.
+fn challenge(refusal: &Refusal) -> Option<Cow<'static, str>> {
+    if refusal.reason == Reason::InvalidToken {
+        Some("Bearer error=\"invalid_token\"".into())
+    } else if refusal.reason == Reason::AmbiguousCredential {
+        Some("Bearer error=\"invalid_request\"".into())
+    } else if refusal.reason == Reason::InsufficientScope {
+        // Scopes hold neither quotes nor backslashes: the configuration would not have loaded.
+        let scope = refusal.scope.as_ref().map(|scope| format!(", scope=\"{scope}\""));
+        Some(format!("Bearer error=\"insufficient_scope\"{}", scope.unwrap_or_default()).into())
     } else {
         // A policy rule may answer 401 for any reason of its own.
-        "Bearer"
+        (refusal.status() == 401).then_some("Bearer".into())
     }
 }
 
@@ -109,8 +115,8 @@ pub(super) fn head_and_body(
     if let Some(location) = &refusal.location {
         head.insert_header(LOCATION, location)?;
     }
-    if status == 401 {
-        head.insert_header(WWW_AUTHENTICATE, challenge(refusal.reason))?;
+    if let Some(challenge) = challenge(refusal) {
+        head.insert_header(WWW_AUTHENTICATE, &*challenge)?;
     }
     if status == 405 {
         head.insert_header(ALLOW, METHODS)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use portcullis_config::Timestamp;
-use portcullis_config::model::IdentityRule;
+use portcullis_config::model::{Access, IdentityRule};
 use portcullis_identity::{
     Identity, Refusal as TokenRefusal, Verifier, Why, choose, credential, is_in_query,
 };
@@ -185,12 +185,21 @@ pub(super) fn view(identity: &Identity) -> TokenView<'_> {
     }
 }
 
+/// Refuses a caller whose token does not grant what the route asks for, and says which scopes would.
+pub(super) fn granted(identity: &Identity, access: &Access) -> Result<(), Refusal> {
+    identity.require(access).map_err(|why| Refusal {
+        scope: (why == TokenRefusal::MissingScope).then(|| access.scopes.join(" ")),
+        ..refusal(&why)
+    })
+}
+
 fn refusal(why: &TokenRefusal) -> Refusal {
     let reason = match why {
         TokenRefusal::MissingAuth => Reason::MissingAuth,
         TokenRefusal::MoreThanOneCredential => Reason::AmbiguousCredential,
         TokenRefusal::InvalidToken(_) => Reason::InvalidToken,
         TokenRefusal::MissingTenant => Reason::MissingTenant,
+        TokenRefusal::MissingScope | TokenRefusal::MissingRole => Reason::InsufficientScope,
         TokenRefusal::KeysUnavailable => Reason::KeysUnavailable,
     };
     Refusal::because(reason, why.reason())

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use http::HeaderMap;
 use pingora::proxy::Session;
 use portcullis_config::Timestamp;
-use portcullis_config::model::{BodyPlan, IdentityRule};
+use portcullis_config::model::{Access, BodyPlan, IdentityRule};
 use portcullis_identity::Identity;
 use portcullis_policy::{
     BodyEnd, Decision, Header, HeaderToSet, Input, Policy, RequestHead, Step, Verdict,
 };
 
 use super::body::Held;
-use super::caller::{Asking, Caller, Place, view};
+use super::caller::{Asking, Caller, Place, granted, view};
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::work::Work;
@@ -27,6 +27,8 @@ use crate::reason::Reason;
 pub(super) struct Demands<'a> {
     pub(super) policy: Option<&'a Arc<Policy>>,
     pub(super) identity: &'a IdentityRule,
+    /// What the caller's token must grant.
+    pub(super) access: &'a Access,
     pub(super) body: &'a BodyPlan,
     /// Whether the backend gets an assertion, which is over the body's hash.
     pub(super) is_asserted: bool,
@@ -178,6 +180,7 @@ impl<'a> Walk<'a> {
         work.identity.clone_from(&identity);
         if let Some(known) = &identity {
             banned::identity(&self.gate.shared.state, work, known, now)?;
+            granted(known, self.demands.access)?;
             tightened::identity(&self.gate.shared, work, known, now)?;
         }
         Ok(identity)

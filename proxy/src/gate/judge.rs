@@ -62,9 +62,9 @@ pub(super) async fn judge(
     certificate::strip(session.req_header_mut(), work);
     let target = target.with_path_form(entry.route.path_form)?;
     check_open(gate, work, &entry)?;
-    let (backend, identity, body) = match &entry.route.action {
-        RouteAction::Forward { backend, identity, body, answer: _, policy: _ } => {
-            (backend, identity, body)
+    let (backend, identity, access, body) = match &entry.route.action {
+        RouteAction::Forward { backend, identity, access, body, answer: _, policy: _ } => {
+            (backend, identity, access, body)
         }
         RouteAction::Redirect { status, to, keeps_target } => {
             let kept = keeps_target.then_some(&target);
@@ -80,7 +80,8 @@ pub(super) async fn judge(
         ),
         None => None,
     };
-    let demands = Demands { policy, identity, body, is_asserted: upstream.backend.assertion };
+    let is_asserted = upstream.backend.assertion;
+    let demands = Demands { policy, identity, access, body, is_asserted };
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let admission = admission(&upstream).await?;

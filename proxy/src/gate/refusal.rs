@@ -19,6 +19,8 @@ pub(super) struct Refusal {
     pub(super) retry_after_secs: Option<u32>,
     /// `Location`.
     pub(super) location: Option<String>,
+    /// The scopes that the route asks for, with spaces between, where the token lacks one.
+    pub(super) scope: Option<String>,
     /// Whether the connection is closed behind the answer.
     pub(super) closes: bool,
     /// The JSON that a policy rule gives in place of the usual body.
@@ -34,6 +36,7 @@ impl Refusal {
             detail: None,
             retry_after_secs: None,
             location: None,
+            scope: None,
             closes: false,
             body: None,
         }

@@ -239,6 +239,7 @@ mod tests {
             claims: ClaimRules {
                 tenant_claim: ClaimPath::parse("tenant").into_iter().collect(),
                 roles_claim: None,
+                scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
                 leeway: Duration::ZERO,
                 max_lifetime: Duration::from_secs(3600),
             },

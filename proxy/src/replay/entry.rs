@@ -423,7 +423,7 @@ fn caller(kind: Kind, line: &Value) -> Caller {
     };
     let text = |name: &str| identity.get(name).and_then(Value::as_str);
     let subject = text("subject").unwrap_or_default();
-    Caller::Stated(stated(subject, text("tenant"), Vec::new(), serde_json::Map::new()))
+    Caller::Logged(stated(subject, text("tenant"), Vec::new(), Vec::new(), serde_json::Map::new()))
 }
 
 fn client(payload: &Value, request: &Value) -> Option<IpAddr> {

@@ -29,6 +29,8 @@ pub enum Answer {
     NoPolicy,
     /// The route wants a token, and there is no valid one.
     Unauthenticated,
+    /// The token does not grant what the route wants.
+    Insufficient,
     /// The body is larger than the route takes.
     BodyTooLarge,
     /// The route itself redirects.
@@ -50,6 +52,8 @@ pub enum Missing {
     Body,
     /// The token.
     Token,
+    /// What the token grants.
+    Grants,
 }
 
 impl Judged {
@@ -64,6 +68,7 @@ impl Judged {
             Answer::Verdict(verdict) => Some(verdict),
             Answer::NoPolicy
             | Answer::Unauthenticated
+            | Answer::Insufficient
             | Answer::BodyTooLarge
             | Answer::RouteRedirects
             | Answer::AmbiguousPath(_)
@@ -82,6 +87,7 @@ impl Answer {
             Self::Verdict(verdict) => decision(&verdict.decision),
             Self::NoPolicy => "no policy".to_owned(),
             Self::Unauthenticated => "unauthenticated".to_owned(),
+            Self::Insufficient => "insufficient scope".to_owned(),
             Self::BodyTooLarge => "body too large".to_owned(),
             Self::RouteRedirects => "redirect by the route".to_owned(),
             Self::AmbiguousPath(why) => format!("refused by the route: {why}"),
@@ -89,6 +95,9 @@ impl Answer {
             Self::NoHost => "no host".to_owned(),
             Self::Unknown(Missing::Body) => "unknown: the body is not at hand".to_owned(),
             Self::Unknown(Missing::Token) => "unknown: the token is not at hand".to_owned(),
+            Self::Unknown(Missing::Grants) => {
+                "unknown: the token's roles and scopes are not at hand".to_owned()
+            }
         }
     }
 
@@ -99,6 +108,7 @@ impl Answer {
             Self::Verdict(verdict) => Some(verdict.decision.passes()),
             Self::NoPolicy => Some(true),
             Self::Unauthenticated
+            | Self::Insufficient
             | Self::BodyTooLarge
             | Self::RouteRedirects
             | Self::AmbiguousPath(_)
@@ -120,6 +130,7 @@ impl Answer {
             },
             Self::NoPolicy | Self::Unknown(_) => None,
             Self::Unauthenticated => Some(Reason::MissingAuth.row().status),
+            Self::Insufficient => Some(Reason::InsufficientScope.row().status),
             Self::BodyTooLarge => Some(Reason::BodyTooLarge.row().status),
             Self::RouteRedirects => Some(Reason::RedirectedByPolicy.row().status),
             Self::AmbiguousPath(_) => Some(Reason::MalformedRequest.row().status),

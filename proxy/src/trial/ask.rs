@@ -59,6 +59,8 @@ pub enum Caller {
     Token,
     /// Somebody, as stated: the token itself is not at hand, and was valid.
     Stated(Box<Identity>),
+    /// Somebody, as a log names them: what their token granted is not written down.
+    Logged(Box<Identity>),
     /// Nobody: there was no valid token.
     Nobody,
     /// Nobody has written it down.

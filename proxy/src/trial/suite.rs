@@ -365,18 +365,20 @@ fn token(parts: &mut Parts<'_>, node: &Node) -> Caller {
     if node.as_text() == Some("none") {
         return Caller::Nobody;
     }
-    let known = ["subject", "tenant", "roles", "claims"];
+    let known = ["subject", "tenant", "roles", "scopes", "claims"];
     let Some(entries) = parts.fields(node, "a token", &known) else { return Caller::Nobody };
     let text =
         |parts: &mut Parts<'_>, key| get(entries, key).and_then(|node| parts.text(node, key));
     let subject = text(parts, "subject").unwrap_or_else(|| "somebody".to_owned());
     let tenant = text(parts, "tenant");
     let roles = get(entries, "roles").map(|node| parts.texts(node, "a role")).unwrap_or_default();
+    let scopes =
+        get(entries, "scopes").map(|node| parts.texts(node, "a scope")).unwrap_or_default();
     let claims = match get(entries, "claims").map(json) {
         Some(serde_json::Value::Object(claims)) => claims,
         Some(_) | None => Map::new(),
     };
-    Caller::Stated(stated(&subject, tenant.as_deref(), roles, claims))
+    Caller::Stated(stated(&subject, tenant.as_deref(), roles, scopes, claims))
 }
 
 fn duration(parts: &mut Parts<'_>, node: &Node) -> Option<Duration> {

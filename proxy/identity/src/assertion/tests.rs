@@ -101,6 +101,7 @@ fn an_assertion_is_no_token_for_the_edge_itself() {
         claims: ClaimRules {
             tenant_claim: vec![ClaimPath::parse("tenant").unwrap()],
             roles_claim: None,
+            scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
             leeway: Duration::from_secs(5),
             max_lifetime: Duration::from_secs(3600),
         },

@@ -13,8 +13,8 @@ use crate::refusal::Why;
 
 /// The longest subject, tenant, role or token id, in bytes.
 const TEXT_BYTES_MAX: usize = 255;
-/// The most roles.
-const ROLES_MAX: usize = 64;
+/// The most roles, and the most scopes.
+const NAMES_MAX: usize = 64;
 /// The latest time that a token may name: the end of the year 9999.
 const SECS_MAX: f64 = 253_402_300_799.0;
 
@@ -45,6 +45,7 @@ impl Claims {
             subject,
             tenant: self.tenant(&rules.claims.tenant_claim)?,
             roles: self.roles(rules.claims.roles_claim.as_ref())?,
+            scopes: self.scopes(&rules.claims.scopes_claim),
             token_id: self.text("jti", Why::BadTokenId)?,
             issuer: rules.issuer.clone(),
             key_id,
@@ -101,16 +102,15 @@ impl Claims {
         Ok(tenant)
     }
 
-    /// A list of texts, or one text with spaces between (RFC 8693 section 4.2).
     fn roles(&self, path: Option<&ClaimPath>) -> Result<Vec<String>, Why> {
         let Some(value) = path.and_then(|path| self.at(path)) else { return Ok(Vec::new()) };
-        let roles: Option<Vec<String>> = match value {
-            Value::Array(list) => list.iter().map(plain).collect(),
-            Value::String(text) if text.is_empty() => Some(Vec::new()),
-            Value::String(text) => text.split(' ').map(plain_text).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
-        };
-        roles.filter(|roles| roles.len() <= ROLES_MAX).ok_or(Why::BadRoles)
+        names(value).ok_or(Why::BadRoles)
+    }
+
+    /// What cannot be read grants nothing: unlike the roles, nobody has said that the claim is there for us.
+    fn scopes(&self, paths: &[ClaimPath]) -> Vec<String> {
+        let first = paths.iter().find_map(|path| self.at(path));
+        first.and_then(names).unwrap_or_default()
     }
 
     fn at(&self, path: &ClaimPath) -> Option<&Value> {
@@ -126,6 +126,17 @@ impl Claims {
 struct Times {
     issued: Option<Timestamp>,
     expires: Timestamp,
+}
+
+/// A list of texts, or one text with spaces between (RFC 8693 section 4.2).
+fn names(value: &Value) -> Option<Vec<String>> {
+    let names: Option<Vec<String>> = match value {
+        Value::Array(list) => list.iter().map(plain).collect(),
+        Value::String(text) if text.is_empty() => Some(Vec::new()),
+        Value::String(text) => text.split(' ').map(plain_text).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    };
+    names.filter(|names| names.len() <= NAMES_MAX)
 }
 
 fn plain(value: &Value) -> Option<String> {

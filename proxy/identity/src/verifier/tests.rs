@@ -336,6 +336,7 @@ fn platform(project: &str) -> Provider {
         claims: ClaimRules {
             tenant_claim: vec![ClaimPath::parse("firebase.tenant").unwrap()],
             roles_claim: None,
+            scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
             leeway: Duration::from_secs(30),
             max_lifetime: Duration::from_secs(86_400),
         },
