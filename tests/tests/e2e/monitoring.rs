@@ -90,7 +90,8 @@ fn each_alert_has_a_case_that_fires_and_one_that_does_not() {
 fn the_alerts_of_old_are_there_by_name() {
     let alerts = rules("alerts.yaml");
     for name in
-        ["HighAuthenticationFailureRate", "PotentialDDoSAttack", "DatabaseConnectionPoolExhausted"]
+        ["HighAuthenticationFailureRate", "PotentialDDoSAttack",
+        "CloudKMSSigningFailures", "DatabaseConnectionPoolExhausted"]
     {
         assert!(alerts.iter().any(|alert| alert["alert"] == name), "{name}");
     }
