@@ -293,6 +293,9 @@ impl Builder {
             ),
             None => ("", ""),
         };
+        // What tests do to an edge is an attack on it: they ask for responses where they want them.
+        let incidents =
+            if top.contains("incidents:") { "" } else { "incidents: { dry_run: true }\n" };
         format!(
             "version: 1\nenvironment: development\nstate_dir: '{state_dir}'\nadmin: {{ socket: admin.sock }}\n\
              listeners:\n{listeners}\
@@ -302,7 +305,7 @@ impl Builder {
              {policies}\
              backends:\n  origin: {{ servers: ['{origin}']{of_backend}{backend} }}\n\
              hosts:\n  edge.test:\n{host}    routes:\n{routes}  other.test:\n    routes:\n      \
-             - {{ path: /, backend: origin, identity: none }}\n{top}",
+             - {{ path: /, backend: origin, identity: none }}\n{incidents}{top}",
         )
     }
 }

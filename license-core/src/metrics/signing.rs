@@ -1,6 +1,6 @@
 //! What is counted about signing.
 
-use crate::signing::NotSigned;
+use crate::signing::{Algorithm, NotSigned};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 use std::time::Duration;
 
@@ -40,6 +40,9 @@ impl Signing {
         registry.register(Box::new(signing.ready.clone()))?;
         for reason in NotSigned::ALL {
             signing.not_signed.with_label_values(&[reason.as_str()]);
+        }
+        for algorithm in Algorithm::ALL {
+            signing.latency.with_label_values(&[algorithm.as_str()]);
         }
         Ok(signing)
     }

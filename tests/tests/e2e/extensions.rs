@@ -91,7 +91,7 @@ async fn the_log_gives_the_matched_field_and_no_credential() {
     let limited = "GET /limited HTTP/1.1\r\nHost: edge.test\r\nToken: s3cret\r\n\r\n";
     assert_eq!(edge.client().await.ask(limited).await.status, 200);
     assert_eq!(edge.client().await.ask(limited).await.status, 429);
-    let log = edge.request_log();
+    let log = edge.logged(4).await;
     let enforced = |line: usize| &log[line]["jsonPayload"]["enforcedSecurityPolicy"];
     assert_eq!(enforced(0)["matchedFieldType"], "ARG_VALUES");
     assert_eq!(enforced(0)["matchedFieldName"], "q");

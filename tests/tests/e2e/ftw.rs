@@ -87,7 +87,7 @@ fn hosts(tree: &Path) -> BTreeSet<String> {
 
 fn configuration(origin: &Albedo, hosts: &BTreeSet<String>) -> String {
     let mut text = format!(
-        "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\n\
+        "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\nincidents: {{ dry_run: true }}\n\
          listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: file:tls.crt, key: file:tls.key }}] }} }}]\n\
          log: {{ requests: 'file:state/requests.jsonl', events: off }}\nrulesets: {{ crs: {{ crs: crs }} }}\n\
          policies: {{ ftw: {{ file: policy.yaml }} }}\n\

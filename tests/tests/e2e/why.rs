@@ -53,7 +53,7 @@ async fn a_locked_out_customer_is_let_in_by_four_commands_and_no_attack_with_the
     let home = directory.path();
     let origin = Origin::start().await;
     let configuration = format!(
-        "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\n\
+        "version: 1\nenvironment: development\nstate_dir: state\nadmin: {{ socket: admin.sock }}\nincidents: {{ dry_run: true }}\n\
          listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: file:tls.crt, key: file:tls.key }}] }} }}]\n\
          log: {{ requests: file:./requests.jsonl, events: off }}\nrulesets: {{ core: {{ builtin: core }} }}\n\
          policies: {{ tested: {{ file: policy.yaml }} }}\n\

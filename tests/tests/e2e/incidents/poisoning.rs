@@ -153,7 +153,7 @@ async fn no_arrangement_gets_an_innocent_banned_or_suspended() {
     assert!(rows.len() >= 20);
     let origin = Origin::start().await;
     for row in rows {
-        let edge = Edge::builder(&origin).start().await;
+        let edge = Edge::builder(&origin).top("incidents: { dry_run: false }").start().await;
         // Who shares a source is known by now.
         edge.advance(Duration::from_secs(61));
         for n in 0..row.sharing {

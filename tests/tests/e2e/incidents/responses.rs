@@ -100,6 +100,7 @@ async fn who_breaks_into_another_tenant_is_suspended_and_works_again_an_hour_lat
     let route = "{ path: /, backend: origin, identity: { any: [dev] }, body: { limit: 1MiB, inspect: 1MiB, oversize: deny } }";
     let builder =
         Edge::builder(&origin).server(&home.server()).backend("assertion: true, no_store: true");
+    let builder = builder.top("incidents: { dry_run: false }");
     let edge = builder.routes(&[route]).start().await;
     let license = home.start(Way::Embedded, &edge, "acme", 3).await;
     let acquire = async |subject: &str| -> Answer {
