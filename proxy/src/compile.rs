@@ -9,6 +9,7 @@ mod lists;
 mod ocsp;
 mod policies;
 mod revocations;
+mod scenarios;
 mod sources;
 mod suites;
 mod tickets;
@@ -129,6 +130,7 @@ fn compile_with(
         rulesets.iter().map(|(name, rules)| (name.clone(), AnswerRules::of(&rules.set)));
     let answer_rules = answer_rules.collect();
     let router = Router::new(&config);
+    let scenarios = scenarios::load(&config, &mut sources);
     let tests = suites::load(&config, own.as_deref(), &mut sources);
     let (fingerprint, files, problems) = sources.finish();
     if problems.iter().any(Diagnostic::is_error) {
@@ -160,6 +162,7 @@ fn compile_with(
         networks,
         lists,
         egress,
+        scenarios: Arc::new(scenarios),
         tests,
         tested: Tested::default(),
         files,

@@ -69,6 +69,8 @@ pub struct Snapshot {
     pub lists: BTreeMap<String, Arc<IpSet>>,
     /// What guards everything that the edge itself fetches.
     pub egress: Arc<Egress>,
+    /// What is taken for an incident, beyond single events.
+    pub scenarios: Arc<Vec<portcullis_incident::Scenario>>,
     /// The tests that the configuration names for itself.
     pub tests: Vec<Arc<OwnSuite>>,
     /// How these tests went before it was published.

@@ -14,6 +14,7 @@ mod files;
 pub mod ftw;
 mod layout;
 mod rule_set;
+mod scenarios;
 mod set_name;
 mod trace;
 
@@ -21,6 +22,7 @@ pub use category::Category;
 pub use cost::Cost;
 pub use diff::{Change, ChangeKind};
 pub use rule_set::{Loaded, RuleSet, Source};
+pub use scenarios::SCENARIOS;
 /// A clock for [`RuleSet::trace`].
 pub use seclang::Clock;
 /// The problems of a load, and what is known of a rule, in the engine's types.

@@ -22,6 +22,7 @@ pub(super) fn incidents(node: &Node, cx: &mut Context<'_>) -> Option<Incidents> 
     let responses_max = fields.of("responses_max", cx, scalar::number(1..=10_000));
     let learn = fields.of("learn", cx, scalar::duration("0s", "1h"));
     let responses = fields.may("responses", cx, |node, cx| scalar::items(node, cx, response));
+    let scenarios = fields.may("scenarios", cx, scalar::path);
     let runbooks = fields.may("runbooks", cx, folder);
     let notifiers = fields
         .may("notifiers", cx, |node, cx| scalar::named(node, cx, |_, n, cx| notifier(n, cx)))
@@ -36,6 +37,7 @@ pub(super) fn incidents(node: &Node, cx: &mut Context<'_>) -> Option<Incidents> 
         responses_max: responses_max?,
         learn: learn?,
         responses: responses?.unwrap_or_default(),
+        scenarios: scenarios?,
         runbooks: runbooks?,
         notifiers: notifiers?,
         heartbeat: heartbeat?,

@@ -500,6 +500,12 @@ pub const INCIDENTS: Section = Section {
             "What is done, in place of the usual for the categories that are named.",
         ),
         may(
+            "scenarios",
+            "path",
+            "the built-in ones alone",
+            "A folder of scenarios, one YAML file each, beside the built-in ones; one of the same name takes its place. `portcullis test FILE` runs the tests that it brings, and a configuration with a failing one is refused.",
+        ),
+        may(
             "runbooks",
             "URL that ends with `/`",
             "no link",

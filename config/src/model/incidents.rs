@@ -1,6 +1,7 @@
 //! What is done about incidents.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Url;
@@ -25,6 +26,8 @@ pub struct Incidents {
     pub learn: Duration,
     /// What is done, in place of the usual for the categories that are named.
     pub responses: Vec<ResponseRule>,
+    /// The folder of the operator's scenarios.
+    pub scenarios: Option<PathBuf>,
     /// Where the runbooks stand, for links in what people are told; it ends with a slash.
     pub runbooks: Option<Url>,
     /// Who is told, by name.

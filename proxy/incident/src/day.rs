@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use portcullis_config::Timestamp;
 
 use crate::correlator::Change;
-use crate::detector::built_in;
+use crate::detector::testing::built_in;
 use crate::event::{Breach, Rule};
 use crate::notice::{Channel, NoticeKind};
 use crate::{

@@ -1,7 +1,10 @@
 //! Finds what no single event shows: scenarios count events by group, distinct values or all, in a sliding window, and
 //! raise one event of their own when a threshold is crossed. After that they are silent about the group for a while.
 
+mod file;
 mod scenario;
+#[cfg(test)]
+pub(crate) mod testing;
 mod window;
 
 use std::collections::HashMap;
@@ -9,7 +12,8 @@ use std::collections::HashMap;
 use portcullis_config::Timestamp;
 
 use crate::event::Event;
-pub use scenario::{BadScenario, Distinct, GroupBy, Scenario, built_in};
+pub use file::{ScenarioFile, ScenarioTest, read_scenario};
+pub use scenario::{BadScenario, Counter, Distinct, Filter, GroupBy, Scenario};
 use window::Window;
 
 /// Scenarios and what they have counted.
@@ -69,7 +73,8 @@ impl Detectors {
 
     fn count(&mut self, index: usize, event: &Event, now: Timestamp) -> Option<Event> {
         let scenario = self.scenarios.get(index)?;
-        if !scenario.watches.contains(&event.category) || event.scenario.is_some() {
+        let is_watched = scenario.watches.contains(&event.category);
+        if !is_watched || event.scenario.is_some() || !scenario.filter.lets_through(event) {
             return None;
         }
         let key = (index, scenario.group_by.of(event)?);
@@ -79,6 +84,7 @@ impl Detectors {
         };
         let (threshold, length, blackhole) =
             (scenario.threshold, scenario.window, scenario.blackhole);
+        let counter = scenario.counter;
         let raised = scenario.raise(event);
         if self.groups.len() >= self.groups_max && !self.groups.contains_key(&key) {
             self.make_room();
@@ -94,6 +100,7 @@ impl Detectors {
         }
         let seen = match value {
             Some(value) => group.window.add_distinct(&value, threshold, now),
+            None if counter == Counter::Leaky => group.window.pour(event.count, threshold, now),
             None => group.window.add(event.count, now),
         };
         if seen < u64::from(threshold) {

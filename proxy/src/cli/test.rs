@@ -1,11 +1,12 @@
-//! `test`: policies against files of cases.
+//! `test`: policies against files of cases, and scenarios against the tests that they bring.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use portcullis_config::{Diagnostic, SourceFile, render_all};
+use portcullis_config::{Diagnostic, SourceFile, render_all, yaml};
+use portcullis_incident::detector::{ScenarioFile, ScenarioTest, read_scenario};
 use serde_json::{Value, json};
 
 use super::{Done, Failed, complain, say, say_json, style};
@@ -16,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 #[derive(Args, Debug)]
 pub(super) struct Test {
-    /// Files of tests: ours, or test suites of Google's rules command line.
+    /// Files of tests: ours, test suites of Google's rules command line, or scenarios with their tests.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Show every case, not only those that failed.
@@ -67,7 +68,31 @@ fn one(file: &Path) -> Result<SuiteResult, Vec<Diagnostic>> {
     }
     let text = fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
     let source = SourceFile::new(file.display().to_string(), text);
+    if is_scenario(&source) {
+        return Ok(scenario(&source, read_scenario(&source)?));
+    }
     run_suite(&read_suite(&source)?)
+}
+
+/// A scenario names itself by its key `scenario`.
+fn is_scenario(source: &SourceFile) -> bool {
+    yaml::read(source).0.is_some_and(|root| root.get("scenario").is_some())
+}
+
+/// Runs the tests that a scenario brings.
+fn scenario(source: &SourceFile, file: ScenarioFile) -> SuiteResult {
+    let case = |test: &ScenarioTest| {
+        let raised = test.run(&file.scenario);
+        let outcome = if raised == test.raises {
+            Outcome::Passed
+        } else {
+            Outcome::Failed(format!("it raises {raised} events, not {}", test.raises))
+        };
+        let at = Some(source.location(test.place.clone()));
+        CaseResult { name: test.name.clone(), at, outcome }
+    };
+    let cases = file.tests.iter().map(case).collect();
+    SuiteResult { name: file.scenario.name, cases }
 }
 
 fn drawn(results: &[(&Path, SuiteResult)], verbose: bool, broken: usize) -> String {

@@ -74,6 +74,7 @@ mod tests {
             breach_objects: 1,
             responses_max: 1,
             learn: Duration::ZERO,
+            scenarios: None,
             runbooks: None,
             notifiers: std::collections::BTreeMap::default(),
             heartbeat: None,

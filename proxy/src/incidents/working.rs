@@ -13,7 +13,7 @@ use portcullis_config::Timestamp;
 use portcullis_incident::correlator::NoChange;
 use portcullis_incident::event::{Placed, Taken};
 use portcullis_incident::{
-    Change, ChangeKind, Correlator, Detectors, Event, Incident, Responder, Response, detector,
+    Change, ChangeKind, Correlator, Detectors, Event, Incident, Responder, Response, Scenario,
 };
 use serde_json::Value;
 
@@ -89,6 +89,8 @@ pub(crate) struct Working {
     lines: EventLines,
     store: Option<IncidentStore>,
     detectors: Detectors,
+    /// The scenarios that they hold.
+    scenarios: Arc<Vec<Scenario>>,
     correlator: Correlator,
     responder: Responder,
     hands: Hands,
@@ -116,6 +118,7 @@ pub(crate) struct Working {
 impl Working {
     pub(super) fn new(shared: Arc<Shared>, desk: DeskSettings, stored: Stored) -> Self {
         let now = shared.clock.now();
+        let snapshot = shared.snapshot.load_full();
         let correlator =
             Correlator::restore(stored.incidents, INCIDENTS_MAX).numbered_after(stored.numbered);
         let mut responder = Responder::new(settings::of(&shared), SOURCES_MAX);
@@ -136,14 +139,15 @@ impl Working {
         Self {
             lines: desk.lines,
             store: desk.store,
-            detectors: Detectors::new(detector::built_in(), GROUPS_MAX),
+            detectors: Detectors::new(snapshot.scenarios.to_vec(), GROUPS_MAX),
+            scenarios: Arc::clone(&snapshot.scenarios),
             correlator,
             responder,
             hands,
             post,
             ending,
             again: now,
-            generation: shared.snapshot.load().generation,
+            generation: snapshot.generation,
             recent: VecDeque::new(),
             withheld: HashSet::new(),
             dirty: BTreeSet::new(),
@@ -267,6 +271,7 @@ impl Working {
         if generation != self.generation {
             self.generation = generation;
             self.responder.set(settings::of(&self.shared));
+            self.take_scenarios();
         }
         let changes = self.correlator.tick(now);
         self.note(&changes);
@@ -276,6 +281,15 @@ impl Working {
             self.detectors.sweep(now);
         }
         self.count();
+    }
+
+    /// Counts by the scenarios of a new configuration. Where they are the same, what was counted stays.
+    fn take_scenarios(&mut self) {
+        let scenarios = Arc::clone(&self.shared.snapshot.load().scenarios);
+        if scenarios != self.scenarios {
+            self.detectors = Detectors::new(scenarios.to_vec(), GROUPS_MAX);
+            self.scenarios = scenarios;
+        }
     }
 
     fn count(&self) {

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use crate::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
+#[path = "incidents/flood.rs"]
+mod flood;
 #[path = "incidents/lifecycle.rs"]
 mod lifecycle;
 #[path = "incidents/notifiers.rs"]
@@ -17,6 +19,10 @@ mod notifiers;
 mod poisoning;
 #[path = "incidents/responses.rs"]
 mod responses;
+#[path = "incidents/runbooks.rs"]
+mod runbooks;
+#[path = "incidents/scenarios.rs"]
+mod scenarios;
 
 const SQLI: &str = "/?id=1%27%20UNION%20SELECT%20password%20FROM%20users--";
 

@@ -626,6 +626,14 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "incidents",
+        "scenarios",
+        "scenarios: /etc/portcullis/scenarios",
+        "scenarios: []",
+        "wrong-kind",
+        "",
+    ),
+    (
+        "incidents",
         "runbooks",
         "runbooks: https://wiki.example.com/runbooks/",
         "runbooks: https://wiki.example.com/runbooks",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::category::Category;
-use crate::event::Event;
+use crate::event::{Event, Taken};
 use crate::source;
 
 /// What a scenario counts separately.
@@ -36,6 +36,45 @@ pub enum Distinct {
     Subject,
 }
 
+/// How a scenario counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Counter {
+    /// What happened within the window.
+    Sliding,
+    /// A bucket that holds the threshold and is empty after a window of silence.
+    Leaky,
+}
+
+/// Which events of its categories a scenario counts. An empty list lets everything through.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// How paths begin.
+    pub paths: Vec<String>,
+    /// Methods.
+    pub methods: Vec<String>,
+    /// Statuses of the answer.
+    pub statuses: Vec<u16>,
+    /// Countries of the source.
+    pub countries: Vec<String>,
+    /// What was done.
+    pub taken: Option<Taken>,
+}
+
+impl Filter {
+    /// Says whether an event is counted.
+    #[must_use]
+    pub fn lets_through(&self, event: &Event) -> bool {
+        let is_path = self.paths.is_empty() || self.paths.iter().any(|p| event.path.starts_with(p));
+        let is_method = self.methods.is_empty() || self.methods.contains(&event.method);
+        let is_status = self.statuses.is_empty() || self.statuses.contains(&event.status);
+        let country = event.actor.country.as_ref();
+        let is_country =
+            self.countries.is_empty() || country.is_some_and(|one| self.countries.contains(one));
+        let is_taken = self.taken.is_none_or(|taken| taken == event.taken);
+        is_path && is_method && is_status && is_country && is_taken
+    }
+}
+
 /// One scenario.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scenario {
@@ -43,10 +82,14 @@ pub struct Scenario {
     pub name: String,
     /// The categories that it counts.
     pub watches: Vec<Category>,
+    /// Which of their events.
+    pub filter: Filter,
     /// By what it groups.
     pub group_by: GroupBy,
     /// What it counts once each; `None` counts every event.
     pub distinct: Option<Distinct>,
+    /// How it counts.
+    pub counter: Counter,
     /// How many it takes.
     pub threshold: u32,
     /// In which time.
@@ -72,6 +115,9 @@ pub enum BadScenario {
     /// A window of no time or of more than a day.
     #[error("a scenario's window is from 1 s to 24 h")]
     Window,
+    /// Values do not leak out of a bucket.
+    #[error("a leaky counter counts events: distinct values are counted by a sliding one")]
+    LeakyValues,
 }
 
 impl Scenario {
@@ -91,6 +137,9 @@ impl Scenario {
         }
         if self.window < Duration::from_secs(1) || self.window > Duration::from_secs(86_400) {
             return Err(BadScenario::Window);
+        }
+        if self.counter == Counter::Leaky && self.distinct.is_some() {
+            return Err(BadScenario::LeakyValues);
         }
         Ok(self)
     }
@@ -128,87 +177,4 @@ impl Distinct {
             Self::Subject => event.actor.subject.clone(),
         }
     }
-}
-
-/// Returns the scenarios that hold where an operator writes none.
-#[must_use]
-pub fn built_in() -> Vec<Scenario> {
-    use Category as C;
-    let scenario =
-        |name: &str, watches: &[C], group_by, distinct, threshold, secs, raises| Scenario {
-            name: name.to_owned(),
-            watches: watches.to_vec(),
-            group_by,
-            distinct,
-            threshold,
-            window: Duration::from_secs(secs),
-            blackhole: Duration::from_secs(300),
-            raises,
-        };
-    let source = Some(Distinct::Source);
-    vec![
-        scenario(
-            "login-brute-force",
-            &[C::LoginFailed],
-            GroupBy::Account,
-            None,
-            10,
-            300,
-            C::BruteForce,
-        ),
-        scenario(
-            "login-stuffing",
-            &[C::LoginFailed],
-            GroupBy::Source,
-            Some(Distinct::Account),
-            20,
-            600,
-            C::CredentialStuffing,
-        ),
-        scenario(
-            "scan-paths",
-            &[C::Scanner, C::LocalFile, C::RemoteFile, C::ProtocolAttack],
-            GroupBy::Source,
-            Some(Distinct::Path),
-            10,
-            60,
-            C::Scanner,
-        ),
-        scenario(
-            "scan-rules",
-            &[
-                C::SqlInjection,
-                C::Xss,
-                C::LocalFile,
-                C::RemoteFile,
-                C::CommandExecution,
-                C::Scanner,
-            ],
-            GroupBy::Source,
-            Some(Distinct::Rule),
-            8,
-            300,
-            C::Scanner,
-        ),
-        scenario(
-            "forged-tokens",
-            &[C::TokenForgery],
-            GroupBy::Source,
-            None,
-            10,
-            300,
-            C::TokenForgery,
-        ),
-        scenario(
-            "malformed-requests",
-            &[C::ProtocolAttack],
-            GroupBy::Source,
-            None,
-            50,
-            300,
-            C::ProtocolAttack,
-        ),
-        scenario("flood-of-bans", &[C::Ban], GroupBy::Route, source, 20, 60, C::Ddos),
-        scenario("flood-of-limits", &[C::RateLimit], GroupBy::Route, source, 100, 60, C::Ddos),
-    ]
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::testing::built_in;
 use super::*;
 use crate::category::Category;
 
@@ -32,6 +33,10 @@ fn the_built_in_scenarios_load() {
         (Scenario { threshold: 100_001, ..first() }, BadScenario::Threshold),
         (Scenario { window: Duration::ZERO, ..first() }, BadScenario::Window),
         (Scenario { window: Duration::from_secs(86_401), ..first() }, BadScenario::Window),
+        (
+            Scenario { counter: Counter::Leaky, distinct: Some(Distinct::Path), ..first() },
+            BadScenario::LeakyValues,
+        ),
     ];
     for (scenario, expected) in cases {
         assert_eq!(scenario.checked(), Err(expected));

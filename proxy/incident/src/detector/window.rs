@@ -1,4 +1,4 @@
-//! A sliding window of counts in 33 slots, or of the distinct values seen in it.
+//! A sliding window of counts in 33 slots, or of the distinct values seen in it; or a bucket that leaks.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -14,11 +14,21 @@ pub(super) struct Window {
     length: Duration,
     slots: VecDeque<(u64, u64)>,
     values: HashMap<u64, Timestamp>,
+    /// Millionths of events in the bucket, and when they were there.
+    level: (u128, Timestamp),
 }
+
+/// Millionths in one event.
+const WHOLE: u128 = 1_000_000;
 
 impl Window {
     pub(super) fn new(length: Duration) -> Self {
-        Self { length, slots: VecDeque::new(), values: HashMap::new() }
+        Self {
+            length,
+            slots: VecDeque::new(),
+            values: HashMap::new(),
+            level: (0, Timestamp::from_millis(0)),
+        }
     }
 
     /// Counts `count` events and returns how many the window holds. Cost: at most 33 slots.
@@ -34,6 +44,17 @@ impl Window {
             Some(_) | None => self.slots.push_back((slot, count)),
         }
         self.slots.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// Pours `count` events into the bucket, out of which `threshold` leak in the window's time, and returns how many it
+    /// holds.
+    pub(super) fn pour(&mut self, count: u64, threshold: u32, now: Timestamp) -> u64 {
+        let (level, at) = self.level;
+        let leaked = now.since(at).as_millis() * u128::from(threshold) * WHOLE
+            / self.length.as_millis().max(1);
+        let level = level.saturating_sub(leaked) + u128::from(count) * WHOLE;
+        self.level = (level, now.max(at));
+        u64::try_from(level / WHOLE).unwrap_or(u64::MAX)
     }
 
     /// Notes a value and returns how many different ones the window holds, at most `most`. Digests stand for values:

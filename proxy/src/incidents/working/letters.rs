@@ -197,17 +197,14 @@ impl Working {
         if standing.is_busy || is_full || now < standing.rests_until {
             return;
         }
-        let due = |letter: &&Letter| letter.notifier == name && letter.due <= now;
-        // The most urgent first, and of one incident in the order of its changes.
+        // Of one incident in the order of its changes: an end never comes before its beginning.
+        let mut heads: BTreeMap<&str, &Letter> = BTreeMap::new();
+        for letter in self.post.letters.values().filter(|letter| letter.notifier == name) {
+            heads.entry(letter.incident.as_str()).or_insert(letter);
+        }
         let order = |letter: &&Letter| (std::cmp::Reverse(letter.priority), letter.number);
-        let Some(first) = self.post.letters.values().filter(due).min_by_key(order) else { return };
-        let earlier = |letter: &&Letter| {
-            letter.notifier == name
-                && letter.incident == first.incident
-                && letter.number < first.number
-        };
-        let first =
-            self.post.letters.values().find(earlier).filter(|one| one.due <= now).unwrap_or(first);
+        let first = heads.into_values().filter(|letter| letter.due <= now).min_by_key(order);
+        let Some(first) = first else { return };
         let letters = self.post.with(first, notifier);
         standing_of(&mut self.post.notifiers, name, now);
         let sending = Sending {

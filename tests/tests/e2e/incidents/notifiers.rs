@@ -11,14 +11,14 @@ use super::*;
 
 /// What a server was asked.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(super) struct Asked {
     path: String,
     head: String,
     body: String,
 }
 
 impl Asked {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
@@ -31,14 +31,14 @@ impl Asked {
 
 /// A server that answers what it is told to, and 202 after that.
 #[derive(Clone)]
-struct Receiver {
+pub(super) struct Receiver {
     address: std::net::SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
-    answers: Arc<Mutex<VecDeque<&'static str>>>,
+    pub(super) answers: Arc<Mutex<VecDeque<&'static str>>>,
 }
 
 impl Receiver {
-    fn start(answers: &[&'static str]) -> Self {
+    pub(super) fn start(answers: &[&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let receiver = Self {
             address: listener.local_addr().unwrap(),
@@ -75,7 +75,7 @@ impl Receiver {
         Ok(())
     }
 
-    fn asked(&self, path: &str) -> Vec<Asked> {
+    pub(super) fn asked(&self, path: &str) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|one| one.path == path).cloned().collect()
     }
@@ -85,7 +85,7 @@ impl Receiver {
     }
 }
 
-fn notifiers(receiver: &Receiver, more: &str) -> String {
+pub(super) fn notifiers(receiver: &Receiver, more: &str) -> String {
     let address = receiver.address;
     format!(
         "egress: {{ networks: [127.0.0.0/8, '::1/128'], plain_http: [127.0.0.1], ca: ca.pem }}\n\
@@ -104,7 +104,7 @@ fn secret(home: &Path, name: &str, text: &str) {
     std::fs::set_permissions(home.join(name), mode).unwrap();
 }
 
-fn secrets(home: &Path, receiver: &Receiver) -> Authority {
+pub(super) fn secrets(home: &Path, receiver: &Receiver) -> Authority {
     let authority = Authority::new();
     authority.write_root(&home.join("ca.pem"));
     secret(home, "pager.key", "0123456789abcdef0123456789abcdef\n");
