@@ -112,6 +112,8 @@ pub struct Event {
     pub taken: Taken,
     /// The rule that matched.
     pub rule: Option<Rule>,
+    /// A rule in preview that matched as well, as `POLICY/PRIORITY`.
+    pub preview_rule: Option<String>,
     /// For a tenant breach, what it rests on.
     pub breach: Option<Breach>,
     /// For impossible travel, where the subject was before and is now.
@@ -153,6 +155,7 @@ impl Event {
             status: 0,
             taken: Taken::Logged,
             rule: None,
+            preview_rule: None,
             breach: None,
             travel: None,
             scenario: None,
@@ -196,6 +199,7 @@ impl Event {
         put("automated_response", json!(response));
         put("actor", self.actor_json());
         put("rule", self.rule_json());
+        put("preview_rule", json!(self.preview_rule));
         put("scenario", json!(self.scenario));
         put("count", json!(self.count));
         put("tags", json!(["security", self.category.tag(), self.category.kind()]));

@@ -126,6 +126,7 @@ fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event
         payload: payload.map(|payload| payload.to_vec()).unwrap_or_default(),
         status: record.status,
         rule: rule(record, field),
+        preview_rule: preview_rule(record, refused),
         ..Event::new("", category, Some(client.address), record.time)
     }
 }
@@ -136,6 +137,13 @@ fn rule(record: &RequestRecord, matched_field: Option<String>) -> Option<Rule> {
     let signature = enforced.preconfigured_expr_ids.first();
     let rule = format!("{}/{}", enforced.name, enforced.priority);
     Some(Rule { id: signature.cloned().unwrap_or(rule), score: None, matched_field })
+}
+
+/// The first rule in preview that would have refused it too.
+fn preview_rule(record: &RequestRecord, refused: &Refused) -> Option<String> {
+    let (priority, _) = refused.previewed.first()?;
+    let policy = &record.enforced.as_ref()?.name;
+    Some(format!("{policy}/{priority}"))
 }
 
 fn path(uri: &[u8]) -> &[u8] {
@@ -194,6 +202,7 @@ mod tests {
         assert_eq!(json["request"]["payload"], "' OR 1=1--");
         assert_eq!(json["rule"]["id"], "owasp-crs-v030301-id942100-sqli");
         assert_eq!(json["rule"]["matched_field"], "id");
+        assert_eq!(json["preview_rule"], "license-api/7");
         assert_eq!(
             (&json["source_ip"], &json["type"]),
             (&"192.0.2.7".into(), &"sql_injection".into())

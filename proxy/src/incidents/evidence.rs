@@ -37,7 +37,7 @@ pub(super) fn capture(
         "events": of_incident,
         "recent_requests": recent(shared, incident),
         "configuration": { "generation": snapshot.generation, "fingerprint": snapshot.fingerprint },
-        "metrics": shared.metrics.text().escape_ascii().to_string().replace("\\n", "\n"),
+        "metrics": String::from_utf8(shared.metrics.text()).unwrap_or_default(),
         "license_database": is_copied.then(|| database.display().to_string()),
     });
     let path = directory.join(format!("{}.json", incident.id));

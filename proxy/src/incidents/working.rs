@@ -129,7 +129,7 @@ impl Working {
             license: desk.license,
             evidence: desk.evidence,
         };
-        let post = Post::new(stored.letters, stored.told, hands.license.runtime().clone());
+        let post = Post::new(stored.letters, stored.told, hands.license.runtime().clone(), now);
         let taken_back = |one: &&Response| one.is_undone && one.is_done;
         let ending = stored.responses.iter().filter(taken_back).cloned().collect();
         responder.restore(stored.responses);

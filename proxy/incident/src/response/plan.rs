@@ -96,11 +96,8 @@ fn action(kind: ActionKind, event: &Event, now: Timestamp) -> Option<Action> {
         }
         ActionKind::LockDown => route.map(Action::LockDown),
         ActionKind::Raise => route.map(Action::RaiseProtection),
-        // Which rule is meant is in the event of a rule in preview only; an operator names one.
-        ActionKind::Enforce => {
-            let rule = event.rule.as_ref().filter(|rule| rule.id.contains('/'))?;
-            Some(Action::EnforceRule(rule.id.clone()))
-        }
+        // The rule that was being tried, and has matched what another rule refused.
+        ActionKind::Enforce => event.preview_rule.clone().map(Action::EnforceRule),
         ActionKind::Evidence => Some(Action::CaptureEvidence),
     }
 }

@@ -38,7 +38,7 @@ pub(crate) const LETTERS_MAX: usize = 5000;
 /// Letters of one digest.
 const DIGEST_MAX: usize = 200;
 /// Answers that wait for the desk.
-const SENT_MAX: usize = 64;
+const SENT_MAX: usize = 1024;
 
 /// Everything that waits to be told.
 pub(super) struct Post {
@@ -75,13 +75,16 @@ struct Sent {
 }
 
 impl Post {
-    /// Takes back what waits.
+    /// Takes back what waits. Numbers begin with the time: one that was given before a restart, to a letter that has been
+    /// delivered since, is not given again.
     pub(super) fn new(
         letters: Vec<Letter>,
         told: BTreeMap<String, BTreeSet<String>>,
         runtime: Handle,
+        now: Timestamp,
     ) -> Self {
         let next = letters.iter().map(|letter| letter.number + 1).max().unwrap_or(1);
+        let next = next.max(now.as_millis());
         Self {
             letters: letters.into_iter().map(|letter| (letter.number, letter)).collect(),
             next,
@@ -103,7 +106,6 @@ impl Post {
         self.told.get(incident)
     }
 
-    /// Puts a letter to the others. Returns how many were thrown away for it.
     /// Forgets who was told of incidents that are forgotten.
     pub(super) fn forget(&mut self, incidents: &[String]) {
         for id in incidents {
@@ -112,6 +114,7 @@ impl Post {
         }
     }
 
+    /// Puts a letter to the others. Returns how many were thrown away for it.
     fn put(&mut self, letter: Letter) -> u64 {
         self.next = self.next.max(letter.number + 1);
         self.dirty.insert(letter.number);
@@ -384,7 +387,7 @@ mod tests {
             ("at it", LETTERS_MAX, 0),
             ("one over", LETTERS_MAX + 1, 1),
         ] {
-            let mut post = Post::new(Vec::new(), BTreeMap::new(), Handle::current());
+            let mut post = Post::new(Vec::new(), BTreeMap::new(), Handle::current(), now);
             let mut dropped = 0;
             for number in 0..letters as u64 {
                 let priority = if number == 0 { Priority::P0 } else { Priority::P3 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_config::Timestamp;
 use portcullis_incident::correlator::NoChange;
 use portcullis_incident::event::Placed;
+use portcullis_incident::response::Withheld;
 use portcullis_incident::{Event, Response};
 
 use super::{ChangeRefused, Working};
@@ -31,7 +32,15 @@ impl Working {
             if self.withheld.len() >= WITHHELD_MAX {
                 self.withheld.clear();
             }
-            if self.withheld.insert((id.clone(), what.clone())) {
+            // A flood has many sources: what holds for all of them is said of the first.
+            let said = match why {
+                Withheld::CapReached | Withheld::Learning => why.as_str().to_owned(),
+                Withheld::Allowed
+                | Withheld::SharedSource
+                | Withheld::ThinEvidence
+                | Withheld::SignatureAlone => what.clone(),
+            };
+            if self.withheld.insert((id.clone(), said)) {
                 self.count_response(action.kind().as_str(), why.as_str());
                 self.tell(&id, what, now);
             }

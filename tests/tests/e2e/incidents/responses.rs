@@ -68,6 +68,31 @@ async fn a_dry_run_says_what_it_would_do_and_the_allow_list_goes_first() {
     assert_eq!((curl(home, &edge, "/"), curl(home, &edge, "/")), ("200".into(), "200".into()));
 }
 
+/// A rule that is being tried counts as soon as it matches what another one refuses, for as long as the response holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_in_preview_that_matched_an_attack_is_put_into_force_for_a_time() {
+    let origin = Origin::start().await;
+    let tried = "  - priority: 15\n    action: deny(404)\n    preview: true\n    match: { expr: { expression: \"request.path == '/tried'\" } }\n  - priority: 20\n";
+    let text = policy("/never").replace("  - priority: 20\n", tried);
+    let edge = Edge::builder(&origin)
+        .policy(&text)
+        .top("incidents: { responses: [{ category: SQL_INJECTION, actions: [enforce] }] }")
+        .start()
+        .await;
+    assert_eq!(edge.get("/tried").await.status, 200, "it is being tried");
+    assert_eq!(edge.get(&SQLI.replace("/?", "/tried?")).await.status, 403);
+    until("the response", || {
+        edge.shared().events.flush();
+        let incidents = edge.incidents();
+        let mut lines = incidents.iter().flat_map(|one| &one.timeline);
+        lines.any(|one| one.what.starts_with("enforce the preview rule tested/15")).then_some(())
+    });
+    assert_eq!(edge.get("/tried").await.status, 403);
+    assert_eq!(edge.get("/").await.status, 200, "nothing else is touched");
+    edge.advance(Duration::from_secs(3601));
+    assert_eq!(edge.get("/tried").await.status, 200, "in preview again");
+}
+
 fn breach(edge: &Edge, object: &str) -> Event {
     Event {
         actor: Actor {
