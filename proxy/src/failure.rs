@@ -106,7 +106,7 @@ pub const DEPENDENCIES: &[Dependency] = &[
     Dependency {
         name: "The file of incidents",
         at_start: "Damaged, written by a newer program, or held by another process: refused.",
-        later: "Incidents are worked on in memory; storing them is tried again.",
+        later: "Incidents are worked on in memory, and people are told of them; nothing is done about them by itself. Storing them is tried again.",
         otherwise: None,
         metric: Some("edge_incident_write_errors_total"),
     },

@@ -100,10 +100,10 @@ fn judge(status: StatusCode, retry_after_secs: Option<u64>) -> Outcome {
 
 fn of_error(error: &EgressError) -> Outcome {
     match error {
+        // The URL may be the secret itself.
+        EgressError::NoUrl(..) => Outcome::Refused("the URL is none".to_owned()),
         // What a redirect names is a stranger's word, and none is followed.
-        EgressError::NoUrl(..) | EgressError::PlainHttp(_) | EgressError::Redirect(_) => {
-            Outcome::Refused(error.to_string())
-        }
+        EgressError::PlainHttp(_) | EgressError::Redirect(_) => Outcome::Refused(error.to_string()),
         EgressError::Forbidden { .. }
         | EgressError::Unresolved(_)
         | EgressError::Connect { .. }

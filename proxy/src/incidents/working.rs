@@ -111,6 +111,8 @@ pub(crate) struct Working {
     dirty_responses: BTreeSet<u64>,
     /// Whether more than counts has changed.
     is_urgent: bool,
+    /// Whether the disk refused the last write.
+    is_store_failing: bool,
     written: Timestamp,
     swept: Timestamp,
 }
@@ -153,6 +155,7 @@ impl Working {
             dirty: BTreeSet::new(),
             dirty_responses: BTreeSet::new(),
             is_urgent: false,
+            is_store_failing: false,
             written: now,
             swept: now,
             shared,
@@ -334,10 +337,12 @@ impl Working {
                 self.post.dirty.clear();
                 self.post.dirty_told.clear();
                 self.is_urgent = false;
+                self.is_store_failing = false;
                 self.written = now;
                 true
             }
             Err(error) => {
+                self.is_store_failing = true;
                 self.shared.metrics.incident_write_errors.inc();
                 tracing::error!(%error, "incidents are not stored; tried again");
                 false

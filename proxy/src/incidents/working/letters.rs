@@ -179,8 +179,10 @@ impl Working {
         }
         let waiting = i64::try_from(self.post.letters.len()).unwrap_or(i64::MAX);
         self.shared.metrics.notices_waiting.set(waiting);
-        // What is sent is on disk before, so that it is sent again after a kill.
-        if !self.post.dirty.is_empty() || self.store.is_none() {
+        // What is sent is on disk before, so that it is sent again after a kill. Where the disk refuses, being told is
+        // worth more than that.
+        let is_kept = self.post.dirty.is_empty() || self.is_store_failing;
+        if !is_kept || self.store.is_none() {
             return;
         }
         let config = Arc::clone(&self.shared.snapshot.load().config);
