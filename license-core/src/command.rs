@@ -1,12 +1,15 @@
 //! The command line: `serve`, and what operators do to a store, beside a running service or without one.
 
 mod export;
+mod webhook;
+
+pub use webhook::{WebhookAction, WhichWebhook};
 
 use crate::clock::{SystemClock, Timestamp};
 use crate::domain::audit::Head;
 use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
-use crate::domain::names::{LicenseName, SubjectId, TenantId};
+use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::service::{LocalAddress, Operator, Service, migrate};
 use crate::settings::{Settings, Span};
 use crate::signing::KeySet;
@@ -78,6 +81,19 @@ pub enum Action {
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditAction),
+    /// Webhooks, which tell a tenant of its seats and licenses.
+    #[command(subcommand)]
+    Webhook(WebhookAction),
+    /// Give a license more seats for a time, which ends by itself: `burst acme/editor +20 --for 8h`.
+    Burst {
+        /// The license, as its tenant and its name.
+        license: OfTenant,
+        /// How many more, such as `+20`.
+        seats: String,
+        /// For how long, such as `8h`; at most 31 days.
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Span,
+    },
     /// Write a copy of a SQLite store into a new file, while it serves.
     Backup {
         /// The file, which must not be there.
@@ -244,7 +260,7 @@ pub struct CreateArguments {
 }
 
 /// One license of a tenant.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Which {
     /// Whose license.
     #[arg(long)]
@@ -252,6 +268,22 @@ pub struct Which {
     /// The license's name.
     #[arg(long)]
     name: LicenseName,
+}
+
+/// A license as one word: its tenant and its name, with a slash between.
+#[derive(Debug, Clone)]
+pub struct OfTenant(Which);
+
+impl std::str::FromStr for OfTenant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tenant, name) =
+            text.split_once('/').ok_or("write the tenant and the name, such as `acme/editor`")?;
+        let tenant = tenant.parse().map_err(|error: NameError| error.to_string())?;
+        let name = name.parse().map_err(|error: NameError| error.to_string())?;
+        Ok(Self(Which { tenant, name }))
+    }
 }
 
 /// What operators do to a user.
@@ -301,7 +333,8 @@ pub enum SessionAction {
 /// The longest time that more seats are given for; what is needed for longer is not a burst.
 const BURST_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-type Outcome = Result<(), Box<dyn Error>>;
+/// What a command comes to.
+pub type Outcome = Result<(), Box<dyn Error>>;
 
 impl Command {
     /// Does it, and prints to `out` what it has to say.
@@ -313,18 +346,21 @@ impl Command {
             Self::Serve(arguments) => serve(Settings::load(&arguments.config)?, out).await,
             Self::Migrate(arguments) => Ok(migrate(&Settings::load(&arguments.config)?).await?),
             Self::Admin(arguments) => {
-                let settings = Settings::load(&arguments.config)?;
-                arguments
-                    .action
-                    .run(
-                        &Operator::open(&settings, Arc::new(SystemClock::new())).await?,
-                        &settings,
-                        out,
-                    )
-                    .await
+                administer(&Settings::load(&arguments.config)?, arguments.action, out).await
             }
         }
     }
+}
+
+/// Does what operators do to a store, beside a running service or without one, and prints to `out`.
+///
+/// # Errors
+/// When it cannot be done; the error's text says why.
+pub async fn administer(settings: &Settings, action: Action, out: &mut dyn Write) -> Outcome {
+    let operator = Operator::open(settings, Arc::new(SystemClock::new())).await?;
+    let done = action.run(&operator, settings, out).await;
+    operator.close().await;
+    done
 }
 
 /// Serves until the process is told to end.
@@ -364,6 +400,9 @@ impl Action {
                 writeln!(out, "no new seats until {} but for receipts", until.to_rfc3339())?;
                 Ok(())
             }
+            Self::Burst { license: OfTenant(which), seats, lasts } => {
+                burst(which, &seats, lasts, operator).await
+            }
             Self::Tenant(action) => tenant(action, operator, out).await,
             Self::License(action) => license(action, operator, out).await,
             Self::Subject(action) => subject(action, operator, out).await,
@@ -371,6 +410,7 @@ impl Action {
             Self::Key(action) => key(action, operator, settings, out).await,
             Self::DataKey(action) => data_key(&action, operator, settings, out).await,
             Self::Audit(action) => audit(action, operator, out).await,
+            Self::Webhook(action) => webhook::run(action, operator, settings, out).await,
         }
     }
 }
@@ -397,12 +437,7 @@ async fn license(action: LicenseAction, operator: &Operator, out: &mut dyn Write
             return list_licenses(tenant, json, operator, out).await;
         }
         LicenseAction::Burst { which, seats, lasts } => {
-            let seats: u32 = seats.strip_prefix('+').unwrap_or(&seats).parse()?;
-            let lasts = lasts.duration();
-            if lasts > BURST_MAX {
-                return Err("a burst lasts 31 days at most".into());
-            }
-            return Ok(operator.burst(which.tenant, which.name, Burst { seats, lasts }).await?);
+            return burst(which, &seats, lasts, operator).await;
         }
         LicenseAction::Seats { which, seats } => (which, Change::Seats(seats)),
         LicenseAction::Suspend(which) => (which, Change::Standing(Standing::Suspended)),
@@ -410,6 +445,19 @@ async fn license(action: LicenseAction, operator: &Operator, out: &mut dyn Write
         LicenseAction::Revoke(which) => (which, Change::Standing(Standing::Revoked)),
     };
     Ok(operator.change_license(which.tenant, which.name, change).await?)
+}
+
+async fn burst(which: Which, seats: &str, lasts: Span, operator: &Operator) -> Outcome {
+    let seats: u32 = seats
+        .strip_prefix('+')
+        .unwrap_or(seats)
+        .parse()
+        .map_err(|_| format!("`{seats}` is not a number of seats such as `+20`"))?;
+    let lasts = lasts.duration();
+    if lasts > BURST_MAX {
+        return Err("a burst lasts 31 days at most".into());
+    }
+    Ok(operator.burst(which.tenant, which.name, Burst { seats, lasts }).await?)
 }
 
 async fn create_license(

@@ -7,3 +7,4 @@ pub(crate) mod lease;
 pub(crate) mod license;
 pub(crate) mod names;
 pub(crate) mod policy;
+pub(crate) mod webhook;

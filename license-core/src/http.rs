@@ -3,7 +3,7 @@
 mod acquire;
 mod answer;
 mod catalog;
-mod gate;
+pub(crate) mod gate;
 mod holders;
 mod idempotency;
 mod keys;
@@ -16,11 +16,13 @@ mod operations;
 mod people;
 mod personal;
 mod policies;
+pub(crate) mod rates;
 mod reports;
 mod request;
 mod sessions;
 mod signatures;
 mod validate;
+pub(crate) mod webhooks;
 
 use crate::assertion::KeySource;
 use crate::clock::Clock;
@@ -29,9 +31,10 @@ use crate::domain::names::TenantId;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::settings::Lease;
-use crate::signing::Signer;
+use crate::signing::{SecretBox, Signer};
 use crate::store::Store;
 use crate::vault::Vault;
+use crate::webhooks::Guard;
 use answer::refuse;
 use axum::Router;
 use axum::extract::State;
@@ -42,6 +45,7 @@ use axum::response::Response;
 use axum::routing::get;
 use operations::{Access, OPERATIONS};
 pub(crate) use personal::{Held, Person};
+use rates::Counts;
 use sessions::SessionView;
 use std::sync::Arc;
 
@@ -54,6 +58,12 @@ pub(crate) struct Api {
     pub(crate) lease: Lease,
     /// Signs receipts, where the settings have a wrapping key.
     pub(crate) signer: Option<Arc<Signer>>,
+    /// Seals the secrets of webhooks, where the settings have a wrapping key.
+    pub(crate) secrets: Option<Arc<SecretBox>>,
+    /// Judges where webhooks lead.
+    pub(crate) guard: Arc<Guard>,
+    /// Counts what users ask, where the settings say so.
+    pub(crate) counts: Arc<Counts>,
     /// Seals personal data, where the settings say so.
     pub(crate) vault: Option<Arc<Vault>>,
     pub(crate) metrics: Arc<Metrics>,

@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod command;
+pub mod limits;
 pub mod settings;
 pub mod signing;
 
@@ -19,6 +20,7 @@ mod reason;
 mod service;
 mod store;
 mod vault;
+mod webhooks;
 
 pub use assertion::KeySetError;
 pub use clock::{Clock, SystemClock, Timestamp};

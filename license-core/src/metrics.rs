@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     pub(crate) swept: IntCounter,
     pub(crate) linked: IntCounter,
     pub(crate) checkpoints: IntCounter,
+    deliveries: IntCounterVec,
+    pub(crate) accelerated: IntCounterVec,
+    pub(crate) backups: IntCounterVec,
+    pub(crate) backup_newest: IntGauge,
     /// 1 while the store answers.
     pub(crate) store_up: IntGauge,
     pub(crate) signing: Signing,
@@ -84,6 +88,28 @@ impl Metrics {
                 "license_audit_checkpoints_total",
                 "Heads of audit chains that were signed.",
             )?,
+            accelerated: IntCounterVec::new(
+                Opts::new(
+                    "license_accelerated_heartbeats_total",
+                    "Heartbeats that asked the accelerator, by what was found.",
+                ),
+                &["result"],
+            )?,
+            backups: IntCounterVec::new(
+                Opts::new("license_backups_total", "Copies of the store by schedule, by result."),
+                &["result"],
+            )?,
+            backup_newest: IntGauge::new(
+                "license_backup_newest_timestamp_seconds",
+                "When the newest copy of the schedule was made.",
+            )?,
+            deliveries: IntCounterVec::new(
+                Opts::new(
+                    "license_webhook_deliveries_total",
+                    "Attempts to deliver a webhook's message, by result.",
+                ),
+                &["result"],
+            )?,
             store_up: IntGauge::new("license_store_up", "1 while the store answers, else 0.")?,
             store_connections: IntGaugeVec::new(
                 Opts::new(
@@ -121,6 +147,10 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.swept.clone()))?;
         metrics.registry.register(Box::new(metrics.linked.clone()))?;
         metrics.registry.register(Box::new(metrics.checkpoints.clone()))?;
+        metrics.registry.register(Box::new(metrics.deliveries.clone()))?;
+        metrics.registry.register(Box::new(metrics.accelerated.clone()))?;
+        metrics.registry.register(Box::new(metrics.backups.clone()))?;
+        metrics.registry.register(Box::new(metrics.backup_newest.clone()))?;
         metrics.registry.register(Box::new(metrics.store_up.clone()))?;
         metrics.registry.register(Box::new(metrics.store_connections.clone()))?;
         metrics.registry.register(Box::new(metrics.store_connections_limit.clone()))?;
@@ -169,6 +199,11 @@ impl Metrics {
     pub(crate) fn signs_since(&self, algorithm: Algorithm, since: Timestamp) {
         let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         self.signing_since.with_label_values(&[algorithm.as_str()]).set(since);
+    }
+
+    /// Counts attempts to deliver messages of webhooks.
+    pub(crate) fn delivered(&self, result: &str, messages: u64) {
+        self.deliveries.with_label_values(&[result]).inc_by(messages);
     }
 
     /// Renders the text format.

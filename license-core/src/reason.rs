@@ -33,7 +33,9 @@ pub(crate) enum Reason {
     IdempotencyInHand,
     IdempotencyMismatch,
     TooManyKeys,
+    RateLimitExceeded,
     PreconditionFailed,
+    TooManyWebhooks,
     SigningUnavailable,
     SeatsHeld,
     SessionExpired,
@@ -73,7 +75,7 @@ const fn row(
 
 /// The table of refusals.
 #[rustfmt::skip]
-pub(crate) const REASONS: [Row; 31] = [
+pub(crate) const REASONS: [Row; 33] = [
     row(Reason::InvalidLicenseKey, 400, "invalid_license_key", "Invalid license key format", false, true, Level::INFO),
     row(Reason::InvalidRequest, 400, "invalid_request", "Invalid request", false, false, Level::INFO),
     row(Reason::MissingAssertion, 401, "missing_auth", "Authentication required", false, false, Level::WARN),
@@ -96,7 +98,9 @@ pub(crate) const REASONS: [Row; 31] = [
     row(Reason::IdempotencyInHand, 409, "idempotency_in_hand", "The same request is in hand", true, false, Level::INFO),
     row(Reason::IdempotencyMismatch, 422, "idempotency_mismatch", "Another request was made under this key", false, false, Level::INFO),
     row(Reason::TooManyKeys, 429, "too_many_keys", "The user has as many idempotency keys as are kept", true, false, Level::WARN),
+    row(Reason::RateLimitExceeded, 429, "rate_limit_exceeded", "Too many requests", true, false, Level::WARN),
     row(Reason::PreconditionFailed, 412, "precondition_failed", "It was changed meanwhile, read it again", false, false, Level::INFO),
+    row(Reason::TooManyWebhooks, 409, "too_many_webhooks", "The tenant has as many webhooks as it may", false, false, Level::INFO),
     row(Reason::SigningUnavailable, 503, "signing_unavailable", "Nothing can be signed now", true, false, Level::ERROR),
     row(Reason::SeatsHeld, 503, "seats_held", "New seats are held after a restore; who has a receipt gets its seat", true, false, Level::WARN),
     row(Reason::SessionExpired, 410, "session_expired", "Session expired", false, true, Level::INFO),

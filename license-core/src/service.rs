@@ -1,7 +1,9 @@
 //! The service as a whole: start, run, end; and the operator's port to it.
 
+mod backups;
 mod data_keys;
 mod operator;
+mod webhook_desk;
 
 pub use data_keys::Resealed;
 pub use operator::{CreatedLicense, Operator, OperatorError};
@@ -10,14 +12,17 @@ use crate::assertion::{KeySetError, KeySource};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::license::LeaseTerms;
 use crate::http::listener::Listener;
+use crate::http::rates::Counts;
 use crate::http::{Api, metrics_router, router};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::settings::{Database, Listen, Settings};
-use crate::signing::{Algorithm, Ring, Signer, SigningError};
+use crate::signing::{Algorithm, Ring, SecretBox, Signer, SigningError};
+use crate::store::accelerator::Accelerator;
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Role, Store, StoreError};
 use crate::vault::{Vault, VaultError};
+use crate::webhooks::{Deliverer, Guard};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -121,8 +126,9 @@ impl Service {
         inherited: Option<UnixListener>,
     ) -> Result<Running, StartError> {
         let keys = Arc::new(KeySource::open(&settings.edge_keys)?);
-        let store = open(&settings, Role::Server, clock.clone()).await?;
         let metrics = Arc::new(Metrics::new());
+        let opened = open(&settings, Role::Server, clock.clone(), &metrics).await?;
+        let store = opened.store.clone();
         let signer =
             Signer::open(&settings, store.clone(), clock.clone(), metrics.signing.clone()).await;
         let signer = match signer {
@@ -132,6 +138,18 @@ impl Service {
                 return Err(error.into());
             }
         };
+        let secrets = match secrets(&settings) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                store.close().await;
+                return Err(error.into());
+            }
+        };
+        if let (Some(accelerator), Some(secrets)) = (&opened.accelerator, &secrets) {
+            accelerator.seal_with(secrets.clone());
+        }
+        let allowed = settings.webhooks.allow.clone();
+        let guard = Arc::new(Guard::new(allowed, settings.webhooks.ca.clone()));
         let vault = match Vault::open(settings.personal_data.as_ref(), store.clone()).await {
             Ok(vault) => vault.map(Arc::new),
             Err(error) => {
@@ -161,9 +179,12 @@ impl Service {
         let api = Api {
             store: store.clone(),
             keys,
-            clock,
+            clock: clock.clone(),
             lease: settings.lease,
             signer: signer.clone(),
+            secrets: secrets.clone(),
+            guard: guard.clone(),
+            counts: Arc::new(Counts::new(settings.rates)),
             vault: vault.clone(),
             metrics: metrics.clone(),
         };
@@ -173,6 +194,15 @@ impl Service {
             tokio::spawn(stay_alive(store.clone(), signer, metrics.clone(), ended.clone())),
             tokio::spawn(read_data_keys(vault, ended.clone())),
         ];
+        if let Some(schedule) = settings.backups {
+            let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
+            tasks.push(tokio::spawn(backups::keep(store, schedule, clock, metrics, ended.clone())));
+        }
+        if let Some(secrets) = secrets {
+            let (store, metrics) = (store.clone(), metrics.clone());
+            let deliverer = Deliverer { store, secrets, guard, clock, metrics };
+            tasks.push(tokio::spawn(deliverer.run(ended.clone())));
+        }
         if let Some(listener) = metrics_listener {
             tasks.push(tokio::spawn(listener.serve(metrics_router(metrics.clone()), ended)));
         }
@@ -288,12 +318,33 @@ async fn open(
     settings: &Settings,
     role: Role,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Store>, OpenError> {
+    metrics: &Metrics,
+) -> Result<Opened, OpenError> {
     let terms = LeaseTerms { ttl: settings.lease.ttl, age_max: settings.lease.age_max };
     Ok(match &settings.database {
-        Database::Sqlite(path) => Arc::new(Sqlite::open(path, role, terms, clock).await?),
-        Database::Postgres(postgres) => Arc::new(Postgres::open(postgres, role, terms).await?),
+        Database::Sqlite(path) => {
+            let store = Arc::new(Sqlite::open(path, role, terms, clock).await?);
+            Opened { store, accelerator: None }
+        }
+        Database::Postgres(postgres) => {
+            let accelerator = settings.accelerator.as_ref();
+            let accelerator = accelerator.map(|one| (one, metrics.accelerated.clone()));
+            let store = Postgres::open(postgres, role, terms, accelerator).await?;
+            let accelerator = store.accelerator();
+            Opened { store: Arc::new(store), accelerator }
+        }
     })
+}
+
+/// A store, and the accelerator before it.
+struct Opened {
+    store: Arc<dyn Store>,
+    accelerator: Option<Arc<Accelerator>>,
+}
+
+fn secrets(settings: &Settings) -> Result<Option<Arc<SecretBox>>, SigningError> {
+    let Some(path) = &settings.wrapping_key else { return Ok(None) };
+    Ok(Some(Arc::new(SecretBox::open(path)?)))
 }
 
 fn written(listen: &Listen) -> String {

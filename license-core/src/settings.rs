@@ -11,17 +11,29 @@
 //! # signing: { google_kms: { receipts: projects/P/locations/L/keyRings/R/cryptoKeys/K, credentials: metadata } }
 //! personal_data: { key: file:/etc/license-core/personal.key }  # optional: what is known of people, sealed at rest
 //! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
+//! webhooks: { allow: [10.1.0.0/16] }                          # optional: private networks that webhooks may lead to
+//! backups: { directory: /var/backups/license-core, every: 1d, keep: 30 } # optional: copies of a SQLite store
+//! accelerator: { url: env:REDIS_URL, ahead: 180s }             # optional, with PostgreSQL: heartbeats from Redis or Valkey
+//! rates: { acquire: 10/1m, heartbeat: 20/1m }                 # optional: per user and process, where no edge counts
 //! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d, offline_max: 0s }   # offline_max: up to 7d of borrowing
 //! ```
 
+mod accelerator;
+mod backups;
 mod key_place;
 mod personal_data;
+mod rates;
 mod source;
 mod span;
+mod webhooks;
 
+pub use accelerator::Accelerator;
+pub use backups::Backups;
 pub use key_place::{Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, ServiceAccount};
 pub use personal_data::PersonalData;
+pub use rates::{Rate, Rates};
 pub use span::{NoSpan, Span};
+pub use webhooks::Webhooks;
 
 use std::fmt;
 use std::fs::File;
@@ -52,6 +64,14 @@ pub struct Settings {
     pub personal_data: Option<PersonalData>,
     /// Where Prometheus reads the service's metrics, apart from the API.
     pub metrics: Option<SocketAddr>,
+    /// Where webhooks may lead.
+    pub webhooks: Webhooks,
+    /// When copies of a SQLite store are made.
+    pub backups: Option<Backups>,
+    /// How often one user may ask of this process.
+    pub rates: Rates,
+    /// What heartbeats are answered from, beside PostgreSQL.
+    pub accelerator: Option<Accelerator>,
 }
 
 /// Where the leases are kept.
@@ -177,6 +197,10 @@ impl Settings {
             key_place: None,
             personal_data: None,
             metrics: None,
+            webhooks: Webhooks::default(),
+            backups: None,
+            rates: Rates::default(),
+            accelerator: None,
         }
     }
 

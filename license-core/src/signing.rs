@@ -19,6 +19,7 @@ mod port;
 mod receipt;
 mod response;
 mod ring;
+mod secret;
 mod wrapping;
 
 pub(crate) use algorithm::Algorithm;
@@ -37,6 +38,7 @@ pub(crate) use response::{
 };
 pub use response::{BadResponse, Exchange, SignedResponse, verify_response};
 pub(crate) use ring::{KeyState, Ring};
+pub(crate) use secret::SecretBox;
 pub use wrapping::WrappingKeyError;
 
 use crate::clock::{Clock, Timestamp};

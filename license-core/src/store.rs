@@ -3,9 +3,11 @@
 //! Every operation is one transaction. A denial is an answer; [`StoreError`] says that there is none, and nothing of
 //! the operation happened or its outcome is not known, so that the client may ask again.
 
+pub(crate) mod accelerator;
 pub(crate) mod data_keys;
 pub(crate) mod erasure;
 pub(crate) mod office;
+pub(crate) mod outbox;
 pub(crate) mod postgres;
 mod rows;
 pub(crate) mod sqlite;
@@ -24,6 +26,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use uuid::{NoContext, Uuid};
+
+/// The most idempotency keys of one user within the time that answers are kept.
+pub(crate) const KEYS_MAX: i64 = 1000;
 
 /// An answer of the store: granted or denied.
 pub(crate) type Answer<T> = Result<Result<T, Denial>, StoreError>;
@@ -62,6 +67,14 @@ pub enum OpenError {
         "the database's schema is older than this program: run `license-core migrate` as its owner first"
     )]
     SchemaTooOld,
+    /// The accelerator cannot be used as the settings have it.
+    #[error("the accelerator cannot be used")]
+    Accelerator(#[source] redis::RedisError),
+    /// The accelerator forgets what it chooses.
+    #[error(
+        "the accelerator's `maxmemory-policy` is `{0}`: set `noeviction`, as it must not forget by itself"
+    )]
+    Evicts(String),
     /// The login could see past the tenants' isolation.
     #[error(
         "the service must log in as a plain member of `license_core_app`, not as a superuser or the schema's owner"
@@ -300,10 +313,13 @@ pub(crate) trait Audit: Send + Sync {
 
 /// A store serves all.
 pub(crate) trait Store:
-    Leases + Administration + Keys + DataKeys + Audit + office::Office
+    Leases + Administration + Keys + DataKeys + Audit + office::Office + outbox::Outbox
 {
 }
-impl<T: Leases + Administration + Keys + DataKeys + Audit + office::Office> Store for T {}
+impl<T: Leases + Administration + Keys + DataKeys + Audit + office::Office + outbox::Outbox> Store
+    for T
+{
+}
 
 /// Commits to the persons of an event that is about to be linked.
 fn veiled(event: Event) -> Result<Event, sqlx::Error> {

@@ -154,7 +154,7 @@ mod tests {
 <!-- Made from the table in `proxy/src/failure.rs`; `UPDATE_EXPECT=1 cargo test -p portcullis failure` writes it. -->
 
 Everything that the edge depends on and that can be missing, broken or old. Where something is refused, the message says
-what to do next.
+what to do next. What the license service depends on stands in [`license.md`](license.md).
 
 | without | at the start | while requests are served | the other choice | metric |
 |---|---|---|---|---|

@@ -1,7 +1,7 @@
 //! The gate: no request reaches the API without the edge's word on who is asking.
 
-use super::answer::{refuse, route_of};
-use super::{Api, idempotency};
+use super::answer::{Route, refuse, route_of};
+use super::{Api, idempotency, rates};
 use crate::assertion::{self, Caller, Received};
 use crate::domain::names::{SubjectId, TenantId};
 use crate::reason::Reason;
@@ -12,7 +12,7 @@ use axum::response::Response;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 /// The largest body that is read: the same as the edge lets through.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A caller with a tenant, put into the request's extensions for the handlers.
 #[derive(Clone, Debug)]
@@ -43,11 +43,35 @@ impl Roles {
 pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let route = route_of(&request);
     let mut response = match check(&api, request).await {
-        Ok((request, body)) => idempotency::once(&api, request, &body, next).await,
+        Ok((request, body)) => admitted(&api, request, &body, route.as_ref(), next).await,
         Err(reason) => refuse(reason),
     };
     if let Some(route) = route {
         response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// Counts the request and hands it on.
+async fn admitted(
+    api: &Api,
+    request: Request,
+    body: &Bytes,
+    route: Option<&Route>,
+    next: Next,
+) -> Response {
+    let counted = match (route, request.extensions().get::<Member>()) {
+        (Some(route), Some(member)) => {
+            rates::count(api, request.method().as_str(), &route.0, member)
+        }
+        (None, _) | (_, None) => None,
+    };
+    let mut response = match counted.and_then(rates::Stand::refusal) {
+        Some(refusal) => refuse(refusal),
+        None => idempotency::once(api, request, body, next).await,
+    };
+    if let Some(stand) = counted {
+        stand.tell(response.headers_mut());
     }
     response
 }

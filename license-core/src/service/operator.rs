@@ -1,6 +1,7 @@
 //! What operators do to tenants, licenses and sessions, whoever stands in front: the command line, the edge's first
 //! run, a test.
 
+use super::webhook_desk::WebhookDesk;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::audit::{Broken, Head, Linked, Walk};
 use crate::domain::key::LicenseKey;
@@ -8,7 +9,9 @@ use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::signing::{Algorithm, KeySet, KeyState, Ring, Signer, SigningError, verify_checkpoint};
+use crate::signing::{
+    Algorithm, KeySet, KeyState, Ring, Signer, SigningError, WrappingKeyError, verify_checkpoint,
+};
 use crate::store::erasure::{Erased, erase};
 use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
@@ -83,6 +86,26 @@ pub enum OperatorError {
     /// The system gave no randomness for a key.
     #[error("the system gives no randomness")]
     NoRandomness,
+    /// There is no such webhook in the tenant, or it is disabled.
+    #[error("the tenant has no such active webhook")]
+    NoWebhook,
+    /// The tenant has as many webhooks as it may.
+    #[error("the tenant has ten webhooks already")]
+    TooManyWebhooks,
+    /// Secrets cannot be sealed.
+    #[error("webhooks need `signing.wrapping_key` in the settings, which seals their secrets")]
+    NoWrappingKey,
+    /// The wrapping key cannot be used; the service makes it at its first start.
+    #[error("the wrapping key cannot be used; the service makes it at its first start")]
+    WrappingKey(#[from] WrappingKeyError),
+    /// A webhook may not have this URL.
+    #[error("`{url}`: {why}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl From<StoreError> for OperatorError {
@@ -201,11 +224,17 @@ impl Operator {
         settings: &Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        Ok(Self::over(super::open(settings, Role::Command, clock).await?))
+        let opened = super::open(settings, Role::Command, clock, &Metrics::new()).await?;
+        Ok(Self::over(opened.store))
+    }
+
+    /// Returns the port to a tenant's webhooks.
+    pub(crate) fn webhooks(&self, tenant: TenantId, settings: &Settings) -> WebhookDesk {
+        WebhookDesk::over(self.store.clone(), tenant, settings)
     }
 
     /// Lets go of the store.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.store.close().await;
     }
 

@@ -2,9 +2,10 @@
 
 mod signing;
 
+use super::accelerator::{check_ahead, check_url};
 use super::{
-    Database, Lease, Listen, PersonalData, Postgres, Secret, Settings, SettingsError, Span,
-    read_limited,
+    Accelerator, Database, Lease, Listen, PersonalData, Postgres, Rates, Secret, Settings,
+    SettingsError, Span, Webhooks, read_limited,
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -27,6 +28,10 @@ struct Source {
     signing: Option<SigningSource>,
     personal_data: Option<PersonalDataSource>,
     metrics: Option<SocketAddr>,
+    webhooks: Option<super::webhooks::Source>,
+    backups: Option<Spanned<super::backups::Source>>,
+    rates: Option<super::rates::Source>,
+    accelerator: Option<super::accelerator::Source>,
 }
 
 #[derive(Deserialize)]
@@ -103,8 +108,38 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         signing,
         personal_data,
         metrics,
+        webhooks,
+        backups,
+        rates,
+        accelerator,
     } = source;
+    let lease = resolve_lease(&lease, text, name)?;
     let (wrapping_key, key_place) = signing::resolve(signing, File { text, name, base })?;
+    let accelerator = match &accelerator {
+        None => None,
+        Some(field) if matches!(database, DatabaseSource::Sqlite(_)) => {
+            let rule =
+                "an `accelerator` is for PostgreSQL: SQLite takes heartbeats in batches by itself";
+            return Err(at(Some(&field.url), text, name, rule));
+        }
+        Some(field) if wrapping_key.is_none() => {
+            let rule =
+                "an `accelerator` needs `signing.wrapping_key`, which seals what stands in it";
+            return Err(at(Some(&field.url), text, name, rule));
+        }
+        Some(field) => Some(resolve_accelerator(field, lease, text, name, base)?),
+    };
+    let backups = match &backups {
+        None => None,
+        Some(field) if matches!(database, DatabaseSource::Postgres(_)) => {
+            let rule = "`backups` are of SQLite: PostgreSQL is backed up by its own means (`pg_dump`, or its archive)";
+            return Err(at(Some(field), text, name, rule));
+        }
+        Some(field) => Some(field.value.resolve(base).map_err(|(rule, place)| match place {
+            Some((line, column)) => at_place(line, column, text, name, rule),
+            None => at(Some(field), text, name, rule),
+        })?),
+    };
     Ok(Settings {
         listen: match listen {
             ListenSource::Unix(path) => Listen::Unix(base.join(path)),
@@ -118,12 +153,16 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         },
         edge_keys: base.join(edge_keys),
         metrics,
+        backups,
+        rates: rates.map_or_else(Rates::default, Rates::from),
+        webhooks: webhooks.map_or_else(Webhooks::default, |webhooks| webhooks.resolve(base)),
+        lease,
+        accelerator,
         wrapping_key,
         key_place,
         personal_data: personal_data
             .map(|source| resolve_personal_data(&source, text, name, base))
             .transpose()?,
-        lease: resolve_lease(&lease, text, name)?,
     })
 }
 
@@ -161,6 +200,21 @@ fn resolve_lease(source: &LeaseSource, text: &str, name: &str) -> Result<Lease, 
         );
     }
     Ok(lease)
+}
+
+fn resolve_accelerator(
+    source: &super::accelerator::Source,
+    lease: Lease,
+    text: &str,
+    name: &str,
+    base: &Path,
+) -> Result<Accelerator, SettingsError> {
+    let url = reference(&source.url.value, base)
+        .map_err(|problem| at(Some(&source.url), text, name, &problem))?;
+    check_url(&url).map_err(|rule| at(Some(&source.url), text, name, rule))?;
+    let ahead = source.ahead.as_ref().map_or(lease.ttl / 2, |field| field.value.duration());
+    check_ahead(ahead).map_err(|rule| at(source.ahead.as_ref(), text, name, rule))?;
+    Ok(Accelerator { url, ahead, ca: source.ca.as_ref().map(|path| base.join(path)) })
 }
 
 fn resolve_personal_data(
@@ -229,7 +283,10 @@ fn at<T>(field: Option<&Spanned<T>>, text: &str, name: &str, rule: &str) -> Sett
     let Some(field) = field else {
         return SettingsError::Source(format!("{name}: {rule}"));
     };
-    let (line, column) = (field.referenced.line(), field.referenced.column());
+    at_place(field.referenced.line(), field.referenced.column(), text, name, rule)
+}
+
+fn at_place(line: u64, column: u64, text: &str, name: &str, rule: &str) -> SettingsError {
     let row = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
     let shown = text.lines().nth(row).unwrap_or_default();
     let indent =
@@ -280,6 +337,18 @@ mod tests {
             ("2d", "9m", "`age_max` must be"),
             ("2d", "367d", "`age_max` must be"),
             ("2d", "2d, offline_max: 8d", "`offline_max` must be"),
+            ("lease:", "webhooks: { allow: [10.1.0.0/33] }\nlease:", "not an address or a network"),
+            ("lease:", "webhooks: { allow: [example.com] }\nlease:", "not an address or a network"),
+            ("lease:", "webhooks: { allowed: [] }\nlease:", "allowed"),
+            (
+                "lease:",
+                "backups: { directory: b, every: 59s }\nlease:",
+                "`every` must be at least 60s",
+            ),
+            ("lease:", "backups: { directory: b, keep: 0 }\nlease:", "`keep` must be 1 to 10000"),
+            ("lease:", "rates: { acquire: 10/61m }\nlease:", "not a rate"),
+            ("lease:", "rates: { acquire: 601/1m }\nlease:", "not a rate"),
+            ("lease:", "rates: { release: 10/1m }\nlease:", "release"),
             ("lease:", "version: 1\nlease:", "duplicate"),
             ("lease:", "personal_data: { key: AAAA }\nlease:", "never inline"),
             ("lease:", "personal_data: { keys: 'file:k' }\nlease:", "keys"),
@@ -315,6 +384,57 @@ mod tests {
         assert!(
             read(&yaml("env:NO_SUCH_VARIABLE_HERE")).unwrap_err().contains("NO_SUCH_VARIABLE_HERE")
         );
+    }
+
+    #[test]
+    fn an_accelerator_is_for_postgres_with_a_wrapping_key_and_a_safe_url() {
+        let dir = tempfile::tempdir().unwrap();
+        let private = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            format!("file:{}", path.display())
+        };
+        let (database, good) =
+            (private("d", "postgres://db/l"), private("r", "rediss://a:hush@cache"));
+        let plain = private("p", "redis://a:hush@cache");
+        let yaml = |url: &str, more: &str| {
+            let postgres = format!("{{ postgres: {{ url: \"{database}\" }} }}");
+            GOOD.replace("{ sqlite: /var/license.db }", &postgres)
+                + &format!(
+                    "signing: {{ wrapping_key: w }}\naccelerator: {{ url: \"{url}\"{more} }}\n"
+                )
+        };
+        let settings = read(&yaml(&good, "")).unwrap();
+        assert_eq!(
+            settings.accelerator.as_ref().unwrap().ahead,
+            Duration::from_secs(300),
+            "half of `ttl`"
+        );
+        assert!(!format!("{settings:?}").contains("hush"));
+        for (text, says) in [
+            (yaml(&plain, ""), "`rediss://`, with TLS"),
+            (yaml("rediss://a:b@cache", ""), "never inline"),
+            (yaml(&good, ", ahead: 9s"), "`ahead` must be 10s to 1h"),
+            (yaml(&good, ", ahead: 61m"), "`ahead` must be 10s to 1h"),
+            (yaml(&good, ", policy: lru"), "policy"),
+            (
+                yaml(&good, "").replace("signing: { wrapping_key: w }\n", ""),
+                "needs `signing.wrapping_key`",
+            ),
+            (
+                format!(
+                    "{GOOD}signing: {{ wrapping_key: w }}\naccelerator: {{ url: \"{good}\" }}\n"
+                ),
+                "is for PostgreSQL",
+            ),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(
+                error.contains(says) && error.contains('^') && !error.contains("hush"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The administrators' side of the store: one list of operations, each of them one transaction in one tenant, run by
 //! either database with the same statements (`both/`).
 
+use super::accelerator::Ended;
 use super::postgres::{self, Postgres};
 use super::sqlite::{self, Sqlite};
 use super::{Conflict, Seats, StoreError, unavailable};
@@ -11,6 +12,7 @@ use crate::domain::lease::Session;
 use crate::domain::license::{Footing, License, NewLicense, Standing};
 use crate::domain::names::{LicenseName, SubjectId, TenantId};
 use crate::domain::policy::Policy;
+use crate::domain::webhook::{Delivery, NewWebhook, NotMade, Settled, Webhook, WebhookChange};
 use async_trait::async_trait;
 use std::time::Duration;
 use uuid::Uuid;
@@ -164,6 +166,19 @@ pub(crate) enum Claim {
     Answered { status: u16, body: Vec<u8> },
 }
 
+/// What ends sessions, gives them another epoch, or changes what they stand on: no heartbeat may be answered from before.
+const ENDING: [&str; 9] = [
+    "erase_sessions",
+    "force_release",
+    "release_all",
+    "borrow",
+    "amend_license",
+    "put_policy",
+    "delete_policy",
+    "tenant_standing",
+    "subject_standing",
+];
+
 macro_rules! office {
     ($($(#[$doc:meta])* $module:ident :: $name:ident($($argument:ident: $Argument:ty),*) -> $Output:ty;)*) => {
         /// What administrators do and what reports read.
@@ -195,7 +210,15 @@ macro_rules! office {
                 let now = postgres::act_as(&mut transaction, &scope.actor).await.map_err(unavailable)?;
                 let done = postgres::both::$module::$name(&mut transaction, &scope $(, $argument)*, now).await;
                 let done = done.map_err(unavailable)?;
+                let ends = ENDING.contains(&stringify!($name));
+                if ends {
+                    self.end(Ended::AnyOf(&scope.tenant)).await?;
+                }
                 transaction.commit().await.map_err(unavailable)?;
+                if ends {
+                    // A heartbeat that did not wait for this transaction may have left a slip meanwhile.
+                    self.end(Ended::AnyOf(&scope.tenant)).await?;
+                }
                 Ok(done)
             })*
         }
@@ -288,6 +311,25 @@ office! {
     checkpoints::add_checkpoint(head: Head, signed: String) -> ();
     /// Lists signed heads after a position.
     checkpoints::checkpoints(after: i64, limit: u32) -> Vec<Checkpoint>;
+
+    /// Lists webhooks by id.
+    webhooks::webhooks(page: Page) -> Vec<Webhook>;
+    /// Reads a webhook.
+    webhooks::webhook(id: Uuid) -> Option<Webhook>;
+    /// Makes a webhook.
+    webhooks::add_webhook(new: NewWebhook) -> Result<(), NotMade>;
+    /// Changes a webhook. Returns whether it is there.
+    webhooks::change_webhook(id: Uuid, change: WebhookChange) -> bool;
+    /// Gives a webhook another secret; the one before signs too for a time. Returns whether it is there.
+    webhooks::rotate_secret(id: Uuid, secret: Vec<u8>, overlap: Duration) -> bool;
+    /// Removes a webhook and what waits for it. Returns whether it was there.
+    webhooks::remove_webhook(id: Uuid) -> bool;
+    /// Queues a message that tells of nothing. Returns whether there is such an active webhook.
+    webhooks::test_webhook(id: Uuid) -> bool;
+    /// Takes deliveries that are due.
+    webhooks::claim_deliveries(limit: u32) -> Vec<Delivery>;
+    /// Writes down what became of a delivery.
+    webhooks::settle(webhook: Uuid, id: String, outcome: Settled) -> ();
 
     /// Asks what a key of a repeated request stands for, and takes it when it is free.
     idempotency::claim(key: String, request: Vec<u8>) -> Claim;

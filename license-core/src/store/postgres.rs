@@ -13,16 +13,19 @@ mod keys;
 mod leases;
 mod rows;
 
+use super::accelerator::{self, Accelerator, Ended};
 use super::{OpenError, Role, StoreError, unavailable};
 use crate::clock::Timestamp;
 use crate::domain::license::LeaseTerms;
 use crate::domain::names::TenantId;
-use crate::settings::{Postgres as Settings, Secret};
+use crate::settings::{Accelerator as AcceleratorSettings, Postgres as Settings, Secret};
+use prometheus::IntCounterVec;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres as Database, Transaction,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What `both` runs on.
@@ -39,6 +42,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Postgres {
     pub(super) pool: PgPool,
     terms: LeaseTerms,
+    pub(super) accelerator: Option<Arc<Accelerator>>,
 }
 
 impl Postgres {
@@ -47,6 +51,7 @@ impl Postgres {
         settings: &Settings,
         role: Role,
         terms: LeaseTerms,
+        accelerator: Option<(&AcceleratorSettings, IntCounterVec)>,
     ) -> Result<Self, OpenError> {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
@@ -55,9 +60,16 @@ impl Postgres {
             .test_before_acquire(false)
             .connect_with(options(&settings.url)?)
             .await?;
-        let store = Self { pool, terms };
+        let mut store = Self { pool, terms, accelerator: None };
         store.check_schema().await?;
         store.check_login().await?;
+        match accelerator {
+            None => accelerator::switch_off(&store.pool).await?,
+            Some((accelerator, counted)) => {
+                let database = options(&settings.url)?;
+                store.accelerator = Some(Accelerator::open(accelerator, database, counted).await?);
+            }
+        }
         if role == Role::Server {
             store.stay_alive().await?;
         }
@@ -92,6 +104,9 @@ impl Postgres {
 
     /// Records that the service runs, and makes good the time that none did.
     pub(super) async fn stay_alive(&self) -> Result<(), sqlx::Error> {
+        if self.accelerator.is_none() {
+            accelerator::keep_off(&self.pool).await?;
+        }
         let extended: i64 = sqlx::query_scalar("SELECT stay_alive($1, $2, $3)")
             .bind(millis(AWAY))
             .bind(millis(self.terms.ttl))
@@ -105,6 +120,20 @@ impl Postgres {
             );
         }
         Ok(())
+    }
+
+    /// Returns the accelerator before this store.
+    pub(crate) fn accelerator(&self) -> Option<Arc<Accelerator>> {
+        self.accelerator.clone()
+    }
+
+    /// Makes sure that no heartbeat is answered for what this transaction ends: its caller holds the rows' locks and
+    /// commits then.
+    pub(super) async fn end(&self, ended: Ended<'_>) -> Result<(), StoreError> {
+        match &self.accelerator {
+            None => Ok(()),
+            Some(accelerator) => accelerator.end(ended).await,
+        }
     }
 
     /// Begins a transaction that sees one tenant, in one round trip.

@@ -39,7 +39,7 @@ const READERS: u32 = 4;
 pub(crate) struct Sqlite {
     pub(super) writer: Writer,
     pub(super) readers: SqlitePool,
-    clock: LeaseClock,
+    pub(super) clock: LeaseClock,
     terms: LeaseTerms,
     /// Held while the server runs.
     _lock: Option<File>,

@@ -5,6 +5,7 @@ use crate::harness::START;
 use license_core::settings::{Postgres, Secret};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,47 +18,96 @@ pub(crate) struct TestDatabase {
     pub(crate) settings: Postgres,
 }
 
-struct Server {
+/// A server, and the process that it ends with.
+#[derive(Debug)]
+pub(crate) struct Cluster {
     superuser: PgConnectOptions,
-    /// Ends the server when the test process ends and this pipe closes.
-    _process: Option<Child>,
+    /// Ends the server when the test process ends and this pipe closes; `None` where the server is not ours.
+    process: Option<Child>,
 }
 
-static SERVER: OnceCell<Option<Server>> = OnceCell::const_new();
+static SERVER: OnceCell<Option<Cluster>> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl TestDatabase {
     /// Makes a database with the schema and a clock that stands at [`START`]; `None` where there is no server.
     pub(crate) async fn make(dir: &Path) -> Option<Self> {
         let server = SERVER.get_or_init(server).await.as_ref()?;
+        Some(Self::make_in(&server.superuser, dir).await)
+    }
+
+    /// Makes a database on that server.
+    pub(crate) async fn make_in(superuser: &PgConnectOptions, dir: &Path) -> Self {
         let name =
             format!("license_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut connection = server.superuser.connect().await.unwrap();
+        let mut connection = superuser.connect().await.unwrap();
         run(&mut connection, &format!("CREATE DATABASE {name} OWNER license_test_owner")).await;
         connection.close().await.unwrap();
-        let superuser = server.superuser.clone().database(&name);
-        let login = |user: &str| {
-            let options = superuser.clone().username(user).password("license-test");
-            Secret::new(options.to_url_lossy().to_string())
-        };
-        let settings = Postgres {
-            url: login("license_test_app"),
-            owner_url: Some(login("license_test_owner")),
-            connections: 16,
-        };
-        let made = Self { superuser, settings };
+        let made = Self::of(superuser.clone().database(&name));
         made.migrate(dir);
         let mut connection = made.connect_as("").await;
         run(
             &mut connection,
-            "CREATE TABLE test_clock (value BIGINT); GRANT SELECT ON test_clock TO PUBLIC",
+            "CREATE TABLE test_clock (value BIGINT); ALTER TABLE test_clock OWNER TO license_test_owner; GRANT SELECT ON test_clock TO PUBLIC",
         )
         .await;
         run(&mut connection, &format!("INSERT INTO test_clock VALUES ({START})")).await;
         let clock = "CREATE OR REPLACE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql VOLATILE PARALLEL SAFE \
              AS 'SELECT value FROM test_clock'";
         run(&mut connection, clock).await;
-        Some(made)
+        made
+    }
+
+    fn of(superuser: PgConnectOptions) -> Self {
+        let login = |user: &str| Secret::new(url(&superuser, user));
+        let settings = Postgres {
+            url: login("license_test_app"),
+            owner_url: Some(login("license_test_owner")),
+            connections: 16,
+        };
+        Self { superuser, settings }
+    }
+
+    /// Returns the URL with which that role logs in.
+    pub(crate) fn url(&self, user: &str) -> String {
+        url(&self.superuser, user)
+    }
+
+    /// Dumps the database as its owner, as an operator does, into a file.
+    pub(crate) fn dump(&self, file: &Path) {
+        let mut dump = program("pg_dump");
+        // Every table forces row-level security, and the owner's policy shows it all rows.
+        dump.args(["--format=custom", "--enable-row-security", "--file"]).arg(file);
+        let dumped = dump.arg("--dbname").arg(self.conninfo()).output().unwrap();
+        assert!(dumped.status.success(), "{dumped:?}");
+    }
+
+    /// Restores a dump into a new database, as its owner.
+    pub(crate) async fn restored(&self, file: &Path) -> Self {
+        let name =
+            format!("license_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut connection = self.superuser.clone().connect().await.unwrap();
+        run(&mut connection, &format!("CREATE DATABASE {name} OWNER license_test_owner")).await;
+        connection.close().await.unwrap();
+        let made = Self::of(self.superuser.clone().database(&name));
+        let mut restore = program("pg_restore");
+        restore.args(["--exit-on-error", "--dbname"]).arg(made.conninfo()).arg(file);
+        let restored = restore.output().unwrap();
+        assert!(restored.status.success(), "{restored:?}");
+        made
+    }
+
+    /// Writes how the owner logs in, as PostgreSQL's own programs read it.
+    fn conninfo(&self) -> String {
+        let host = self.superuser.get_socket().map_or_else(
+            || self.superuser.get_host().to_owned(),
+            |socket| socket.display().to_string(),
+        );
+        format!(
+            "host={host} port={} user=license_test_owner password=license-test dbname={}",
+            self.superuser.get_port(),
+            self.superuser.get_database().unwrap_or("postgres")
+        )
     }
 
     /// Runs the real command.
@@ -74,16 +124,12 @@ impl TestDatabase {
     }
 
     fn command(&self, dir: &Path, verb: &[&str], arguments: &[&str]) -> String {
-        let url = |user: &str| {
-            let login = self.superuser.clone().username(user).password("license-test");
-            login.to_url_lossy().to_string()
-        };
         let output = Command::new(env!("CARGO_BIN_EXE_license-core"))
             .args(verb)
             .arg(dir.join("postgres.yaml"))
             .args(arguments)
-            .env("TEST_URL", url("license_test_app"))
-            .env("TEST_OWNER_URL", url("license_test_owner"))
+            .env("TEST_URL", self.url("license_test_app"))
+            .env("TEST_OWNER_URL", self.url("license_test_owner"))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -125,12 +171,58 @@ pub(crate) async fn run(connection: &mut PgConnection, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(connection).await.unwrap();
 }
 
-async fn server() -> Option<Server> {
+fn url(superuser: &PgConnectOptions, user: &str) -> String {
+    superuser.clone().username(user).password("license-test").to_url_lossy().to_string()
+}
+
+fn program(name: &str) -> Command {
+    Command::new(binaries().map_or_else(|| name.into(), |bin| bin.join(name)))
+}
+
+impl Cluster {
+    /// Starts a server that nobody else uses; `None` where there is none to start.
+    pub(crate) async fn launch() -> Option<Self> {
+        let cluster = private_cluster().await?;
+        make_roles(&cluster.superuser).await;
+        Some(cluster)
+    }
+
+    pub(crate) const fn superuser(&self) -> &PgConnectOptions {
+        &self.superuser
+    }
+
+    /// Ends the server without a word to anyone, and starts it again.
+    pub(crate) async fn restart(&mut self) {
+        let process = self.process.as_mut().unwrap();
+        process.stdin.as_mut().unwrap().write_all(b"restart\n").unwrap();
+        let mut said = String::new();
+        std::io::BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        self.until_it_serves().await;
+    }
+
+    async fn until_it_serves(&self) {
+        for _ in 0..600 {
+            if let Ok(connection) = self.superuser.connect().await {
+                connection.close().await.unwrap();
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("PostgreSQL does not serve");
+    }
+}
+
+async fn server() -> Option<Cluster> {
     let server = match std::env::var("PORTCULLIS_TEST_POSTGRES") {
-        Ok(url) => Server { superuser: url.parse().unwrap(), _process: None },
+        Ok(url) => Cluster { superuser: url.parse().unwrap(), process: None },
         Err(_) => private_cluster().await?,
     };
-    let mut connection = server.superuser.connect().await.unwrap();
+    make_roles(&server.superuser).await;
+    Some(server)
+}
+
+async fn make_roles(superuser: &PgConnectOptions) {
+    let mut connection = superuser.connect().await.unwrap();
     // Roles are the whole server's: another test process may be making them too.
     run(&mut connection, "SELECT pg_advisory_lock(7283)").await;
     for (role, how) in [
@@ -149,7 +241,6 @@ async fn server() -> Option<Server> {
         }
     }
     connection.close().await.unwrap();
-    Some(server)
 }
 
 fn binaries() -> Option<PathBuf> {
@@ -159,11 +250,7 @@ fn binaries() -> Option<PathBuf> {
         .find(|bin| bin.join("initdb").exists())
 }
 
-#[expect(
-    clippy::zombie_processes,
-    reason = "the cluster lives as long as the test process, which it outlives to clean up"
-)]
-async fn private_cluster() -> Option<Server> {
+async fn private_cluster() -> Option<Cluster> {
     let Some(bin) = binaries() else {
         assert!(
             std::env::var("REQUIRE_ALL").as_deref() != Ok("1"),
@@ -187,9 +274,12 @@ async fn private_cluster() -> Option<Server> {
     // The shell waits for its input to close, which the end of this process does, however it ends.
     let script = r#"
         cd "$1" && "$0/initdb" -D "$1/data" -U postgres -A trust -N -E UTF8 --no-locale >/dev/null || exit 1
-        "$0/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=300 2>"$1/log" &
-        pid=$!
-        read -r _
+        serve() {
+            "$0/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c max_connections=300 2>>"$1/log" &
+            pid=$!
+        }
+        serve "$1"
+        while read -r _; do kill -QUIT $pid; wait $pid; serve "$1"; echo again; done
         kill -INT $pid; wait $pid; rm -rf "$1"
     "#;
     let process = command
@@ -198,19 +288,14 @@ async fn private_cluster() -> Option<Server> {
         .arg(&bin)
         .arg(&dir)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let superuser = PgConnectOptions::new_without_pgpass()
         .socket(&dir)
         .username("postgres")
         .database("postgres");
-    for _ in 0..600 {
-        if let Ok(connection) = superuser.connect().await {
-            connection.close().await.unwrap();
-            return Some(Server { superuser, _process: Some(process) });
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("PostgreSQL did not start in {}", dir.display());
+    let cluster = Cluster { superuser, process: Some(process) };
+    cluster.until_it_serves().await;
+    Some(cluster)
 }

@@ -211,5 +211,5 @@ async fn every_documented_operation_is_served() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 43);
+    assert_eq!(operations, 50);
 }

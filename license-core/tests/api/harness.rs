@@ -10,7 +10,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use license_core::settings::{Database, KeyPlace, Lease, Listen, PersonalData};
+use license_core::settings::{
+    Accelerator, Database, KeyPlace, Lease, Listen, PersonalData, Rates, Webhooks,
+};
 use license_core::{
     Clock, CreatedLicense, Leasing, NewLicense, Running, Service, Settings, TenantId, Timestamp,
 };
@@ -163,6 +165,14 @@ impl Client {
         Self(sender)
     }
 
+    /// Connects; `None` where nobody listens.
+    pub(crate) async fn try_connect(socket: &Path) -> Option<Self> {
+        let stream = UnixStream::connect(socket).await.ok()?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        Some(Self(sender))
+    }
+
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
         self.try_send(request).await.unwrap()
     }
@@ -218,6 +228,9 @@ pub(crate) struct World {
     pub(crate) lease: Lease,
     /// Whether the service signs receipts.
     pub(crate) signs: bool,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) rates: Rates,
+    pub(crate) accelerator: Option<Accelerator>,
     /// Where its keys live, when not in its store.
     pub(crate) key_place: Option<KeyPlace>,
     /// What its personal data is sealed under.
@@ -252,6 +265,9 @@ impl World {
             postgres: None,
             lease: Lease::default(),
             signs: false,
+            webhooks: Webhooks::default(),
+            rates: Rates::default(),
+            accelerator: None,
             key_place: None,
             personal_data: None,
             dir,
@@ -266,6 +282,9 @@ impl World {
         let mut settings =
             Settings::new(database, Listen::Unix(self.socket()), self.path("edge.jwks"));
         settings.lease = self.lease;
+        settings.webhooks = self.webhooks.clone();
+        settings.rates = self.rates;
+        settings.accelerator.clone_from(&self.accelerator);
         let place = self.key_place.clone().or_else(|| crate::hsm::token_of(self.dir()));
         settings.wrapping_key = (self.signs && place.is_none()).then(|| self.path("wrapping.key"));
         settings.personal_data = self.personal_data.clone();
@@ -277,6 +296,12 @@ impl World {
     pub(crate) async fn advance_secs(&self, secs: u64) {
         self.clock.wall.fetch_add(secs * 1000, Ordering::SeqCst);
         self.advance_leases_secs(secs).await;
+    }
+
+    /// Sets the service's wall clock; its time goes on as before.
+    pub(crate) fn set_wall_by_secs(&self, secs: i64) {
+        let wall = i64::try_from(self.clock.wall.load(Ordering::SeqCst)).unwrap() + secs * 1000;
+        self.clock.wall.store(u64::try_from(wall).unwrap(), Ordering::SeqCst);
     }
 
     /// Lets the time pass by which leases live, but not that of assertions.

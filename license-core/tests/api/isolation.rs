@@ -7,7 +7,7 @@ use license_core::{OpenError, Service, StartError};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 const APP: &str = "license_test_app";
-const TENANT_TABLES: [(&str, &str); 12] = [
+const TENANT_TABLES: [(&str, &str); 15] = [
     ("tenant", "id"),
     ("subject", "tenant_id"),
     ("license", "tenant_id"),
@@ -20,10 +20,22 @@ const TENANT_TABLES: [(&str, &str); 12] = [
     ("policy", "tenant_id"),
     ("waiting", "tenant_id"),
     ("checkpoint", "tenant_id"),
+    ("webhook", "tenant_id"),
+    ("webhook_outbox", "tenant_id"),
+    ("license_notice", "tenant_id"),
 ];
 /// What the application may delete, of its own tenant.
-const DELETABLE: [&str; 6] =
-    ["product", "entitlement", "policy", "waiting", "subject", "idempotency"];
+const DELETABLE: [&str; 9] = [
+    "product",
+    "entitlement",
+    "policy",
+    "waiting",
+    "webhook",
+    "webhook_outbox",
+    "license_notice",
+    "subject",
+    "idempotency",
+];
 
 /// Two tenants with a row in every table.
 async fn two_tenants() -> Option<World> {
@@ -41,6 +53,13 @@ async fn two_tenants() -> Option<World> {
             format!("INSERT INTO idempotency VALUES ('{tenant}', 'anna', 'k', 'r', 200, 'b', 0)"),
             format!("INSERT INTO policy VALUES ('{tenant}', 'p', 60, 60, 0, 0, 'own', 'allow', 1)"),
             format!("INSERT INTO checkpoint VALUES ('{tenant}', 1, 'h', 0, 's')"),
+            format!(
+                "INSERT INTO webhook VALUES ('{tenant}', 'w', 'https://x/', '*', 'disabled', '', 's', NULL, 0, 0)"
+            ),
+            format!(
+                "INSERT INTO webhook_outbox VALUES ('{tenant}', 'o', 'w', 'e', 0, '{{}}', 0, 9000000000000)"
+            ),
+            format!("INSERT INTO license_notice VALUES ('{tenant}', '{id}', 'expired', 0)"),
             format!("INSERT INTO waiting VALUES ('{tenant}', '{id}', 'machine:x', 0, 0)"),
         ] {
             run(&mut superuser, &row).await;
@@ -67,7 +86,7 @@ async fn every_table_with_rows_of_tenants_forces_row_level_security() {
     let mut guarded = 0;
     for table in &tables {
         let name: String = table.get("name");
-        if ["_sqlx_migrations", "memory", "signing_key", "data_key", "test_clock"]
+        if ["_sqlx_migrations", "memory", "signing_key", "data_key", "accelerator", "test_clock"]
             .contains(&name.as_str())
         {
             continue;

@@ -7,11 +7,14 @@
     reason = "a harness fails the test where it stands, and says what it skips"
 )]
 
+mod accelerator;
 mod administration;
+mod adversity;
 mod audit;
 mod bad_input;
 mod cluster;
 mod erasure;
+mod fault_run;
 mod gate;
 mod harness;
 mod hsm;
@@ -24,7 +27,11 @@ mod personal;
 mod policies;
 mod process;
 mod races;
+mod rates;
 mod receipts;
+mod receiver;
 mod restore;
 mod seats;
 mod signatures;
+mod valkey;
+mod webhooks;

@@ -1,6 +1,6 @@
 //! A store that was restored from a backup: what was lost with the tail is given to nobody while it may be in use.
 
-use crate::harness::{World, user};
+use crate::harness::{Answer, World, user};
 use crate::process::Machine;
 use serde_json::json;
 
@@ -83,4 +83,75 @@ async fn on_postgres_seats_are_held_for_the_time_that_was_said() {
     let free = world.acquire(user("acme", "ben"), &license.key, "b").await;
     assert_eq!(free.status, 201, "{free:?}");
     assert!(free.body["lease_epoch"].as_i64().unwrap() > 4_000_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dump_of_postgres_is_restored_and_gives_no_seat_twice() {
+    let Some(mut world) = World::on_postgres().await else { return };
+    let license = world.license("acme", "editor", 2).await;
+    let (anna, ben) = (user("acme", "anna"), user("acme", "ben"));
+    let kept = world.acquire(anna, &license.key, "kept").await;
+    let dump = world.path("license.dump");
+    world.postgres.as_ref().unwrap().dump(&dump);
+    // What happens after the dump is lost with the server.
+    let lost = world.acquire(anna, &license.key, "lost").await;
+    assert_eq!(lost.status, 201);
+    world.stop().await;
+    let restored = world.postgres.as_ref().unwrap().restored(&dump).await;
+    world.postgres = Some(restored);
+    let said = world.postgres.as_ref().unwrap().admin(world.dir(), &["restored"]);
+    assert!(said.contains("2027-01-15T08:06:00.000Z"), "a lease's term from now: {said}");
+    world.start().await;
+    assert_eq!(world.heartbeat(anna, kept.text("id")).await.status, 200);
+    world.heartbeat(anna, lost.text("id")).await.refused(403, "tenant_access_denied");
+    world.acquire(ben, &license.key, "b").await.refused(503, "seats_held");
+    world.advance_secs(360).await;
+    let next = world.acquire(ben, &license.key, "b").await;
+    assert_eq!(next.status, 201, "{next:?}");
+    let epoch = |answer: &Answer| answer.body["lease_epoch"].as_i64().unwrap();
+    assert!(epoch(&next) > epoch(&lost) + 4_000_000_000);
+    // The trail goes on from what was restored, and row-level security came back with the dump.
+    let told = world
+        .postgres
+        .as_ref()
+        .unwrap()
+        .admin(world.dir(), &["audit", "verify", "--tenant", "acme"]);
+    assert!(told.contains("events"), "{told}");
+    let mut app = world.postgres.as_ref().unwrap().connect_as("license_test_app").await;
+    let seen: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM license").fetch_one(&mut app).await.unwrap();
+    assert_eq!(seen, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schedule_makes_copies_that_serve() {
+    let machine = Machine::with("backups: { directory: copies, every: 1h }\n");
+    let key = machine.license("2");
+    let mut child = machine.serve();
+    let mut copy = None;
+    for _ in 0..600 {
+        let entries = std::fs::read_dir(machine.path("copies")).into_iter().flatten();
+        copy = entries
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|end| end == "db"));
+        if copy.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for journal in ["l.db-wal", "l.db-shm"] {
+        drop(std::fs::remove_file(machine.path(journal)));
+    }
+    std::fs::copy(copy.unwrap(), machine.path("l.db")).unwrap();
+    machine.said(&["restored", "--for", "0s"]);
+    let mut child = machine.serve();
+    let body = json!({"license_key": key, "hardware_id": "a"}).to_string();
+    let mut client = machine.client().await;
+    let (status, held) =
+        machine.ask(&mut client, "POST", "/api/v1/license/acquire", &body).await.unwrap();
+    assert_eq!(status, 201, "{held}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 
 Everything that a client can grow has a cap, something that happens at it, and a metric that counts it. `portcullis check
 --capacity FILE` adds up what a configuration's limits let the process hold, and warns where that is more than its cgroup
-or the machine has.
+or the machine has. The license service's own caps stand in [`license.md`](license.md).
 
 ## Set under `limits`
 

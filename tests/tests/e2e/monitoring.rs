@@ -89,10 +89,12 @@ fn each_alert_has_a_case_that_fires_and_one_that_does_not() {
 #[test]
 fn the_alerts_of_old_are_there_by_name() {
     let alerts = rules("alerts.yaml");
-    for name in
-        ["HighAuthenticationFailureRate", "PotentialDDoSAttack",
-        "CloudKMSSigningFailures", "DatabaseConnectionPoolExhausted"]
-    {
+    for name in [
+        "HighAuthenticationFailureRate",
+        "PotentialDDoSAttack",
+        "CloudKMSSigningFailures",
+        "DatabaseConnectionPoolExhausted",
+    ] {
         assert!(alerts.iter().any(|alert| alert["alert"] == name), "{name}");
     }
 }

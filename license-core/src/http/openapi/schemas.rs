@@ -1,10 +1,11 @@
 //! The schemas of what is sent and answered.
 
+use crate::domain::webhook::EVENTS;
 use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
 pub(super) fn all() -> Value {
-    let groups = [leasing(), licenses(), others()];
+    let groups = [leasing(), licenses(), webhooks(), others()];
     let all: Map<String, Value> =
         groups.into_iter().filter_map(|group| group.as_object().cloned()).flatten().collect();
     Value::Object(all)
@@ -98,6 +99,30 @@ fn licenses() -> Value {
         "DenialList": list("Denial"),
         "Released": {"type": "object", "required": ["released"], "properties": {"released": count}},
         "Names": {"type": "object", "required": ["items"], "properties": {"items": texts}},
+    })
+}
+
+fn webhooks() -> Value {
+    let text = json!({"type": "string"});
+    let time = json!({"type": "string", "format": "date-time"});
+    let maybe = json!({"type": ["string", "null"]});
+    let url = json!({"type": "string", "format": "uri", "maxLength": 2048});
+    let status = json!({"enum": ["active", "disabled"]});
+    let events = json!({"type": "array", "minItems": 1, "items": {"enum": EVENTS.iter().chain(&["*"]).collect::<Vec<_>>()}});
+    json!({
+        "Webhook": {"type": "object", "required": ["id", "url", "events", "status", "created_at", "waiting"],
+            "properties": {"id": {"type": "string", "format": "uuid"}, "url": text, "events": {"type": "array", "items": text},
+                "status": status, "reason": maybe, "created_at": time, "delivered_at": maybe, "failed_at": maybe,
+                "failure": maybe, "waiting": {"type": "integer", "minimum": 0}}},
+        "WebhookList": list("Webhook"),
+        "WebhookSecret": {"allOf": [{"$ref": "#/components/schemas/Webhook"}, {"type": "object",
+            "properties": {"secret": text, "former_secret_until": time}, "required": ["secret"]}]},
+        "NewWebhook": {"type": "object", "required": ["url"], "additionalProperties": false,
+            "properties": {"url": url, "events": events}},
+        "WebhookChange": {"type": "object", "additionalProperties": false,
+            "properties": {"url": url, "events": events, "status": status}},
+        "SecretRotation": {"type": "object", "additionalProperties": false,
+            "properties": {"overlap_secs": {"type": ["integer", "null"], "minimum": 0, "maximum": 604_800}}},
     })
 }
 

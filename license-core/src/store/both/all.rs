@@ -12,5 +12,6 @@ pub(in crate::store) mod policies;
 pub(in crate::store) mod reports;
 pub(in crate::store) mod seating;
 pub(in crate::store) mod sessions;
+pub(in crate::store) mod webhooks;
 
 pub(super) use super::{Connection, act_as_in, rows};

@@ -2,13 +2,12 @@
 
 use super::Connection;
 use crate::clock::Timestamp;
+use crate::store::KEYS_MAX;
 use crate::store::office::{Claim, Scope};
 use sqlx::Row as _;
 
 /// A request that is in hand for longer than this was lost with its process.
 const IN_HAND_MS: i64 = 60_000;
-/// The most keys of one user within the time that answers are kept.
-const KEYS_MAX: i64 = 1000;
 /// How long an answer is kept.
 pub(in crate::store) const KEPT_MS: i64 = 86_400_000;
 

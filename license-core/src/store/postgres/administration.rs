@@ -1,5 +1,6 @@
 //! What operators do, on PostgreSQL.
 
+use super::super::accelerator::Ended;
 use super::leases::seats_of;
 use super::{Postgres, millis, rows};
 use crate::clock::Timestamp;
@@ -25,7 +26,9 @@ impl Postgres {
     ) -> Result<u64, StoreError> {
         let mut transaction = self.begin(tenant).await?;
         let done = statement.execute(&mut *transaction).await.map_err(unavailable)?;
+        self.end(Ended::AnyOf(tenant)).await?;
         transaction.commit().await.map_err(unavailable)?;
+        self.end(Ended::AnyOf(tenant)).await?;
         Ok(done.rows_affected())
     }
 }

@@ -1,5 +1,6 @@
 //! Seats on PostgreSQL: the transactions behind acquire, heartbeat and release.
 
+use super::super::accelerator::{Ahead, Ended, Found};
 use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
 use super::both::seating;
 use super::{AWAY, Postgres, is_stale, millis, rows};
@@ -18,6 +19,7 @@ use crate::store::{
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Reads the database's time, and whether the services were away until now.
@@ -47,6 +49,7 @@ impl Leases for Postgres {
             let outcome =
                 acquire(&mut transaction, &wanted, self.terms).await.map_err(unavailable)?;
             if let Outcome::Answer(answer) = outcome {
+                self.end_others(&wanted, &answer).await?;
                 transaction.commit().await.map_err(unavailable)?;
                 return Ok(answer);
             }
@@ -57,7 +60,7 @@ impl Leases for Postgres {
     }
 
     async fn heartbeat(&self, session: SessionRef) -> Answer<Session> {
-        if let Some(renewed) = self.heartbeat_at_once(&session).await? {
+        if let Some(renewed) = self.accelerated(&session).await? {
             return Ok(Ok(renewed));
         }
         for _ in 0..TRIES {
@@ -77,6 +80,9 @@ impl Leases for Postgres {
     async fn release(&self, session: SessionRef) -> Answer<()> {
         let mut transaction = self.begin(&session.tenant).await?;
         let answer = release(&mut transaction, &session).await.map_err(unavailable)?;
+        if answer.is_ok() {
+            self.end(Ended::Session(&session.tenant, session.id)).await?;
+        }
         transaction.commit().await.map_err(unavailable)?;
         Ok(answer)
     }
@@ -170,6 +176,74 @@ impl Postgres {
             Ok(Granted { session: rows::session(&row)?, fresh: Fresh::New, seats })
         };
         read().map(Some).map_err(unavailable)
+    }
+
+    /// A heartbeat by the accelerator where there is one, else by the database at once.
+    async fn accelerated(&self, named: &SessionRef) -> Result<Option<Session>, StoreError> {
+        let Some(accelerator) = &self.accelerator else {
+            return self.heartbeat_at_once(named).await;
+        };
+        let ticket = match accelerator.find(named).await {
+            Found::Covered(session) => return Ok(Some(session)),
+            Found::Off => return self.heartbeat_at_once(named).await,
+            Found::Nothing(ticket) => ticket,
+        };
+        let Some(ahead) = self.heartbeat_ahead(named, accelerator.ahead()).await? else {
+            return Ok(None);
+        };
+        accelerator.keep(ticket, named, &ahead).await;
+        Ok(Some(ahead.first()))
+    }
+
+    async fn heartbeat_ahead(
+        &self,
+        named: &SessionRef,
+        ahead: Duration,
+    ) -> Result<Option<Ahead>, StoreError> {
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            ", term, age_end, lapse FROM (SELECT (kept).*, term, age_end, lapse \
+             FROM heartbeat_ahead($1, $2, $3, $4, $5, $6, $7)) s"
+        ))
+        .bind(named.tenant.as_str())
+        .bind(named.id.to_string())
+        .bind(named.subject.as_str())
+        .bind(millis(AWAY))
+        .bind(millis(self.terms.ttl))
+        .bind(millis(self.terms.age_max))
+        .bind(millis(ahead))
+        .fetch_optional(&self.pool)
+        .await;
+        let Some(row) = at_once(found)? else { return Ok(None) };
+        let read = || {
+            let term = u64::try_from(row.try_get::<i64, _>("term")?).unwrap_or(0);
+            Ok(Ahead {
+                session: rows::session(&row)?,
+                term: Duration::from_millis(term),
+                age_end: row.try_get("age_end").map(Timestamp::from_column)?,
+                lapse: row.try_get::<Option<i64>, _>("lapse")?.map(Timestamp::from_column),
+            })
+        };
+        read().map(Some).map_err(unavailable)
+    }
+
+    /// An acquire that took a seat over ended somebody's session, and one that renewed changed what is known of its own.
+    async fn end_others(
+        &self,
+        wanted: &Acquire,
+        answer: &Result<Granted, Denial>,
+    ) -> Result<(), StoreError> {
+        match answer {
+            Ok(granted) if granted.fresh == Fresh::Renewed => {
+                if let Some(accelerator) = &self.accelerator {
+                    accelerator.forget(&wanted.tenant, granted.session.id).await;
+                }
+                Ok(())
+            }
+            Ok(_) if wanted.take_over.is_some() => self.end(Ended::AnyOf(&wanted.tenant)).await,
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     async fn heartbeat_at_once(&self, named: &SessionRef) -> Result<Option<Session>, StoreError> {
