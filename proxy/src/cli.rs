@@ -11,6 +11,7 @@ mod dev;
 mod eval;
 mod import;
 mod incidents;
+mod license;
 mod lockdown;
 mod policy;
 mod replay;
@@ -100,6 +101,8 @@ enum Command {
     /// Make the keys of session tickets, for nodes that share them.
     #[command(subcommand)]
     Tls(tls::Tls),
+    /// Operate the license service: tenants, licenses, sessions, keys, webhooks, the audit trail.
+    License(license::License),
     /// Tokens and certificates for development.
     #[command(subcommand)]
     Dev(dev::Dev),
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Export(export) => import::export(&export),
         Command::Rules(rules) => rules::run(&rules),
         Command::Tls(tls) => tls::run(&tls),
+        Command::License(license) => license::run(license),
         Command::Dev(dev) => dev::run(dev),
     };
     match done {

@@ -25,6 +25,7 @@ pub mod geo;
 mod hex;
 pub mod incidents;
 pub mod key_sets;
+pub mod license;
 pub mod limits;
 pub mod lockdown;
 pub mod log;

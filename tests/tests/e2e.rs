@@ -48,6 +48,8 @@ mod incidents;
 mod issuers;
 #[path = "e2e/license.rs"]
 mod license;
+#[path = "e2e/license_admin.rs"]
+mod license_admin;
 #[path = "e2e/limits.rs"]
 mod limits;
 #[path = "e2e/lists.rs"]

@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use license_core::settings::{Database, Listen};
-use license_core::{Service, Settings};
+use license_core::Service;
 use portcullis_config::model::{Backend, ListenerCertificate, ListenerKind};
 use portcullis_config::{Config, Diagnostic};
 use portcullis_identity::TokenCache;
@@ -522,17 +521,7 @@ async fn start_license(
     config: &Config,
     inherited: Option<UnixListener>,
 ) -> Result<Option<license_core::Running>, StartError> {
-    if !config.license.embedded {
-        return Ok(None);
-    }
-    let mut settings = Settings::new(
-        Database::Sqlite(config.license.database.clone()),
-        Listen::Unix(config.license.socket.clone()),
-        config.identity.assertion.jwks.clone(),
-    );
-    settings.wrapping_key = Some(config.license.wrapping_key.clone());
-    settings.lease.ttl = config.license.lease;
-    settings.lease.heartbeat = config.license.lease / 2;
+    let Some(settings) = crate::license::settings(config) else { return Ok(None) };
     let clock = Arc::new(license_core::SystemClock::new());
     Ok(Some(Service::start_on(settings, clock, inherited).await?))
 }
