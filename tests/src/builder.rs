@@ -297,7 +297,7 @@ impl Builder {
         let incidents =
             if top.contains("incidents:") { "" } else { "incidents: { dry_run: true }\n" };
         format!(
-            "version: 1\nenvironment: development\nstate_dir: '{state_dir}'\nadmin: {{ socket: admin.sock }}\n\
+            "version: 1\nenvironment: development\nstate_dir: '{state_dir}'\nadmin: {{ socket: admin.sock }}\n{incidents}\
              listeners:\n{listeners}\
              log: {{ requests: off, events: off }}\n\
              identity:\n  providers:\n    dev: {{ kind: static, issuer: '{ISSUER}', audience: {AUDIENCE}, \
@@ -305,7 +305,7 @@ impl Builder {
              {policies}\
              backends:\n  origin: {{ servers: ['{origin}']{of_backend}{backend} }}\n\
              hosts:\n  edge.test:\n{host}    routes:\n{routes}  other.test:\n    routes:\n      \
-             - {{ path: /, backend: origin, identity: none }}\n{incidents}{top}",
+             - {{ path: /, backend: origin, identity: none }}\n{top}",
         )
     }
 }
