@@ -22,7 +22,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(arguments.command.run(&mut std::io::stdout())));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(arguments.command.run(&mut std::io::stdout()));
+            // All is ended by now; a hardware module that hangs holds a thread that nobody waits for.
+            runtime.shutdown_background();
+            outcome
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,6 +3,7 @@
 mod backups;
 mod data_keys;
 mod operator;
+mod signing_keys;
 mod webhook_desk;
 
 pub use data_keys::Resealed;
@@ -191,7 +192,8 @@ impl Service {
         let mut tasks = vec![
             tokio::spawn(listener.serve(router(api), ended.clone())),
             tokio::spawn(sweep(store.clone(), metrics.clone(), ended.clone())),
-            tokio::spawn(stay_alive(store.clone(), signer, metrics.clone(), ended.clone())),
+            tokio::spawn(stay_alive(store.clone(), metrics.clone(), ended.clone())),
+            tokio::spawn(signing_keys::keep(signer, metrics.clone(), ended.clone())),
             tokio::spawn(read_data_keys(vault, ended.clone())),
         ];
         if let Some(schedule) = settings.backups {
@@ -355,21 +357,15 @@ fn written(listen: &Listen) -> String {
 }
 
 /// Remembers in the store, every few seconds, that the service runs: what it was away for is made good by this. Links
-/// the audit trail too and signs its heads, reads the signing keys again and makes the next one in time.
-async fn stay_alive(
-    store: Arc<dyn Store>,
-    signer: Option<Arc<Signer>>,
-    metrics: Arc<Metrics>,
-    mut ended: watch::Receiver<End>,
-) {
+/// the audit trail too.
+async fn stay_alive(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut ended: watch::Receiver<End>) {
     let mut ticks = tokio::time::interval(ALIVE_EVERY);
     let mut rounds = 0_u64;
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                round(store.as_ref(), signer.as_deref(), &metrics).await;
+                round(store.as_ref(), &metrics).await;
                 if rounds.is_multiple_of(MINUTE_ROUNDS) {
-                    checkpoint(signer.as_deref(), &metrics).await;
                     count(store.as_ref(), &metrics).await;
                 }
                 rounds += 1;
@@ -393,17 +389,7 @@ async fn read_data_keys(vault: Option<Arc<Vault>>, mut ended: watch::Receiver<En
     }
 }
 
-async fn checkpoint(signer: Option<&Signer>, metrics: &Metrics) {
-    let Some(signer) = signer else { return };
-    match signer.checkpoint().await {
-        Ok(signed) => metrics.checkpoints.inc_by(signed),
-        Err(error) => {
-            tracing::warn!(%error, "audit checkpoints were not signed, a later round will do it")
-        }
-    }
-}
-
-async fn round(store: &dyn Store, signer: Option<&Signer>, metrics: &Metrics) {
+async fn round(store: &dyn Store, metrics: &Metrics) {
     metrics.connected(store.connections());
     if let Err(error) = store.ready().await {
         metrics.store_up.set(0);
@@ -416,12 +402,6 @@ async fn round(store: &dyn Store, signer: Option<&Signer>, metrics: &Metrics) {
         Err(error) => {
             tracing::warn!(%error, "audit events were not linked, the next round will do it")
         }
-    }
-    if let Some(signer) = signer
-        && let Err(error) = signer.refresh().await
-    {
-        let error = error.with_causes();
-        tracing::error!(error, "not every signing key can be used, leases go on");
     }
 }
 

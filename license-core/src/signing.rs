@@ -57,7 +57,7 @@ use ring::Home;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 /// Why the service cannot sign.
@@ -120,12 +120,17 @@ pub(crate) struct Signer {
     active: RwLock<HashMap<Algorithm, Arc<Active>>>,
     /// Held while the first key for license files is made, which may take seconds.
     making: Mutex<()>,
+    responses: Semaphore,
     desk: Desk,
     metrics: metrics::Signing,
 }
 
 /// How much of a chain no checkpoint vouches for.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
+/// How long the making of a key may take: a module is slow at RSA-4096.
+const MAKING: Duration = Duration::from_secs(60);
+/// The most responses that a signer outside this process signs at once: fewer than it signs receipts.
+const RESPONSES_MAX: usize = 4;
 
 impl Signer {
     /// Reads the keys and makes the first one when there is none; `None` where the settings name no place for keys.
@@ -140,8 +145,12 @@ impl Signer {
         let place: Option<Box<dyn KeyPort>> = match &settings.key_place {
             None => None,
             Some(KeyPlace::Pkcs11(settings)) => {
-                Some(Box::new(pkcs11::Module::open(settings).map_err(|source| {
-                    SigningError::Port { key: settings.key_label.clone(), source }
+                let named = settings.clone();
+                let opened = local::blocking(move || pkcs11::Module::open(&named));
+                let opened = in_time(MAKING, async { opened.await? }).await;
+                Some(Box::new(opened.map_err(|source| SigningError::Port {
+                    key: settings.key_label.clone(),
+                    source,
                 })?))
             }
             Some(KeyPlace::GoogleKms(settings)) => {
@@ -159,8 +168,8 @@ impl Signer {
             return Ok(None);
         }
         let (desk, active) = (Desk::new(clock, metrics.clone()), RwLock::new(HashMap::new()));
-        let making = Mutex::new(());
-        let signer = Self { local, place, store, active, making, desk, metrics };
+        let (making, responses) = (Mutex::new(()), Semaphore::new(RESPONSES_MAX));
+        let signer = Self { local, place, store, active, making, responses, desk, metrics };
         match signer.refresh().await {
             Err(error) if error.passes() => {
                 let error = error.with_causes();
@@ -228,7 +237,7 @@ impl Signer {
         let place = self.place.as_deref();
         let place = place.or_else(|| self.local.as_ref().map(|local| local as &dyn KeyPort));
         let place = place.ok_or(SigningError::NotSigned)?;
-        let made = place.make(algorithm, &keys).await;
+        let made = in_time(MAKING, place.make(algorithm, &keys)).await;
         let made = made
             .map_err(|source| SigningError::Port { key: algorithm.as_str().to_owned(), source })?;
         let key = SealedKey {
@@ -267,7 +276,7 @@ impl Signer {
         let place = place.or_else(|| local.map(|local| local as &dyn KeyPort));
         let lost = || PortError::Refused("the settings do not name the place it lives in".into());
         let place = place.ok_or_else(|| failed(lost()))?;
-        let opened = place.open(key).await.map_err(failed)?;
+        let opened = in_time(DEADLINE, place.open(key)).await.map_err(failed)?;
         Ok(Arc::new(Active {
             kid: key.kid.clone(),
             algorithm: key.algorithm,
@@ -329,12 +338,19 @@ impl Signer {
         signed.map_err(|_| SigningError::NotSigned)
     }
 
-    /// Signs a response: `text` makes of the key's name what is signed. `None` where that does not go at once.
+    /// Signs a response: `text` makes of the key's name what is signed. `None` where that does not go at once, and, so
+    /// that strangers wear out no signer outside this process, for those that it knows nothing of.
     pub(crate) async fn response<T>(
         &self,
+        is_admitted: bool,
         text: impl FnOnce(&str) -> Option<(T, String)>,
     ) -> Option<(T, Vec<u8>)> {
         let active = self.active(Algorithm::EdDsa)?;
+        let _turn = match active.is_local {
+            true => None,
+            false if is_admitted => Some(self.responses.try_acquire().ok()?),
+            false => return None,
+        };
         let (made, text) = text(&active.kid)?;
         let signed = self.desk.raw(&active, text.as_bytes(), LEASE_WAITS).await.ok()?;
         Some((made, signed))
@@ -388,6 +404,15 @@ impl Signer {
         let shown = Algorithm::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).jwks(now));
         Ok(serde_json::json!({ "keys": shown.collect::<Vec<_>>() }))
     }
+}
+
+/// Waits for a place of keys, and for no longer than this.
+async fn in_time<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, PortError>>,
+) -> Result<T, PortError> {
+    let late = |_| Err(PortError::Down("it does not answer in time".to_owned()));
+    timeout(longest, work).await.unwrap_or_else(late)
 }
 
 fn head(active: &Active) -> Head<'_> {

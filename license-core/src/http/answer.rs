@@ -1,6 +1,7 @@
 //! How answers look: JSON, never stored by anyone, every refusal in the one shape.
 
 use super::Api;
+use super::gate::Admitted;
 use crate::reason::Refusal;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
@@ -65,6 +66,7 @@ fn unchanged(has: Option<&HeaderValue>, response: Response) -> Response {
             let tag = tag.clone();
             let mut short = empty(StatusCode::NOT_MODIFIED);
             short.headers_mut().insert(ETAG, tag);
+            *short.extensions_mut() = response.extensions().clone();
             short
         }
         (_, None) | (None, Some(_)) | (Some(_), Some(_)) => response,
@@ -166,6 +168,9 @@ fn refused(refusal: &Refusal, request_id: &str, response: &Response) -> Response
         if name != CONTENT_LENGTH {
             answer.headers_mut().insert(name.clone(), value.clone());
         }
+    }
+    if let Some(admitted) = response.extensions().get::<Admitted>() {
+        answer.extensions_mut().insert(*admitted);
     }
     if let Some(secs) = refusal.retry_after_secs {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs));

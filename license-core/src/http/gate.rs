@@ -39,11 +39,19 @@ impl Roles {
     }
 }
 
+/// Stands in the answers to requests that the edge vouched for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted;
+
 /// Verifies the assertion, reads the body it binds, and lets the request in.
 pub(super) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let route = route_of(&request);
     let mut response = match check(&api, request).await {
-        Ok((request, body)) => admitted(&api, request, &body, route.as_ref(), next).await,
+        Ok((request, body)) => {
+            let mut response = admitted(&api, request, &body, route.as_ref(), next).await;
+            response.extensions_mut().insert(Admitted);
+            response
+        }
         Err(reason) => refuse(reason),
     };
     if let Some(route) = route {

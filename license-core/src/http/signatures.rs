@@ -2,6 +2,7 @@
 //! asked goes out unsigned, as the RFC says: the client sees that.
 
 use super::Api;
+use super::gate::Admitted;
 use crate::signing::{ALGORITHM, CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT};
 use crate::signing::{Component, Exchange, Input, Value};
 use crate::signing::{base, digest_of, signature_field};
@@ -24,6 +25,7 @@ pub(super) async fn sign(State(api): State<Api>, request: Request, next: Next) -
     let method = request.method().clone();
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let (mut parts, body) = next.run(request).await.into_parts();
+    let is_admitted = parts.extensions.get::<Admitted>().is_some();
     let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
         tracing::error!("an answer that was to be signed could not be read");
         return super::answer::refuse(crate::reason::Reason::StoreUnavailable);
@@ -39,7 +41,7 @@ pub(super) async fn sign(State(api): State<Api>, request: Request, next: Next) -
         headers: &parts.headers,
         body: &body,
     };
-    let signed = signed(&api, asked, exchange).await;
+    let signed = signed(&api, asked, exchange, is_admitted).await;
     if let Some((input, signature)) = signed {
         parts.headers.insert(SIGNATURE_INPUT, input);
         parts.headers.insert(SIGNATURE, signature);
@@ -60,11 +62,12 @@ async fn signed(
     api: &Api,
     asked: Input,
     exchange: Exchange<'_>,
+    is_admitted: bool,
 ) -> Option<(HeaderValue, HeaderValue)> {
     let signer = api.signer.as_ref()?;
     let now = api.clock.now().as_secs();
     let (input, signature) = signer
-        .response(|kid| {
+        .response(is_admitted, |kid| {
             let input = agreed(asked, kid, now, exchange.headers)?;
             let base = base(&input, exchange)?;
             Some((input, base))

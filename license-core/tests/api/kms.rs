@@ -2,7 +2,7 @@
 
 mod fake;
 
-use crate::harness::{Answer, START, World, bare, user};
+use crate::harness::{Answer, START, Who, World, bare, user};
 use fake::{Fake, Trouble};
 use http::Method;
 use license_core::settings::{
@@ -46,6 +46,15 @@ async fn keys(world: &World) -> KeySet {
     KeySet::parse(answer.body.to_string().as_bytes()).unwrap()
 }
 
+/// Returns the receipt that came with an answer, or fetches it where a busy machine signed too late for that.
+async fn receipt(world: &World, who: Who<'_>, answer: &Answer) -> String {
+    if let Some(receipt) = answer.body["receipt"].as_str() {
+        return receipt.to_owned();
+    }
+    let target = format!("/api/v1/license/sessions/{}/receipt", answer.text("id"));
+    world.call(who, "GET", &target, Value::Null).await.text("receipt").to_owned()
+}
+
 async fn file(world: &World, license: &str) -> Answer {
     let target = format!("/api/v1/license/{license}/file");
     world.call(user("acme", "anna"), "GET", &target, Value::Null).await
@@ -58,7 +67,7 @@ async fn everything_is_signed_in_the_cloud(world: World) {
     let anna = user("acme", "anna");
     let got = world.acquire(anna, &license.key, "hw").await;
     let keys_now = keys(&world).await;
-    verify(got.text("receipt"), &keys_now, world.clock.now()).unwrap();
+    verify(&receipt(&world, anna, &got).await, &keys_now, world.clock.now()).unwrap();
     let signed = file(&world, &license.id).await;
     let keys_now = keys(&world).await;
     verify_license_file(signed.text("license_file"), &keys_now, world.clock.now()).unwrap();
@@ -79,7 +88,7 @@ async fn leases_go_on_while_the_signer_is_down(world: World) {
     let license = world.license("acme", "editor", 2).await;
     let anna = user("acme", "anna");
     let held = world.acquire(anna, &license.key, "hw").await;
-    verify(held.text("receipt"), &keys(&world).await, world.clock.now()).unwrap();
+    verify(&receipt(&world, anna, &held).await, &keys(&world).await, world.clock.now()).unwrap();
 
     fake.has(Trouble::Down);
     let session = format!("/api/v1/license/sessions/{}", held.text("id"));
@@ -89,8 +98,8 @@ async fn leases_go_on_while_the_signer_is_down(world: World) {
     let more = world.acquire(anna, &license.key, "hw-2").await;
     assert_eq!(more.status, 201, "{more:?}");
     assert_eq!(world.release(anna, more.text("id")).await.status, 204);
-    let receipt = format!("{session}/receipt");
-    world.call(anna, "GET", &receipt, Value::Null).await.refused(503, "signing_unavailable");
+    let fetch = format!("{session}/receipt");
+    world.call(anna, "GET", &fetch, Value::Null).await.refused(503, "signing_unavailable");
 
     // What is nothing without a signature is refused, and nothing of it happened.
     let before = world.call(anna, "GET", &session, Value::Null).await;
@@ -113,7 +122,7 @@ async fn leases_go_on_while_the_signer_is_down(world: World) {
     // The signer is back, and the breaker's time is over: the first try closes it.
     fake.has(Trouble::None);
     world.advance_secs(5).await;
-    let fetched = world.call(anna, "GET", &receipt, Value::Null).await;
+    let fetched = world.call(anna, "GET", &fetch, Value::Null).await;
     verify(fetched.text("receipt"), &keys(&world).await, world.clock.now()).unwrap();
     let metrics = world.running.as_ref().unwrap().metrics().render();
     assert!(metrics.contains("license_signer_breaker_state 0"), "{metrics}");
@@ -152,9 +161,51 @@ async fn nothing_that_was_damaged_or_forged_on_its_way_is_handed_out() {
         fake.has(Trouble::None);
         // Its twin is signed, so that no failure follows another and the breaker stays closed.
         let got = world.acquire(anna, &license.key, &format!("good-{number}")).await;
-        assert!(got.body.get("receipt").is_some(), "after {trouble:?}: {got:?}");
+        let good = receipt(&world, anna, &got).await;
+        verify(&good, &keys(&world).await, world.clock.now()).unwrap();
     }
     assert_eq!(fake.followed(), 0, "a redirect is not followed");
+}
+
+#[tokio::test]
+async fn a_signer_that_hangs_holds_up_no_lease_and_nobody_wears_it_out_by_asking_for_signed_answers()
+ {
+    let fake = Fake::start().await;
+    let world = over(World::new().await, place(&fake)).await;
+    let license = world.license("acme", "editor", 9).await;
+    let anna = user("acme", "anna");
+    // Whoever the edge did not vouch for gets no signature of a signer that is somewhere else.
+    let asked = fake.signatures();
+    let ask = [("accept-signature", "sig=()")];
+    let open = world.client().await.send(bare(Method::GET, "/health", b"", &ask)).await;
+    assert!(open.status == 200 && !open.headers.contains_key("signature"), "{open:?}");
+    let stranger = world.client().await.send(bare(Method::GET, "/api/v1/license", b"", &ask)).await;
+    stranger.refused(401, "missing_auth");
+    assert!(!stranger.headers.contains_key("signature"));
+    assert_eq!(fake.signatures(), asked);
+    let mut client = world.client().await;
+    let mut is_signed = false;
+    // An answer does not wait for long, so that a busy machine may need another.
+    for _ in 0..50 {
+        let mut request = world.request(anna, Method::GET, "/api/v1/license/sessions", b"");
+        request.headers_mut().insert("accept-signature", "sig=()".parse().unwrap());
+        is_signed |= client.send(request).await.headers.contains_key("signature");
+        if is_signed {
+            break;
+        }
+    }
+    assert!(is_signed);
+
+    fake.has(Trouble::Hangs);
+    let got = world.acquire(anna, &license.key, "hw").await;
+    assert_eq!(got.status, 201, "{got:?}");
+    assert!(got.body.get("receipt").is_none());
+    assert_eq!(world.heartbeat(anna, got.text("id")).await.status, 200);
+    let metrics = world.running.as_ref().unwrap().metrics().render();
+    let late = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("license_signing_failures_total{reason=\"late\"} "));
+    assert!(late.unwrap().parse::<u32>().unwrap() >= 2, "{metrics}");
 }
 
 #[tokio::test]
@@ -175,7 +226,7 @@ async fn a_signer_that_is_down_when_the_service_starts_stops_no_lease_and_is_ask
     fake.has(Trouble::None);
     world.start().await;
     let got = world.acquire(anna, &license.key, "hw").await;
-    verify(got.text("receipt"), &keys(&world).await, world.clock.now()).unwrap();
+    verify(&receipt(&world, anna, &got).await, &keys(&world).await, world.clock.now()).unwrap();
 }
 
 #[tokio::test]
@@ -193,8 +244,9 @@ async fn a_service_account_signs_for_itself_over_tls_that_is_verified() {
     std::fs::write(world.path("roots.pem"), fake.certificate()).unwrap();
     let world = over(world, settings.clone()).await;
     let license = world.license("acme", "editor", 9).await;
-    let got = world.acquire(user("acme", "anna"), &license.key, "hw").await;
-    verify(got.text("receipt"), &keys(&world).await, world.clock.now()).unwrap();
+    let anna = user("acme", "anna");
+    let got = world.acquire(anna, &license.key, "hw").await;
+    verify(&receipt(&world, anna, &got).await, &keys(&world).await, world.clock.now()).unwrap();
 
     // Another authority's certificate is not believed, and nothing is sent to who shows it.
     let other = Fake::start_tls().await;

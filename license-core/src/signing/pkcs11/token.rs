@@ -10,7 +10,7 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Modules that this process has loaded. One is loaded once and never unloaded, as it keeps state of its own.
@@ -19,11 +19,15 @@ static MODULES: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
 /// Sessions that are kept open between signatures; the cap on signatures bounds those in use.
 const IDLE_MAX: usize = 16;
 
+/// Calls that may be in hand: a module that hangs holds the thread of each, and nobody can take it back.
+const CALLS_MAX: usize = 32;
+
 /// A token by its label.
 pub(super) struct Token {
     module: Pkcs11,
     settings: Settings,
     idle: Mutex<Vec<Seat>>,
+    calls: AtomicUsize,
     /// The token refused the PIN: a token locks itself after a few wrong ones, so that it is not tried again.
     pin_refused: AtomicBool,
 }
@@ -60,6 +64,7 @@ impl Token {
             module: module(&settings.module)?,
             settings: settings.clone(),
             idle: Mutex::new(Vec::new()),
+            calls: AtomicUsize::new(0),
             pin_refused: AtomicBool::new(false),
         })
     }
@@ -74,6 +79,7 @@ impl Token {
         &self,
         work: impl FnOnce(&mut Seat) -> Result<T, PortError>,
     ) -> Result<T, PortError> {
+        let _call = Call::begin(&self.calls)?;
         let idle = self.lock().pop();
         let mut seat = match idle {
             Some(seat) => seat,
@@ -139,6 +145,25 @@ impl Token {
         }
         // A token can be plugged in later.
         found.ok_or_else(|| PortError::Down(format!("no token is labelled `{wanted}`")))
+    }
+}
+
+/// A call that is in hand.
+struct Call<'a>(&'a AtomicUsize);
+
+impl<'a> Call<'a> {
+    fn begin(calls: &'a AtomicUsize) -> Result<Self, PortError> {
+        let begun = Self(calls);
+        if calls.fetch_add(1, Ordering::AcqRel) < CALLS_MAX {
+            return Ok(begun);
+        }
+        Err(PortError::Down("the module hangs: no more calls are begun".to_owned()))
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 pub(super) enum Trouble {
     None,
     Down,
+    Hangs,
     Forbidden,
     Redirect,
     RequestNotVerified,
@@ -211,6 +212,9 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
         return Ok(error(401, "UNAUTHENTICATED"));
     }
     let trouble = *inner.trouble.lock().unwrap();
+    if trouble == Trouble::Hangs {
+        std::future::pending::<()>().await;
+    }
     if let Some(answer) = troubled(trouble) {
         return Ok(answer);
     }
