@@ -5,9 +5,11 @@
 //! backend with a mistake inside is not also reported as unknown wherever it is used.
 
 mod backend;
+mod credential;
 mod document;
 mod fields;
 mod host;
+mod id_places;
 mod identity;
 mod incidents;
 pub mod keys;
@@ -146,6 +148,10 @@ struct Names {
     policies: Vec<String>,
     rulesets: Vec<String>,
     providers: Vec<String>,
+    /// Providers that are no issuers of tokens.
+    credentials: Vec<String>,
+    /// Kinds of objects that belong to tenants.
+    owners: Vec<String>,
     lists: Vec<String>,
     /// Backends whose requests are gRPC.
     grpc: Vec<String>,
@@ -163,8 +169,24 @@ impl Names {
             lists: keys(root.get("lists")),
             rulesets: keys(root.get("rulesets")),
             providers: keys(root.get("identity").and_then(|identity| identity.get("providers"))),
+            credentials: Self::of_kind(
+                &["api_keys", "certificates"],
+                root.get("identity").and_then(|identity| identity.get("providers")),
+            ),
+            owners: keys(root.get("identity").and_then(|identity| identity.get("owners"))),
             grpc: Self::with("grpc", root.get("backends")),
         }
+    }
+
+    /// The names of the mappings in `node` whose `kind` is one of these.
+    fn of_kind(kinds: &[&str], node: Option<&Node>) -> Vec<String> {
+        let entries = node.and_then(Node::as_map).unwrap_or_default();
+        let is_one = |node: &Node| {
+            let kind = node.get("kind").and_then(Node::as_text);
+            kind.is_some_and(|kind| kinds.contains(&kind))
+        };
+        let named = entries.iter().filter(|entry| is_one(&entry.node));
+        named.map(|entry| entry.key.clone()).collect()
     }
 
     /// The names of the mappings in `node` that have `key`.

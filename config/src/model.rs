@@ -6,7 +6,9 @@
 mod access;
 mod backend;
 mod client_address;
+mod credential;
 mod host;
+mod id_places;
 mod identity;
 mod incidents;
 mod limits;
@@ -31,10 +33,12 @@ pub use backend::{
     Retries, Server, UpstreamTls, WebSocket,
 };
 pub use client_address::ClientAddressHeader;
+pub use credential::{ApiKeys, CertificateClient, Credential};
 pub use host::{
     AnswerInspection, AnswerPlan, BodyPlan, ClientCertificates, Compressed, Host, IdentityRule,
     OnMatch, Oversize, PathForm, RedirectStatus, Route, RouteAction, WithoutCertificate,
 };
+pub use id_places::{IdPlaces, OwnedObject, PathTemplate, Segment};
 pub use identity::{
     Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
     OidcProvider, PlatformProvider, Provider, StaticProvider,

@@ -4,6 +4,8 @@
 //! in the audit file, with the uid of the other end, before it is answered.
 
 mod allow;
+mod api_key;
+mod assertion;
 mod backend;
 mod ban;
 mod change;
@@ -19,10 +21,10 @@ mod why;
 
 pub use client::{Client, ClientError};
 pub use message::{
-    AddAllow, AddBan, AllowAdded, AllowView, BackendView, BanView, CertificateView, ChangeIncident,
-    DecisionView, DrainBackend, Failure, FieldView, IncidentView, ListView, LockdownView,
-    MomentView, NotifiedView, PlaceLockdown, PolicyView, ReloadView, ResponseView, RevocationView,
-    Revoke, RuleView, StatusView, TestNotify, TestedView, UpgradeView, WantReload, WantUpgrade,
-    WhyView,
+    AddAllow, AddBan, AllowAdded, AllowView, ApiKeyView, AssertionView, BackendView, BanView,
+    CertificateView, ChangeIncident, DecisionView, DrainBackend, Failure, FieldView, IncidentView,
+    IssueKey, ListView, LockdownView, MomentView, NewKey, NotifiedView, PlaceLockdown, PolicyView,
+    ReloadView, ResponseView, RetiredView, RevocationView, Revoke, RotateAssertion, RotateKey,
+    RuleView, StatusView, TestNotify, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

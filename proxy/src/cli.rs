@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused or failed, 2 not understood.
 
 mod allow;
+mod assertion;
 mod backend;
 mod ban;
 mod capture;
@@ -11,6 +12,7 @@ mod dev;
 mod eval;
 mod import;
 mod incidents;
+mod key;
 mod license;
 mod lockdown;
 mod policy;
@@ -70,6 +72,12 @@ enum Command {
     /// Revoke tokens, show what is revoked, and take it back.
     #[command(subcommand)]
     Token(token::Token),
+    /// Issue API keys, show, rotate and revoke them.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Rotate the key that the edge signs its assertions with, and show it.
+    #[command(subcommand)]
+    Assertion(assertion::Assertion),
     /// Close a route for a while, and open it.
     #[command(subcommand)]
     Lockdown(lockdown::Lockdown),
@@ -125,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Lockdown(lockdown) => lockdown::run(lockdown),
         Command::Incidents(incidents) => incidents::run(incidents),
         Command::Token(token) => token::run(token),
+        Command::Key(key) => key::run(key),
+        Command::Assertion(assertion) => assertion::run(assertion),
         Command::Eval(eval) => eval::run(&eval),
         Command::Why(why) => why::run(&why),
         Command::Test(test) => test::run(&test),

@@ -100,6 +100,9 @@ async fn metrics(State(served): State<Arc<Served>>) -> impl IntoResponse {
     let shared = &served.shared;
     shared.metrics.figures(&shared.state.figures());
     let revoked = shared.snapshot.load().revoked.len();
+    let keys = shared.api_keys.keys().len();
+    shared.metrics.api_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    shared.metrics.owner_figures(&shared.owners.figures());
     shared.metrics.token_figures(
         &shared.tokens.figures(),
         shared.revocations.list().len(),

@@ -27,8 +27,10 @@ mod in_work;
 mod inflate;
 mod inward;
 mod judge;
+mod learning;
 mod malformed;
 mod messages;
+mod presented;
 mod reading;
 mod record;
 mod refusal;
@@ -36,7 +38,9 @@ mod replay;
 mod routing;
 mod sanity;
 mod security_headers;
+mod spare;
 mod stream;
+mod tenancy;
 mod tightened;
 mod verdict;
 mod work;
@@ -60,6 +64,7 @@ use self::budget::Budget;
 use self::heavy::Heavy;
 use self::in_work::InWork;
 use self::refusal::Refusal;
+use self::spare::Spare;
 use self::work::{Context, Work};
 use crate::edge::{Connection, Manner};
 use crate::reason::Reason;
@@ -68,6 +73,7 @@ use crate::upstream::{PeerError, Turns};
 
 pub(crate) use body::DRAIN_BYTES_MAX;
 pub(crate) use client_address::HOPS_MAX;
+pub(crate) use learning::ANSWER_BYTES_MAX;
 pub(crate) use malformed::{malformed_answer, malformed_stream};
 pub(crate) use work::request_id;
 
@@ -78,6 +84,7 @@ pub(crate) struct Gate {
     heavy: Heavy,
     in_work: Arc<InWork>,
     turns: Arc<Turns>,
+    spare: Spare,
 }
 
 impl fmt::Debug for Gate {
@@ -117,6 +124,7 @@ pub(crate) fn proxy(
         heavy: Heavy::new(shared.metrics.heavy_bodies.clone()),
         in_work: InWork::new(),
         turns: Arc::clone(turns),
+        spare: Spare::default(),
     };
     let mut proxy = http_proxy(&Arc::new(conf), gate);
     let mut options = HttpServerOptions::default();
@@ -304,7 +312,11 @@ impl ProxyHttp for Gate {
         head: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
-        ctx.forward().map_or(Ok(()), |forward| forward.response_head(head, self.now()))
+        let Some(forward) = ctx.forward() else { return Ok(()) };
+        if let Some(learning) = &forward.learning {
+            learning.begin(head);
+        }
+        forward.response_head(head, self.now())
     }
 
     async fn upstream_response_filter(
@@ -321,11 +333,14 @@ impl ProxyHttp for Gate {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> pingora::Result<Option<Duration>> {
         overdue(ctx, self.now())?;
         if let Some(forward) = ctx.forward() {
+            if let Some(learning) = &forward.learning {
+                learning.take(&self.shared, body.as_deref(), end);
+            }
             forward.replace_body(body);
         }
         Ok(None)

@@ -6,6 +6,7 @@
 
 pub mod acme;
 pub mod admin;
+pub mod api_keys;
 mod atomic_file;
 pub mod audit;
 pub mod bans;
@@ -42,6 +43,7 @@ pub mod revocations;
 pub mod router;
 pub mod run;
 pub mod shared;
+pub mod signing;
 pub mod snapshot;
 pub mod tickets;
 pub mod trial;

@@ -8,9 +8,12 @@ use portcullis_config::model::Limits;
 
 use portcullis_identity::TOKEN_BYTES_MAX;
 use portcullis_identity::keys::KEY_SET_BYTES_MAX;
+use portcullis_identity::places::IDS_MAX;
 
-use crate::shared::TOKENS_MAX;
-use crate::{acme, capture, edge, events, gate, incidents, log, revocations, tickets};
+use crate::shared::{OWNED_MAX, TOKENS_MAX};
+use crate::{
+    acme, api_keys, capture, edge, events, gate, incidents, log, revocations, signing, tickets,
+};
 
 pub use available::{Available, available};
 
@@ -79,6 +82,41 @@ pub const FIXED: &[Fixed] = &[
         unit: "tokens",
         beyond: "one that ends soon is forgotten and verified again",
         metric: "edge_tokens",
+    },
+    Fixed {
+        name: "objects whose tenant is remembered (`identity.owners`), and tenants that have been seen",
+        value: OWNED_MAX as u64,
+        unit: "objects",
+        beyond: "one that was not seen for long is forgotten: the origin's own check is left",
+        metric: "edge_owned_objects_evicted_total",
+    },
+    Fixed {
+        name: "answer that owners are learnt from",
+        value: gate::ANSWER_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "nothing is learnt from it",
+        metric: "edge_owner_answers_total{outcome=\"too_large\"}",
+    },
+    Fixed {
+        name: "ids that a body may name in one place (`tenant`, `owners`)",
+        value: IDS_MAX as u64,
+        unit: "ids",
+        beyond: "400",
+        metric: "edge_refusals_total{reason=\"malformed_body\"}",
+    },
+    Fixed {
+        name: "old assertion keys that are published still",
+        value: signing::RETIRED_MAX as u64,
+        unit: "keys",
+        beyond: "a further rotation is refused",
+        metric: "–",
+    },
+    Fixed {
+        name: "API keys",
+        value: api_keys::KEYS_MAX as u64,
+        unit: "keys",
+        beyond: "a further one is refused",
+        metric: "edge_api_keys",
     },
     Fixed {
         name: "revocations by command",

@@ -10,13 +10,14 @@ use prometheus::{
 };
 
 use portcullis_config::Timestamp;
-use portcullis_identity::CacheFigures;
+use portcullis_identity::{CacheFigures, OwnerFigures};
 use portcullis_policy::state::StateFigures;
 
 use crate::egress::EgressError;
 use crate::key_sets::Ring;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
+use crate::shared::OWNED_MAX;
 use crate::snapshot::Snapshot;
 
 use durations::Durations;
@@ -148,6 +149,20 @@ pub struct Metrics {
     token_refusals: IntCounterVec,
     /// Refused requests whose token was good, by the label of [`Reason`].
     pub refusals_with_token: IntCounterVec,
+    /// Refusals of requests with a token that was not verified, because too many of them came in a second.
+    pub refusals_unverified: IntCounter,
+    /// Good answers that owners of objects were to be learnt from, by outcome.
+    pub owner_answers: IntCounterVec,
+    /// Objects whose owner is remembered.
+    owned: IntGauge,
+    /// The cap on these.
+    owned_max: IntGauge,
+    /// Objects that were forgotten because there were too many.
+    owned_evictions: IntCounter,
+    /// Answers that named another tenant's object.
+    owned_conflicts: IntCounter,
+    /// API keys that are issued.
+    pub api_keys: IntGauge,
     /// Verified tokens that are remembered.
     tokens: IntGauge,
     /// The cap on them.
@@ -531,6 +546,30 @@ impl Metrics {
                 "Refused requests whose token was good, as far as it had been verified.",
                 &["reason"],
             ),
+            refusals_unverified: counter(
+                r,
+                "edge_refusals_with_unverified_token_total",
+                "Refusals of requests whose token was not verified, because too many of them came in one second.",
+            ),
+            owner_answers: counters(
+                r,
+                "edge_owner_answers_total",
+                "Good answers that owners of objects were to be learnt from: learnt, too_large, unreadable.",
+                &["outcome"],
+            ),
+            owned: gauge(r, "edge_owned_objects", "Objects whose tenant is remembered."),
+            owned_max: gauge(r, "edge_owned_objects_limit", "The cap on remembered objects."),
+            owned_evictions: counter(
+                r,
+                "edge_owned_objects_evicted_total",
+                "Objects that were forgotten because there were too many.",
+            ),
+            owned_conflicts: counter(
+                r,
+                "edge_owned_objects_conflicts_total",
+                "Answers to one tenant that named an object of another.",
+            ),
+            api_keys: gauge(r, "edge_api_keys", "API keys that are issued."),
             tokens: gauge(r, "edge_tokens", "Verified tokens that are remembered."),
             tokens_max: gauge(r, "edge_tokens_limit", "The cap on remembered tokens."),
             token_hits: counter(r, "edge_token_hits_total", "Tokens that were remembered."),
@@ -632,6 +671,9 @@ impl Metrics {
             self.egress_requests.with_label_values(&["keys", result]);
         }
         self.token_refusals.with_label_values(&["none", "too_long"]);
+        for outcome in ["learnt", "too_large", "unreadable"] {
+            self.owner_answers.with_label_values(&[outcome]);
+        }
         for source in ["command", "file"] {
             self.revocations.with_label_values(&[source]);
         }
@@ -675,6 +717,17 @@ impl Metrics {
         self.token_misses.inc_by(figures.misses_total.saturating_sub(self.token_misses.get()));
         self.revocations.with_label_values(&["command"]).set(signed(by_command as u64));
         self.revocations.with_label_values(&["file"]).set(signed(by_file as u64));
+    }
+
+    /// Takes over the figures of the remembered objects; called at each scrape.
+    pub fn owner_figures(&self, figures: &OwnerFigures) {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.owned.set(signed(figures.entries));
+        self.owned_max.set(signed(OWNED_MAX as u64));
+        let evicted = figures.evictions_total.saturating_sub(self.owned_evictions.get());
+        self.owned_evictions.inc_by(evicted);
+        let conflicts = figures.conflicts_total.saturating_sub(self.owned_conflicts.get());
+        self.owned_conflicts.inc_by(conflicts);
     }
 
     /// Counts one fetch of a provider's keys.

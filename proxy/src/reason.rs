@@ -100,6 +100,10 @@ reasons! {
     MissingTenant: 403 "missing_tenant" "the token names no tenant" final "missing_tenant" "denied_by_identity" Info;
     /// A valid token that does not grant what the route asks for: a scope, or one of the roles.
     InsufficientScope: 403 "insufficient_scope" "the token does not grant this" final "insufficient_scope" "denied_by_identity" Info;
+    /// A request that names another tenant than its token's, or an object of one; the same whether or not it is there.
+    TenantAccess: 403 "tenant_access_denied" "Tenant access denied" final "tenant_access" "denied_by_identity" Warning;
+    /// A body that may name a tenant or an object, and is neither JSON nor a form.
+    UnsupportedMedia: 415 "unsupported_media_type" "a body of this type is not accepted here" final "unsupported_media" "client_bad_request" Info;
     /// The keys of the token's issuer have never been fetched, or are too old to be believed.
     KeysUnavailable: 503 "unavailable" "the service is not available; try again later" retry "keys_unavailable" "denied_by_identity" Error;
     /// A policy rule refused the request on its head.
@@ -206,6 +210,7 @@ mod tests {
             (Reason::MissingAuth, 401, "missing_auth"),
             (Reason::InvalidToken, 401, "invalid_token"),
             (Reason::MissingTenant, 403, "missing_tenant"),
+            (Reason::TenantAccess, 403, "tenant_access_denied"),
             (Reason::InsufficientScope, 403, "insufficient_scope"),
             (Reason::BodyTooLarge, 413, "body_too_large"),
             (Reason::RateLimited, 429, "rate_limited"),

@@ -188,6 +188,11 @@ pub fn remedy(snapshot: &Snapshot, decision: &Decision) -> Option<Remedy> {
             "the client has to bring another token; `detail` says what is wrong with this one";
         return Some(Remedy::words(words));
     }
+    if reason == Reason::TenantAccess {
+        let words =
+            "the caller has to keep to its own tenant; the event of the request says what it named";
+        return Some(Remedy::words(words));
+    }
     Some(Remedy::words(format!("no rule refused it: {}", reason.row().message)))
 }
 

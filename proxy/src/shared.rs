@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portcullis_identity::TokenCache;
-use portcullis_identity::assertion::AssertionKey;
+use portcullis_identity::{OwnerIndex, TokenCache};
 use portcullis_policy::State;
 
 use crate::acme::Proofs;
+use crate::api_keys::KeyBook;
 use crate::bans::Allowances;
 use crate::capture::Capture;
 use crate::clock::Clock;
@@ -18,12 +18,16 @@ use crate::log::RequestLog;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::revocations::RevocationBook;
+use crate::signing::Signing;
 use crate::snapshot::Snapshot;
 use crate::tickets::Tickets;
 
 /// The most tokens that are remembered as verified. Only what an issuer signed gets in; a token costs its claims and about
 /// 200 bytes.
 pub const TOKENS_MAX: usize = 16_384;
+
+/// The most objects, tenants among them, whose owner is remembered; one costs about 120 bytes.
+pub const OWNED_MAX: usize = 100_000;
 
 /// One per process; the edge gets an `Arc` of it and nothing else.
 #[derive(Debug)]
@@ -36,12 +40,16 @@ pub struct Shared {
     pub allowances: Allowances,
     /// Tokens that have been verified.
     pub tokens: TokenCache,
+    /// Whose objects are, as far as answers have told.
+    pub owners: OwnerIndex,
     /// What operators have revoked by command.
     pub revocations: RevocationBook,
+    /// Keys that operators have issued.
+    pub api_keys: KeyBook,
     /// Routes that an operator has closed.
     pub lockdowns: Lockdowns,
     /// What signs the edge's word to its backends.
-    pub assertion_key: AssertionKey,
+    pub signing: Signing,
     /// What session tickets are sealed with.
     pub tickets: Tickets,
     /// What is proved to authorities of certificates, and what went wrong with them.

@@ -14,11 +14,12 @@ use portcullis::lockdown::Lockdowns;
 use portcullis::log::{RequestLog, Target};
 use portcullis::metrics::Metrics;
 use portcullis::revocations::RevocationBook;
-use portcullis::shared::{Shared, TOKENS_MAX};
+use portcullis::shared::{OWNED_MAX, Shared, TOKENS_MAX};
+use portcullis::signing::Signing;
 use portcullis::tickets::Tickets;
 use portcullis_config::Timestamp;
-use portcullis_identity::TokenCache;
 use portcullis_identity::assertion::AssertionKey;
+use portcullis_identity::{OwnerIndex, TokenCache};
 use portcullis_policy::{Limits, State};
 use tempfile::TempDir;
 
@@ -38,6 +39,7 @@ pub struct Builder {
     backend: String,
     top: String,
     providers: String,
+    identity: String,
     policy: Option<String>,
     lists: Vec<(String, String)>,
     state_dir: String,
@@ -61,6 +63,7 @@ impl Builder {
             backend: String::new(),
             top: String::new(),
             providers: String::new(),
+            identity: String::new(),
             policy: None,
             lists: Vec::new(),
             state_dir: ".".to_owned(),
@@ -165,6 +168,13 @@ impl Builder {
         self
     }
 
+    /// Adds a key of `identity`: an entry as in the file.
+    #[must_use]
+    pub fn identity(mut self, entry: &str) -> Self {
+        self.identity.push_str(&format!("  {entry}\n"));
+        self
+    }
+
     /// Puts a policy in Cloud Armor's format before the backend.
     #[must_use]
     pub fn policy(mut self, text: &str) -> Self {
@@ -221,9 +231,12 @@ impl Builder {
             state: State::new(Limits::default()),
             allowances: portcullis::bans::Allowances::default(),
             tokens: TokenCache::new(TOKENS_MAX),
+            api_keys: portcullis::api_keys::KeyBook::default(),
+            owners: OwnerIndex::new(OWNED_MAX),
             revocations: RevocationBook::default(),
             lockdowns: Lockdowns::default(),
-            assertion_key: key,
+            signing: Signing::open(key, directory.path().join("edge-keys.json"))
+                .expect("the public keys can be written"),
             clock: Arc::clone(&clock) as Arc<dyn portcullis::clock::Clock>,
             recent: portcullis::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Memory(Arc::clone(&lines)), &metrics)
@@ -285,6 +298,7 @@ impl Builder {
             lists: _,
             state_dir,
             providers,
+            identity,
         } = self;
         let (policies, of_backend) = match policy {
             Some(_) => (
@@ -301,7 +315,7 @@ impl Builder {
              listeners:\n{listeners}\
              log: {{ requests: off, events: off }}\n\
              identity:\n  providers:\n    dev: {{ kind: static, issuer: '{ISSUER}', audience: {AUDIENCE}, \
-             algorithms: [ES256], jwks: jwks.json, roles_claim: roles }}\n{providers}\
+             algorithms: [ES256], jwks: jwks.json, roles_claim: roles }}\n{providers}{identity}\
              {policies}\
              backends:\n  origin: {{ servers: ['{origin}']{of_backend}{backend} }}\n\
              hosts:\n  edge.test:\n{host}    routes:\n{routes}  other.test:\n    routes:\n      \

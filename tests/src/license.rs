@@ -8,7 +8,6 @@ use std::time::Duration;
 use license_core::settings::{Database, Listen};
 use license_core::{Clock, Leasing, LicenseName, NewLicense, Running, Service, Settings, TenantId};
 use portcullis::shared::Shared;
-use portcullis_identity::assertion::public_jwks;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
@@ -91,8 +90,8 @@ impl LicenseHome {
     ///
     /// When it does not come up.
     pub async fn start(&self, way: Way, edge: &Edge, tenant: &str, seats: u32) -> License {
-        let keys = public_jwks([&edge.shared().assertion_key]);
-        std::fs::write(self.path("edge.jwks"), keys).expect("the keys can be written");
+        let keys = edge.shared().signing.jwks();
+        std::os::unix::fs::symlink(keys, self.path("edge.jwks")).expect("a link can be made");
         match way {
             Way::Embedded => self.embedded(edge, tenant, seats).await,
             Way::OwnProcess => self.own_process(tenant, seats).await,

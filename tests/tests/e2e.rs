@@ -12,6 +12,8 @@ mod abuse;
 mod acme;
 #[path = "e2e/answers.rs"]
 mod answers;
+#[path = "e2e/api_keys.rs"]
+mod api_keys;
 #[path = "e2e/attacks.rs"]
 mod attacks;
 #[path = "e2e/bans.rs"]
@@ -72,6 +74,8 @@ mod proxy_protocol;
 mod reloads;
 #[path = "e2e/revocations.rs"]
 mod revocations;
+#[path = "e2e/rotation.rs"]
+mod rotation;
 #[path = "e2e/slow.rs"]
 mod slow;
 #[path = "e2e/smuggled_headers.rs"]
@@ -80,6 +84,8 @@ mod smuggled_headers;
 mod staples;
 #[path = "e2e/streams.rs"]
 mod streams;
+#[path = "e2e/tenants.rs"]
+mod tenants;
 #[path = "e2e/testssl.rs"]
 mod testssl;
 #[path = "e2e/tickets.rs"]

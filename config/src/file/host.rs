@@ -5,6 +5,8 @@ mod answer;
 
 use std::collections::BTreeMap;
 
+pub(super) use access::{role, scope};
+
 use super::backend::{policy_id, reference};
 use super::fields::Fields;
 use super::{Context, keys, scalar, source};

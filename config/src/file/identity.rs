@@ -1,11 +1,13 @@
 //! `identity`.
 
+use std::collections::BTreeMap;
+
 use super::fields::Fields;
-use super::{Context, keys, scalar, source};
+use super::{Context, credential, id_places, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
-    OidcProvider, PlatformProvider, Provider, StaticProvider, Url,
+    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, Credential, FetchedKeys, Identity,
+    KeySource, OidcProvider, PlatformProvider, Provider, StaticProvider, Url,
 };
 use crate::yaml::Node;
 
@@ -24,8 +26,10 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// What `identity` is when it is not written.
 pub(super) fn absent(cx: &Context<'_>) -> Identity {
     Identity {
-        providers: std::collections::BTreeMap::new(),
+        providers: BTreeMap::new(),
+        credentials: BTreeMap::new(),
         assertion: generated(cx),
+        owners: BTreeMap::new(),
         revocations: None,
     }
 }
@@ -39,12 +43,32 @@ pub(super) fn identity(node: &Node, cx: &mut Context<'_>) -> Option<Identity> {
         Some(node) => assertion(node, cx),
         None => Some(generated(cx)),
     };
+    let owners = fields.may("owners", cx, |node, cx| {
+        scalar::named(node, cx, |_, node, cx| id_places::owned(node, cx))
+    });
     let revocations = fields.may("revocations", cx, source::file);
+    let (providers, credentials) = sorted(providers?.unwrap_or_default());
     Some(Identity {
-        providers: providers?.unwrap_or_default(),
+        providers,
+        credentials,
         assertion: assertion?,
+        owners: owners?.unwrap_or_default(),
         revocations: revocations?,
     })
+}
+
+/// Issuers, and what is none.
+fn sorted(
+    all: BTreeMap<String, Named>,
+) -> (BTreeMap<String, Provider>, BTreeMap<String, Credential>) {
+    let (mut providers, mut credentials) = (BTreeMap::new(), BTreeMap::new());
+    for (id, named) in all {
+        match named {
+            Named::Issuer(provider) => drop(providers.insert(id, *provider)),
+            Named::Credential(credential) => drop(credentials.insert(id, credential)),
+        }
+    }
+    (providers, credentials)
 }
 
 fn generated(cx: &Context<'_>) -> Assertion {
@@ -65,29 +89,46 @@ fn assertion(node: &Node, cx: &mut Context<'_>) -> Option<Assertion> {
     })
 }
 
+/// What stands under a provider's id.
+enum Named {
+    Issuer(Box<Provider>),
+    Credential(Credential),
+}
+
 /// Kinds of providers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Static,
     IdentityPlatform,
     Oidc,
+    ApiKeys,
+    Certificates,
 }
 
-fn provider(node: &Node, cx: &mut Context<'_>) -> Option<Provider> {
+fn provider(node: &Node, cx: &mut Context<'_>) -> Option<Named> {
     let fields = Fields::open(node, &keys::PROVIDER, cx)?;
     let kind = fields.of("kind", cx, |node, cx| {
         let kinds = [
             ("static", Kind::Static),
             ("identity_platform", Kind::IdentityPlatform),
             ("oidc", Kind::Oidc),
+            ("api_keys", Kind::ApiKeys),
+            ("certificates", Kind::Certificates),
         ];
         scalar::choice(node, cx, &kinds)
     });
     // The kind decides what the other keys mean: without it nothing more is said of them.
-    match kind? {
-        Kind::Static => static_provider(&fields, cx).map(Provider::Static),
-        Kind::IdentityPlatform => platform(&fields, cx).map(Provider::IdentityPlatform),
-        Kind::Oidc => oidc(&fields, cx).map(Provider::Oidc),
+    let kind = kind?;
+    let issuer = |provider| Named::Issuer(Box::new(provider));
+    if !matches!(kind, Kind::ApiKeys | Kind::Certificates) {
+        fields.none_of(&["header", "clients"], "for an issuer of tokens", cx);
+    }
+    match kind {
+        Kind::Static => static_provider(&fields, cx).map(Provider::Static).map(issuer),
+        Kind::IdentityPlatform => platform(&fields, cx).map(Provider::IdentityPlatform).map(issuer),
+        Kind::Oidc => oidc(&fields, cx).map(Provider::Oidc).map(issuer),
+        Kind::ApiKeys => credential::api_keys(&fields, cx).map(Named::Credential),
+        Kind::Certificates => credential::certificates(&fields, cx).map(Named::Credential),
     }
 }
 
@@ -219,7 +260,7 @@ fn algorithm(node: &Node, cx: &mut Context<'_>) -> Option<Alg> {
     scalar::choice(node, cx, &Alg::ALL.map(|alg| (alg.as_str(), alg)))
 }
 
-fn claim(node: &Node, cx: &mut Context<'_>) -> Option<ClaimPath> {
+pub(super) fn claim(node: &Node, cx: &mut Context<'_>) -> Option<ClaimPath> {
     let written = scalar::text(node, cx)?;
     let path = ClaimPath::parse(written);
     if path.is_none() {

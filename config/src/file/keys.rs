@@ -86,7 +86,9 @@ pub const SECTIONS: &[&Section] = &[
     &POLICY,
     &IDENTITY,
     &ASSERTION,
+    &OWNED_OBJECT,
     &PROVIDER,
+    &CERTIFICATE_CLIENT,
     &BACKEND,
     &BACKEND_SERVER,
     &UPSTREAM_TLS,
@@ -100,6 +102,7 @@ pub const SECTIONS: &[&Section] = &[
     &CLIENT_CERTIFICATES,
     &ROUTE,
     &REQUIRED_IDENTITY,
+    &TENANT_PLACES,
     &BODY,
     &ANSWER_INSPECTION,
     &ANSWER_HEADERS,
@@ -653,6 +656,12 @@ pub const IDENTITY: Section = Section {
             "The edge's own signed assertion to backends with `assertion: true`.",
         ),
         may(
+            "owners",
+            "mapping by kind",
+            "none",
+            "Objects that belong to a tenant, such as sessions. Routes name them in `identity.owners`.",
+        ),
+        may(
             "revocations",
             "path",
             "none but those of `portcullis token revoke`",
@@ -681,12 +690,33 @@ pub const ASSERTION: Section = Section {
     ],
 };
 
+/// `identity.owners.<kind>`
+pub const OWNED_OBJECT: Section = Section {
+    path: "identity.owners.<kind>",
+    doc: "An object that belongs to a tenant. Whose it is is learnt from good answers (2xx, JSON, up to 16 KiB) to the tenant's own requests, and remembered for 24 hours; the first tenant that it is seen with keeps it. A request of another tenant that names it is refused.",
+    keys: &[
+        must(
+            "answer",
+            "dotted path",
+            "Where answers name it, such as `session_id`; lists on the way are gone through.",
+        ),
+        may("path", "path with one `{id}`", "not there", ID_PATH),
+        may("query", "name", "not there", ID_QUERY),
+        may("header", "name", "not there", ID_HEADER),
+        may("body", "dotted path", "not there", ID_BODY),
+    ],
+};
+
 /// `identity.providers.<id>`
 pub const PROVIDER: Section = Section {
     path: "identity.providers.<id>",
-    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is a project of Google Identity Platform: `project` decides issuer and audience, and its rules are Google's. `kind: oidc` is any issuer with OpenID Connect Discovery. Keys of the last two are fetched by the rules of `egress`, renewed as the answer's `Cache-Control` or `Expires` says (at least once every 6 hours, at most once a minute, and soon after a token names a key that is not known), and kept in `state_dir/keys` for a start without the issuer. A new key is used without a reload.",
+    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is a project of Google Identity Platform: `project` decides issuer and audience, and its rules are Google's. `kind: oidc` is any issuer with OpenID Connect Discovery. Keys of the last two are fetched by the rules of `egress`, renewed as the answer's `Cache-Control` or `Expires` says (at least once every 6 hours, at most once a minute, and soon after a token names a key that is not known), and kept in `state_dir/keys` for a start without the issuer. A new key is used without a reload. `kind: api_keys` are keys that `portcullis key issue` makes. `kind: certificates` are clients by the certificates that they show, on hosts with `client_certificates`.",
     keys: &[
-        must("kind", "`static`, `identity_platform` or `oidc`", "How its keys are found."),
+        must(
+            "kind",
+            "`static`, `identity_platform`, `oidc`, `api_keys` or `certificates`",
+            "What it is.",
+        ),
         may("issuer", "text", "refused for `static` and `oidc`", "The exact `iss` of its tokens."),
         may(
             "audience",
@@ -751,6 +781,35 @@ pub const PROVIDER: Section = Section {
             "24h",
             "The longest time from `iat` to `exp` that is accepted; an hour for `identity_platform`.",
         ),
+        may(
+            "header",
+            "name that begins with `X-`",
+            "`X-Api-Key`, for `api_keys`",
+            "The header that carries a key. Origins do not see it.",
+        ),
+        may(
+            "clients",
+            "list of mappings",
+            "refused for `certificates`",
+            "Who shows which certificate.",
+        ),
+    ],
+};
+
+/// `identity.providers.<id>.clients[]`
+pub const CERTIFICATE_CLIENT: Section = Section {
+    path: "identity.providers.<id>.clients[]",
+    doc: "Who shows a certificate. A certificate that is of several clients is ambiguous, and refused.",
+    keys: &[
+        must(
+            "certificate",
+            "`uri:…`, `dns:…`, `email:…`, `ip:…` or `sha256:…`",
+            "One of its alternative names with its kind, or its SHA-256 in 64 hexadecimal digits.",
+        ),
+        must("tenant", "text", "The tenant that it speaks for."),
+        must("subject", "text", "The subject that it is."),
+        may("roles", "list of roles", "none", "Its roles."),
+        may("scopes", "list of scopes", "none", "Its scopes."),
     ],
 };
 
@@ -1157,8 +1216,44 @@ pub const REQUIRED_IDENTITY: Section = Section {
         may("all", "list of provider ids", "not this way", "A valid token of each of these."),
         may("scopes", "list of scopes", "none is asked for", "The token must have every one."),
         may("roles", "list of roles", "none is asked for", "The token must have one of them."),
+        may(
+            "tenant",
+            "mapping",
+            "not compared",
+            "Where requests name a tenant. What is there must be the token's, or the answer is 403 `tenant_access_denied`.",
+        ),
+        may(
+            "owners",
+            "list of kinds of `identity.owners`",
+            "nothing is learnt or compared",
+            "The objects that answers of this route tell the owner of, and that requests must not name where they are another tenant's: 403 `tenant_access_denied` too. Name it on routes whose answers hold objects of the caller only.",
+        ),
     ],
 };
+
+/// `hosts.<name>.routes[].identity.tenant`
+pub const TENANT_PLACES: Section = Section {
+    path: "hosts.<name>.routes[].identity.tenant",
+    doc: "Where requests name a tenant; what is in a place must be the token's tenant, and a place that is not there is nothing. Every reading of a place is compared: escapes, repeated parameters and members, headers in every spelling.",
+    keys: &[
+        or(
+            "host",
+            "`true` or `false`",
+            "false",
+            "The label in place of the `*` of the host's name.",
+        ),
+        may("path", "path with one `{id}`", "not there", ID_PATH),
+        may("query", "name", "not there", ID_QUERY),
+        may("header", "name", "not there", ID_HEADER),
+        may("body", "dotted path", "not there", ID_BODY),
+    ],
+};
+
+const ID_PATH: &str =
+    "The beginning of a path, in whole segments: `{id}` is the id, `*` any one segment.";
+const ID_QUERY: &str = "A parameter of the query.";
+const ID_HEADER: &str = "A header.";
+const ID_BODY: &str = "A member of a JSON body, or a field of a form, such as `org.id`; lists on the way are gone through. The body is read, and one that is neither is answered 415, one that is broken 400.";
 
 /// `hosts.<name>.routes[].body`
 pub const BODY: Section = Section {

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::Context;
 use crate::model::{
-    Backend, BodyPlan, Config, Environment, IdentityRule, ListSource, Listener, ListenerKind,
-    Route, RouteAction, Server,
+    Access, Backend, BodyPlan, Config, Credential, Environment, IdentityRule, ListSource, Listener,
+    ListenerKind, ProviderId, Route, RouteAction, Server,
 };
 use crate::yaml::Node;
 
@@ -229,12 +229,7 @@ fn unused(config: &Config, root: &Node, cx: &mut Context<'_>) {
     let defined = [
         ("backend", config.backends.keys().collect::<Vec<_>>(), backends, vec!["backends"]),
         ("policy", config.policies.keys().collect(), policies, vec!["policies"]),
-        (
-            "provider",
-            config.identity.providers.keys().collect(),
-            providers,
-            vec!["identity", "providers"],
-        ),
+        ("provider", config.identity.names().collect(), providers, vec!["identity", "providers"]),
     ];
     for (what, ids, used, path) in defined {
         for id in ids.into_iter().filter(|id| !used.contains(id.as_str())) {
@@ -253,8 +248,12 @@ fn unused(config: &Config, root: &Node, cx: &mut Context<'_>) {
 const LICENSE_PATHS: [&str; 2] = ["/api/v1/license/acquire", "/api/v1/licenses/acquire"];
 
 fn check_route(config: &Config, host: &str, route: &Route, root: &Node, cx: &mut Context<'_>) {
-    let RouteAction::Forward { backend, identity, body, .. } = &route.action else { return };
+    let RouteAction::Forward { backend, identity, access, body, .. } = &route.action else {
+        return;
+    };
     let place = route_place(root, host, &route.path);
+    check_tenant(config, host, access, body, &place, cx);
+    check_certificates(config, host, identity, &place, cx);
     if let BodyPlan::Inspect { limit, .. } = body
         && *limit > config.limits.body_buffer_bytes
     {
@@ -281,6 +280,47 @@ fn check_route(config: &Config, host: &str, route: &Route, root: &Node, cx: &mut
     if asserted && licensed && *identity == IdentityRule::None {
         let said = format!("license requests to `{host}{}` are asked for no token", route.path);
         cx.warn("license-without-identity", said, "use `identity: { any: [..] }`", place);
+    }
+}
+
+/// The places where a tenant or an object is looked for have to be there.
+fn check_tenant(
+    config: &Config,
+    host: &str,
+    access: &Access,
+    body: &BodyPlan,
+    place: &Range<usize>,
+    cx: &mut Context<'_>,
+) {
+    if access.tenant.host && !host.starts_with("*.") {
+        let message = format!("`tenant.host` wants a pattern, and `{host}` has no `*`");
+        cx.error("conflicting-keys", message, place.clone());
+    }
+    if access.names_in_body(&config.identity.owners) && matches!(body, BodyPlan::Stream) {
+        let message = "a tenant or an object is looked for in a body that is streamed";
+        let wrong = crate::Diagnostic::error("conflicting-keys", message);
+        cx.report(wrong.help("let the body be read (`body: skip` or `inspect`)"), place.clone());
+    }
+}
+
+/// Certificates prove who calls only where the host asks for them.
+fn check_certificates(
+    config: &Config,
+    host: &str,
+    identity: &IdentityRule,
+    place: &Range<usize>,
+    cx: &mut Context<'_>,
+) {
+    let IdentityRule::Any(named) = identity else { return };
+    let is_of_certificates = |id: &&ProviderId| {
+        let credential = config.identity.credentials.get(id.as_str());
+        matches!(credential, Some(Credential::Certificates(_)))
+    };
+    let asks = config.host(host).is_some_and(|host| host.client_certificates.is_some());
+    if let Some(id) = named.iter().find(is_of_certificates).filter(|_| !asks) {
+        let message = format!("`{id}` knows clients by certificates, and `{host}` asks for none");
+        let wrong = crate::Diagnostic::error("conflicting-keys", message);
+        cx.report(wrong.help("add `client_certificates` to the host"), place.clone());
     }
 }
 

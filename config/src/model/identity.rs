@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::url::Url;
+use super::{Credential, OwnedObject};
 use crate::secret::SecretRef;
 
 /// Who vouches for callers, and how the edge vouches for them inward.
@@ -13,10 +14,21 @@ use crate::secret::SecretRef;
 pub struct Identity {
     /// Issuers of tokens, by id.
     pub providers: BTreeMap<String, Provider>,
+    /// Credentials that are no tokens, by id; an id is in one of both only.
+    pub credentials: BTreeMap<String, Credential>,
     /// The edge's own assertion to its backends.
     pub assertion: Assertion,
+    /// Objects that belong to a tenant, by kind.
+    pub owners: BTreeMap<String, OwnedObject>,
     /// A file of what is revoked.
     pub revocations: Option<PathBuf>,
+}
+
+impl Identity {
+    /// Returns the ids of everything that a route can name.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.providers.keys().chain(self.credentials.keys())
+    }
 }
 
 /// An issuer of tokens.

@@ -107,6 +107,16 @@ macro_rules! reasons {
 reasons! {
     /// Another scheme than `Bearer`, or nothing after it.
     NotBearer = "not_bearer", false;
+    /// An API key that is not of the form.
+    NotApiKey = "not_an_api_key", false;
+    /// An API key whose id nobody has: never issued, or revoked.
+    UnknownApiKey = "unknown_api_key", false;
+    /// An API key with another secret than its id's.
+    WrongApiKey = "wrong_api_key", true;
+    /// An API key that has ended, or the one before a rotation whose overlap has.
+    ExpiredApiKey = "expired_api_key", false;
+    /// A credential of a provider that the route does not accept.
+    OtherProvider = "other_provider", false;
     /// Longer than 8 KiB.
     TooLong = "too_long", false;
     /// Not three parts with dots between.

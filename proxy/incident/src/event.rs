@@ -72,6 +72,17 @@ pub struct Breach {
     pub is_cross_site: bool,
 }
 
+impl Breach {
+    /// What tells a deliberate breach from a stale bookmark.
+    fn to_json(&self) -> Value {
+        json!({
+            "object": self.object,
+            "exists": self.exists,
+            "cross_site": self.is_cross_site,
+        })
+    }
+}
+
 /// A rule that matched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rule {
@@ -190,6 +201,7 @@ impl Event {
         put("user_tenant", json!(self.breach.as_ref().and(self.actor.tenant.as_ref())));
         let attempted = self.breach.as_ref().and_then(|breach| breach.attempted_tenant.as_ref());
         put("attempted_tenant", json!(attempted));
+        put("breach", json!(self.breach.as_ref().map(Breach::to_json)));
         put("last_location", json!(self.travel.as_ref().map(|(last, _)| last)));
         put("current_location", json!(self.travel.as_ref().map(|(_, current)| current)));
         put("request", self.request_json());

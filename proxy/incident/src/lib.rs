@@ -21,7 +21,7 @@ pub mod travel;
 pub use category::{Category, Priority};
 pub use correlator::{Change, ChangeKind, Correlator, Numbered};
 pub use detector::{Detectors, Scenario};
-pub use event::Event;
+pub use event::{Breach, Event};
 pub use incident::Incident;
 pub use notice::Notice;
 pub use response::{Action, ActionKind, PlanRule, Responder, Response, ResponseSettings};

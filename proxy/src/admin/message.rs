@@ -130,6 +130,106 @@ pub struct PlaceLockdown {
     pub reason: Option<String>,
 }
 
+/// A key to issue.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssueKey {
+    /// The provider of keys; none means the only one.
+    pub provider: Option<String>,
+    /// The tenant that it speaks for.
+    pub tenant: String,
+    /// The subject that it is.
+    pub subject: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+    /// How long it is good, in seconds; none means until it is revoked.
+    pub for_secs: Option<u64>,
+    /// What for.
+    pub reason: Option<String>,
+}
+
+/// A key whose text is to change.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// Its id.
+    pub id: String,
+    /// How long the text before is taken, in seconds.
+    pub overlap_secs: u64,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A key that was issued.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApiKeyView {
+    /// Its id: the part of its text behind `pck_`.
+    pub id: String,
+    /// Its provider.
+    pub provider: String,
+    /// The tenant that it speaks for.
+    pub tenant: String,
+    /// The subject that it is.
+    pub subject: String,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+    /// When it was issued or rotated last, RFC 3339.
+    pub issued: String,
+    /// When it ends, RFC 3339; none means never.
+    pub expires: Option<String>,
+    /// Whether it has ended.
+    pub has_ended: bool,
+    /// Until when the text before the last rotation is taken, RFC 3339; none where it is not.
+    pub overlap_until: Option<String>,
+    /// Who issued it.
+    pub by: String,
+    /// What for.
+    pub reason: Option<String>,
+}
+
+/// A key with its text, which is said once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewKey {
+    /// What its owner sends.
+    pub text: String,
+    /// What is known of it.
+    pub key: ApiKeyView,
+}
+
+/// The key of assertions to rotate.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateAssertion {
+    /// How long the old key is published, in seconds; 60 at least.
+    pub overlap_secs: u64,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Which key signs assertions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AssertionView {
+    /// The id of the key that signs.
+    pub kid: String,
+    /// The file of public keys.
+    pub jwks: PathBuf,
+    /// The keys before it that are published still.
+    pub retired: Vec<RetiredView>,
+}
+
+/// A key that signs no more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RetiredView {
+    /// Its id.
+    pub kid: String,
+    /// Until when it is published, RFC 3339.
+    pub until: String,
+}
+
 /// Something to revoke.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -86,11 +86,11 @@ fn reach(what: &Revoked, wanted: &Revoke, now: Timestamp) -> Result<Option<Times
 fn known_provider(operator: &Operator, what: &Revoked) -> Result<(), String> {
     let Some(provider) = what.provider() else { return Ok(()) };
     let config = Arc::clone(&operator.shared.snapshot.load().config);
-    let providers = &config.identity.providers;
-    if providers.contains_key(provider) {
+    let mut providers = config.identity.names();
+    if providers.any(|known| known == provider) {
         return Ok(());
     }
-    let known: Vec<_> = providers.keys().map(String::as_str).collect();
+    let known: Vec<_> = config.identity.names().map(String::as_str).collect();
     Err(format!("there is no provider `{provider}`: there are {}", known.join(", ")))
 }
 

@@ -19,7 +19,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
-use super::{allow, backend, ban, change, incident, lockdown, revocation, status, upgrade, why};
+use super::{
+    allow, api_key, assertion, backend, ban, change, incident, lockdown, revocation, status,
+    upgrade, why,
+};
 use crate::audit::{Actor, Audit};
 use crate::bans::BanKeeper;
 use crate::incidents::DeskHandle;
@@ -189,6 +192,10 @@ impl AdminServer {
                 "/v1/lockdowns",
                 get(lockdown::list).post(lockdown::place).delete(lockdown::lift),
             )
+            .route("/v1/keys", get(api_key::list).post(api_key::issue).delete(api_key::revoke))
+            .route("/v1/keys/rotate", post(api_key::rotate))
+            .route("/v1/assertion", get(assertion::show))
+            .route("/v1/assertion/rotate", post(assertion::rotate))
             .route(
                 "/v1/revocations",
                 get(revocation::list).post(revocation::revoke).delete(revocation::undo),

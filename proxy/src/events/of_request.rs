@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use portcullis_identity::Why;
 use portcullis_incident::event::{Actor, Rule, Taken};
-use portcullis_incident::{Category, Event};
+use portcullis_incident::{Breach, Category, Event};
 use portcullis_policy::EventKind;
 
 use crate::log::RequestRecord;
@@ -26,6 +26,8 @@ pub(crate) struct Refused {
     pub(crate) token_id: Option<String>,
     /// The route, by its host and path.
     pub(crate) route: Option<String>,
+    /// What a request that left its caller's tenant rests on.
+    pub(crate) breach: Option<Breach>,
 }
 
 /// Returns the events of a request.
@@ -84,12 +86,14 @@ fn of_reason(reason: Reason, detail: Option<&str>) -> Option<Category> {
         | Reason::BodyTooDense
         | Reason::UriTooLong
         | Reason::UnsupportedEncoding
+        | Reason::UnsupportedMedia
         | Reason::ExpectationFailed
         | Reason::HeaderTooLarge
         | Reason::UpgradeRefused
         | Reason::NotGrpc
         | Reason::MessageTooLarge
         | Reason::LockedDown => Category::RequestRefused,
+        Reason::TenantAccess => Category::TenantBreach,
         Reason::KeysUnavailable
         | Reason::UpstreamUnreachable
         | Reason::UpstreamFailed
@@ -126,6 +130,7 @@ fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event
         payload: payload.map(|payload| payload.to_vec()).unwrap_or_default(),
         status: record.status,
         rule: rule(record, field),
+        breach: refused.breach.clone(),
         preview_rule: preview_rule(record, refused),
         ..Event::new("", category, Some(client.address), record.time)
     }

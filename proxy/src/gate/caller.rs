@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use portcullis_config::Timestamp;
-use portcullis_config::model::{Access, IdentityRule};
-use portcullis_identity::{
-    Identity, Refusal as TokenRefusal, Verifier, Why, choose, credential, is_in_query,
-};
-use portcullis_policy::TokenView;
+use portcullis_config::model::{Access, CertificateClient, IdentityRule};
+use portcullis_identity::{Identity, Refusal as TokenRefusal, Verifier, Why, choose};
+use portcullis_policy::{ClientCertificate, TokenView};
 
+use super::presented::{Presented, presented};
 use super::refusal::Refusal;
 use crate::key_sets::Verifiers;
 use crate::reason::Reason;
@@ -21,6 +20,9 @@ use crate::snapshot::Snapshot;
 pub(super) struct Asking<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) query: &'a [u8],
+    /// The certificate that the client showed, verified in the handshake, and until when it is valid.
+    pub(super) certificate: Option<&'a ClientCertificate>,
+    pub(super) certificate_until: Option<Timestamp>,
 }
 
 /// The answer to "who calls", once it has been asked.
@@ -54,6 +56,28 @@ impl Caller {
             Some(verified) => verified.is_ok(),
             None => place.knows(rule, asked, now),
         }
+    }
+
+    /// Says whether the caller's credential is good. One that nobody has asked about, and that was not verified for an
+    /// earlier request, is verified now if `may_verify` says so; `None` where that is what it would take.
+    pub(super) fn is_good(
+        &mut self,
+        place: Place<'_>,
+        rule: &IdentityRule,
+        asked: Asking<'_>,
+        now: Timestamp,
+        may_verify: impl FnOnce() -> bool,
+    ) -> Option<bool> {
+        if let Some(verified) = &self.verified {
+            return Some(verified.is_ok());
+        }
+        if presented(place.snapshot, rule, asked).is_err() {
+            return Some(false);
+        }
+        if place.knows(rule, asked, now) {
+            return Some(true);
+        }
+        may_verify().then(|| self.identity(place, rule, asked, now).is_ok())
     }
 
     /// Returns who calls if the rule requires a caller.
@@ -91,7 +115,13 @@ impl<'a> Place<'a> {
         asked: Asking<'_>,
         now: Timestamp,
     ) -> Result<Arc<Identity>, TokenRefusal> {
-        let token = token(asked)?;
+        let token = match presented(self.snapshot, rule, asked)? {
+            Presented::Token(token) => token,
+            Presented::Key(key) => return self.key(rule, key, now),
+            Presented::Certificate(provider, client) => {
+                return self.certificate(provider, client, asked);
+            }
+        };
         match rule {
             IdentityRule::None | IdentityRule::Any(_) => {
                 self.any(&self.providers(rule), token, now)
@@ -108,7 +138,14 @@ impl<'a> Place<'a> {
 
     /// Says whether the token was verified for an earlier request.
     fn knows(self, rule: &IdentityRule, asked: Asking<'_>, now: Timestamp) -> bool {
-        let Ok(token) = token(asked) else { return false };
+        let token = match presented(self.snapshot, rule, asked) {
+            Ok(Presented::Token(token)) => token,
+            // These cost no signature.
+            Ok(Presented::Key(_) | Presented::Certificate(..)) => {
+                return self.verify(rule, asked, now).is_ok();
+            }
+            Err(_) => return false,
+        };
         let verifiers: Vec<_> = self.providers(rule).iter().map(|one| one.at(now)).collect();
         let revocations = self.shared.revocations.list();
         let knows = |verifiers: &[Arc<Verifier>]| {
@@ -119,6 +156,73 @@ impl<'a> Place<'a> {
         match rule {
             IdentityRule::None | IdentityRule::Any(_) => knows(&verifiers),
             IdentityRule::All(_) => verifiers.chunks(1).all(knows),
+        }
+    }
+
+    /// Says who brings a key of ours, if the route accepts its provider.
+    fn key(
+        self,
+        rule: &IdentityRule,
+        key: &[u8],
+        now: Timestamp,
+    ) -> Result<Arc<Identity>, TokenRefusal> {
+        let accepts = |identity: &Identity| match rule {
+            IdentityRule::None => {
+                self.snapshot.config.identity.credentials.contains_key(&identity.provider)
+            }
+            IdentityRule::Any(named) | IdentityRule::All(named) => {
+                named.iter().any(|id| id.as_str() == identity.provider)
+            }
+        };
+        let known = self.shared.api_keys.verify(key, now);
+        let provider =
+            known.as_ref().map_or_else(|_| "none".to_owned(), |one| one.provider.clone());
+        let verified = known.and_then(|identity| {
+            if accepts(&identity) {
+                self.unrevoked(identity)
+            } else {
+                Err(TokenRefusal::InvalidToken(Why::OtherProvider))
+            }
+        });
+        if let Err(refusal) = &verified {
+            self.shared.metrics.token_refused(&provider, refusal.reason());
+        }
+        verified
+    }
+
+    /// Says who shows a certificate. Its digest is the id of a key, so that it can be revoked here too.
+    fn certificate(
+        self,
+        provider: &str,
+        client: &CertificateClient,
+        asked: Asking<'_>,
+    ) -> Result<Arc<Identity>, TokenRefusal> {
+        let identity = Arc::new(Identity {
+            provider: provider.to_owned(),
+            subject: client.subject.clone(),
+            tenant: Some(client.tenant.clone()),
+            roles: client.roles.clone(),
+            scopes: client.scopes.clone(),
+            token_id: None,
+            issuer: asked.certificate.map(|shown| shown.issuer.clone()).unwrap_or_default(),
+            key_id: asked.certificate.map(|shown| shown.sha256.clone()),
+            issued: None,
+            expires: asked.certificate_until.unwrap_or_default(),
+            claims: serde_json::Map::new(),
+        });
+        let verified = self.unrevoked(identity);
+        if let Err(refusal) = &verified {
+            self.shared.metrics.token_refused(provider, refusal.reason());
+        }
+        verified
+    }
+
+    /// Asks both lists of revocations.
+    fn unrevoked(self, identity: Arc<Identity>) -> Result<Arc<Identity>, TokenRefusal> {
+        let by_command = self.shared.revocations.list().why(&identity);
+        match by_command.or_else(|| self.snapshot.revoked.why(&identity)) {
+            Some(why) => Err(TokenRefusal::InvalidToken(why)),
+            None => Ok(identity),
         }
     }
 
@@ -160,17 +264,6 @@ impl<'a> Place<'a> {
         }
         verified
     }
-}
-
-/// Finds the one token of a request.
-fn token<'a>(asked: Asking<'a>) -> Result<&'a [u8], TokenRefusal> {
-    let fields =
-        asked.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    let token = credential(fields)?.ok_or(TokenRefusal::MissingAuth)?;
-    if is_in_query(asked.query) {
-        return Err(TokenRefusal::MoreThanOneCredential);
-    }
-    Ok(token)
 }
 
 /// What `token.*` reads of an identity.

@@ -19,8 +19,10 @@ use super::body::Held;
 use super::caller::{Asking, Caller, Place, granted, view};
 use super::refusal::Refusal;
 use super::sanity::Target;
+use super::tenancy::Bounds;
 use super::work::Work;
 use super::{Gate, banned, reading, tightened};
+use crate::edge::Connection;
 use crate::reason::Reason;
 
 /// What is asked of a request before it may pass.
@@ -30,8 +32,8 @@ pub(super) struct Demands<'a> {
     /// What the caller's token must grant.
     pub(super) access: &'a Access,
     pub(super) body: &'a BodyPlan,
-    /// Whether the backend gets an assertion, which is over the body's hash.
-    pub(super) is_asserted: bool,
+    /// Whether the body must be here: the backend gets an assertion, which is over its hash, or it may name a tenant.
+    pub(super) is_held: bool,
 }
 
 /// What an admitted request brings along.
@@ -52,12 +54,14 @@ pub(super) async fn decide(
     demands: &Demands<'_>,
 ) -> Result<Admitted, Refusal> {
     let headers = session.req_header().headers.clone();
+    let connection = Arc::clone(&work.connection);
     let now = work.begun;
     banned::stranger(&gate.shared.state, work, now)?;
     let mut walk = Walk {
         gate,
         target,
         headers: &headers,
+        connection: &connection,
         demands,
         caller: Caller::default(),
         body: None,
@@ -80,6 +84,7 @@ struct Walk<'a> {
     gate: &'a Gate,
     target: &'a Target,
     headers: &'a HeaderMap,
+    connection: &'a Connection,
     demands: &'a Demands<'a>,
     caller: Caller,
     /// Once it has been asked for: the body, or that none is read.
@@ -108,6 +113,12 @@ impl<'a> Walk<'a> {
         }
         let identity = self.required_caller(work, now)?;
         self.read_body(session, work).await?;
+        if let Some(known) = &identity {
+            let snapshot = Arc::clone(&work.snapshot);
+            let place = Place { shared: &self.gate.shared, snapshot: &snapshot };
+            let held = self.body.as_ref().and_then(Option::as_ref);
+            self.bounds(place, known, now).check_body(self.gate, work, held).await?;
+        }
         Ok(identity)
     }
 
@@ -182,6 +193,9 @@ impl<'a> Walk<'a> {
             banned::identity(&self.gate.shared.state, work, known, now)?;
             granted(known, self.demands.access)?;
             tightened::identity(&self.gate.shared, work, known, now)?;
+            let snapshot = Arc::clone(&work.snapshot);
+            let place = Place { shared: &self.gate.shared, snapshot: &snapshot };
+            self.bounds(place, known, now).check_head(work, self.target)?;
         }
         Ok(identity)
     }
@@ -194,17 +208,39 @@ impl<'a> Walk<'a> {
         tightened::stranger(&self.gate.shared, work, is_known, now)
     }
 
+    fn bounds<'b>(
+        &'b self,
+        place: Place<'b>,
+        identity: &'b Identity,
+        now: Timestamp,
+    ) -> Bounds<'b> {
+        Bounds { place, access: self.demands.access, headers: self.headers, identity, now }
+    }
+
     /// Counts a refusal of somebody whose token is good: the best alarm for a rule that refuses the wrong ones.
-    fn note_refusal(&self, work: &Work, refusal: &Refusal, now: Timestamp) {
-        let place = Place { shared: &self.gate.shared, snapshot: &work.snapshot };
-        if self.caller.is_known_good(place, self.demands.identity, self.asking(), now) {
-            let label = refusal.reason.row().label;
-            self.gate.shared.metrics.refusals_with_token.with_label_values(&[label]).inc();
+    fn note_refusal(&mut self, work: &Work, refusal: &Refusal, now: Timestamp) {
+        let gate = self.gate;
+        let place = Place { shared: &gate.shared, snapshot: &work.snapshot };
+        let may_verify = || gate.spare.take(gate.now());
+        let asking = self.asking();
+        match self.caller.is_good(place, self.demands.identity, asking, now, may_verify) {
+            Some(true) => {
+                let label = refusal.reason.row().label;
+                gate.shared.metrics.refusals_with_token.with_label_values(&[label]).inc();
+            }
+            Some(false) => {}
+            None => gate.shared.metrics.refusals_unverified.inc(),
         }
     }
 
     fn asking(&self) -> Asking<'a> {
-        Asking { headers: self.headers, query: &self.target.query }
+        let connection = self.connection;
+        Asking {
+            headers: self.headers,
+            query: &self.target.query,
+            certificate: connection.certificate.as_deref(),
+            certificate_until: connection.certificate_until,
+        }
     }
 
     async fn read_body(&mut self, session: &mut Session, work: &mut Work) -> Result<(), Refusal> {

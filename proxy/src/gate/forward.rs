@@ -20,6 +20,7 @@ use super::attempts::Attempts;
 use super::body::Held;
 use super::client_address::Client;
 use super::heads::{edit_request, edit_response, name, value};
+use super::learning::Learning;
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::security_headers;
@@ -53,6 +54,8 @@ pub(crate) struct Forward {
     pub(super) held: Option<Held>,
     /// Headers that identity and policy add.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
+    /// What is learnt from the answer.
+    pub(super) learning: Option<Learning>,
     /// Why forwarding failed, first word counts.
     failure: OnceLock<Refusal>,
     /// What stands in place of the origin's body, once its head said that it is replaced.
@@ -70,6 +73,7 @@ impl Forward {
         stream: Option<Stream>,
         held: Option<Held>,
         added: Vec<(HeaderName, HeaderValue)>,
+        learning: Option<Learning>,
     ) -> Self {
         Self {
             id,
@@ -81,6 +85,7 @@ impl Forward {
             stream,
             held,
             added,
+            learning,
             failure: OnceLock::new(),
             replaced: Mutex::new(None),
         }
@@ -132,8 +137,8 @@ impl Forward {
             }
             None => {}
         }
-        if self.entry.route.inspection().is_some() {
-            // What is inspected comes plain, if the origin can.
+        if self.entry.route.inspection().is_some() || self.learning.is_some() {
+            // What is looked into comes plain, if the origin can.
             headers.remove(ACCEPT_ENCODING);
         }
         let id = value(self.id.as_bytes())?;

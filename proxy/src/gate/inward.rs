@@ -77,5 +77,5 @@ fn assertion(
         target: text(&target.uri, "a target that is no text, where the assertion names it")?,
         body_sha256: &body_sha256,
     };
-    Ok(shared.assertion_key.mint(&inward, shared.clock.now()))
+    Ok(shared.signing.key().mint(&inward, shared.clock.now()))
 }

@@ -13,12 +13,13 @@ use super::attempts::{Attempts, Pace};
 use super::decide::Demands;
 use super::forward::Forward;
 use super::in_work::NoRoom;
+use super::learning::Learning;
 use super::messages::Messages;
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
-use super::{Gate, certificate, decide, inward, routing, sanity};
+use super::{Gate, certificate, decide, inward, presented, routing, sanity};
 use crate::edge::Manner;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
@@ -80,9 +81,11 @@ pub(super) async fn judge(
         ),
         None => None,
     };
-    let is_asserted = upstream.backend.assertion;
-    let demands = Demands { policy, identity, access, body, is_asserted };
+    let owned = &snapshot.config.identity.owners;
+    let is_held = upstream.backend.assertion || access.names_in_body(owned);
+    let demands = Demands { policy, identity, access, body, is_held };
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
+    presented::strip(session.req_header_mut(), &snapshot);
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let admission = admission(&upstream).await?;
     let now = gate.shared.clock.monotonic();
@@ -95,8 +98,10 @@ pub(super) async fn judge(
     let pace = pace(&upstream, stream.as_ref());
     let attempts = Attempts::new(upstream, key, pace, admission, now);
     let (id, client) = (work.id.clone(), work.client.clone());
+    let learning = Learning::of(&snapshot, access, admitted.identity.as_deref());
     let held = admitted.held;
-    let forward = Forward::new(id, entry, target, client, scheme, attempts, stream, held, added);
+    let forward =
+        Forward::new(id, entry, target, client, scheme, attempts, stream, held, added, learning);
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))

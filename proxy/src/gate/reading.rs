@@ -42,8 +42,7 @@ pub(super) async fn read(
             };
             Reading { limit, compressed, limits }
         }
-        // The assertion is over the body's hash, so the body must be here before it.
-        BodyPlan::Skip if demands.is_asserted => {
+        BodyPlan::Skip if demands.is_held => {
             Reading { limit: limits.body_bytes, compressed: OfCompressed::Keep, limits }
         }
         BodyPlan::Skip => {

@@ -79,7 +79,7 @@ fn check_trusted(
 }
 
 /// The path as the most helpful backend would read it: decoded once, `\` as `/`, empty and dot segments gone.
-fn resolve(path: &[u8]) -> Vec<u8> {
+pub(super) fn resolve(path: &[u8]) -> Vec<u8> {
     let decoded = decode(path);
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut segments = decoded.split(|byte| b"/\\".contains(byte)).skip(1).peekable();

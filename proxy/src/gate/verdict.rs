@@ -34,7 +34,8 @@ pub(super) fn refused(work: &Work, hidden: Hidden<'_>) -> Refused {
     let token_id = work.identity.as_ref().and_then(|identity| identity.token_id.clone());
     let route = work.entry.as_ref().map(|entry| route_name(&entry.host, &entry.route.path));
     let Some(verdict) = &work.verdict else {
-        return Refused { token_id, route, ..Refused::default() };
+        let breach = work.breach.clone();
+        return Refused { token_id, route, breach, ..Refused::default() };
     };
     let previews = verdict.previews.iter().filter(|hit| hit.preview);
     let matched = verdict.enforced.matched_field.as_ref().map(|field| {
@@ -47,6 +48,7 @@ pub(super) fn refused(work: &Work, hidden: Hidden<'_>) -> Refused {
         matched,
         token_id,
         route,
+        breach: work.breach.clone(),
     }
 }
 

@@ -13,6 +13,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use portcullis_config::Timestamp;
 use portcullis_identity::Identity;
+use portcullis_incident::Breach;
 use portcullis_policy::Verdict;
 
 use super::answer;
@@ -65,6 +66,8 @@ pub(crate) struct Work {
     pub(super) identity: Option<Arc<Identity>>,
     /// Why it was refused.
     pub(super) refusal: Option<Refusal>,
+    /// What a request that left its caller's tenant rests on.
+    pub(super) breach: Option<Breach>,
     /// A word for the log about a request that was let through.
     pub(super) remark: Option<Cow<'static, str>>,
     /// The rules that matched in the answer.
@@ -131,6 +134,7 @@ impl Work {
             verdict: None,
             identity: None,
             refusal: None,
+            breach: None,
             remark: None,
             answer_rules: Vec::new(),
             refused_body: None,

@@ -148,6 +148,9 @@ impl KeyKeeper {
             self.shared.tokens.sweep(now);
             self.sweep = now.plus(SWEEP_EVERY);
         }
+        if let Err(error) = self.shared.signing.withdraw(now) {
+            tracing::error!("an old assertion key is published longer than it was to be: {error}");
+        }
         let config = &snapshot.config;
         let metrics = &self.shared.metrics;
         for (name, _) in

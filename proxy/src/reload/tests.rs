@@ -41,9 +41,15 @@ impl Served {
             state: State::new(Limits::default()),
             allowances: crate::bans::Allowances::default(),
             tokens: portcullis_identity::TokenCache::new(16),
+            api_keys: crate::api_keys::KeyBook::default(),
+            owners: portcullis_identity::OwnerIndex::new(16),
             revocations: crate::revocations::RevocationBook::default(),
             lockdowns: crate::lockdown::Lockdowns::default(),
-            assertion_key: AssertionKey::generate().unwrap().0,
+            signing: crate::signing::Signing::open(
+                AssertionKey::generate().unwrap().0,
+                std::env::temp_dir().join(format!("edge-keys-{}.json", uuid::Uuid::now_v7())),
+            )
+            .unwrap(),
             clock: Arc::clone(&clock) as Arc<dyn crate::clock::Clock>,
             recent: crate::recent::Recent::new(1000),
             requests: RequestLog::open(Target::Off, &metrics).unwrap(),

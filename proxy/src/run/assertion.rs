@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use portcullis_config::SecretRef;
 use portcullis_config::model::{Assertion, AssertionKey as Source};
-use portcullis_identity::assertion::{AssertionKey, public_jwks};
+use portcullis_identity::assertion::AssertionKey;
 
 use crate::atomic_file;
+use crate::signing::{RotationError, Signing};
 
 /// Why there is no key to sign assertions with.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum AssertionError {
         /// What is wrong with it.
         why: String,
     },
+    /// The file of public keys cannot be written.
+    #[error(transparent)]
+    Publish(#[from] RotationError),
     /// A file cannot be written.
     #[error("`{}` cannot be written: {source}", path.display())]
     Write {
@@ -33,17 +37,13 @@ pub enum AssertionError {
 }
 
 /// Reads the key, makes it if it is to be made and is not there, and writes the public key set.
-pub(super) fn open(assertion: &Assertion) -> Result<AssertionKey, AssertionError> {
+pub(super) fn open(assertion: &Assertion) -> Result<Signing, AssertionError> {
     let key = match &assertion.key {
         Source::Generated(path) if fs::symlink_metadata(path).is_err() => make(path)?,
         Source::Generated(path) => read(&SecretRef::File(path.clone()))?,
         Source::Given(secret) => read(secret)?,
     };
-    let jwks = format!("{}\n", public_jwks([&key]));
-    if !fs::read(&assertion.jwks).is_ok_and(|there| there == jwks.as_bytes()) {
-        write(&assertion.jwks, jwks.as_bytes(), atomic_file::PUBLIC)?;
-    }
-    Ok(key)
+    Ok(Signing::open(key, assertion.jwks.clone())?)
 }
 
 fn read(secret: &SecretRef) -> Result<AssertionKey, AssertionError> {

@@ -86,6 +86,15 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The file of API keys cannot be used.
+    #[error("the file of API keys `{}` cannot be used", path.display())]
+    ApiKeys {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The file of closed routes cannot be used; what was closed is not to be opened by that.
     #[error("the file of lockdowns `{}` cannot be used", path.display())]
     Lockdowns {
@@ -165,6 +174,9 @@ impl StartError {
             Self::Revocations { .. } => Some(
                 "restore it from a backup; without it, everything that was revoked by command is accepted again"
                     .to_owned(),
+            ),
+            Self::ApiKeys { .. } => Some(
+                "restore it from a backup; without it, every key has to be issued again".to_owned(),
             ),
             Self::Lockdowns { .. } => Some(
                 "a damaged file can be moved away: every route is open then".to_owned(),

@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use license_core::Service;
 use portcullis_config::model::{Backend, ListenerCertificate, ListenerKind};
 use portcullis_config::{Config, Diagnostic};
-use portcullis_identity::TokenCache;
+use portcullis_identity::{OwnerIndex, TokenCache};
 use portcullis_policy::{CountSecret, Limits, State};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use super::{StartError, Started, assertion};
 use crate::acme::{AcmeKeeper, Proofs};
 use crate::admin::{AdminServer, Operator};
+use crate::api_keys::KeyBook;
 use crate::atomic_file;
 use crate::audit::Audit;
 use crate::bans::{Allowances, BanKeeper, BanStore};
@@ -44,7 +45,8 @@ use crate::origin::Origin;
 use crate::recent::Recent;
 use crate::reload::{Reloader, Watch, probe};
 use crate::revocations::RevocationBook;
-use crate::shared::{Shared, TOKENS_MAX};
+use crate::shared::{OWNED_MAX, Shared, TOKENS_MAX};
+use crate::signing::Signing;
 use crate::snapshot::Snapshot;
 use crate::tickets::Tickets;
 use crate::upgrade::{
@@ -95,7 +97,7 @@ impl Parts {
         inheritance: &mut Option<Inheritance>,
     ) -> Result<(Self, Started), StartError> {
         let generation = inheritance.as_ref().map_or(0, Inheritance::generation) + 1;
-        let (snapshot, warnings, assertion_key) = configure(&origin, generation).await?;
+        let (snapshot, warnings, signing) = configure(&origin, generation).await?;
         let config = Arc::clone(&snapshot.config);
         let admin = match inheritance {
             None => Some(AdminServer::bind(&config.admin.socket).await?),
@@ -114,8 +116,9 @@ impl Parts {
         let tickets = inheritance.as_mut().map(Inheritance::tickets).unwrap_or_default();
         let tickets = Tickets::new(tickets);
         let revocations = open_revocations(&config.state_dir.join("revocations.json"))?;
-        let kept = (lockdowns, revocations);
-        let (shared, inbox) = share(snapshot, assertion_key, secret, kept, tickets)?;
+        let api_keys = open_api_keys(&config.state_dir.join("api-keys.json"))?;
+        let kept = (lockdowns, revocations, api_keys);
+        let (shared, inbox) = share(snapshot, signing, secret, kept, tickets)?;
         let shared = Arc::new(shared);
         let mut keys = KeyKeeper::new(Arc::clone(&shared));
         keys.prime().await;
@@ -394,7 +397,7 @@ async fn ready(
 async fn configure(
     origin: &Origin,
     generation: u64,
-) -> Result<(Snapshot, Vec<Diagnostic>, portcullis_identity::assertion::AssertionKey), StartError> {
+) -> Result<(Snapshot, Vec<Diagnostic>, Signing), StartError> {
     let unusable = |report| StartError::Config(Box::new(report));
     let loaded = origin.load().map_err(unusable)?;
     let state_dir = loaded.config.state_dir.clone();
@@ -410,15 +413,15 @@ async fn configure(
         tracing::warn!("a reload would refuse this configuration: {wrong}");
     }
     let snapshot = Snapshot { tested: probed.tested, ..snapshot };
-    let key = assertion::open(&snapshot.config.identity.assertion)?;
-    Ok((snapshot, warnings, key))
+    let signing = assertion::open(&snapshot.config.identity.assertion)?;
+    Ok((snapshot, warnings, signing))
 }
 
 fn share(
     snapshot: Snapshot,
-    assertion_key: portcullis_identity::assertion::AssertionKey,
+    signing: Signing,
     secret: CountSecret,
-    (lockdowns, revocations): (Lockdowns, RevocationBook),
+    (lockdowns, revocations, api_keys): (Lockdowns, RevocationBook, KeyBook),
     tickets: Tickets,
 ) -> Result<(Shared, Inbox), StartError> {
     let metrics = Metrics::new();
@@ -435,9 +438,11 @@ fn share(
         state: State::with_secret(limits, secret),
         allowances: Allowances::default(),
         tokens: TokenCache::new(TOKENS_MAX),
+        owners: OwnerIndex::new(OWNED_MAX),
         revocations,
+        api_keys,
         lockdowns,
-        assertion_key,
+        signing,
         tickets,
         proofs: Proofs::default(),
         clock,
@@ -515,6 +520,10 @@ fn open_lockdowns(path: &Path) -> Result<Lockdowns, StartError> {
 fn open_revocations(path: &Path) -> Result<RevocationBook, StartError> {
     RevocationBook::open(path)
         .map_err(|source| StartError::Revocations { path: path.to_owned(), source })
+}
+
+fn open_api_keys(path: &Path) -> Result<KeyBook, StartError> {
+    KeyBook::open(path).map_err(|source| StartError::ApiKeys { path: path.to_owned(), source })
 }
 
 async fn start_license(

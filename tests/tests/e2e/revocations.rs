@@ -109,9 +109,11 @@ async fn refusals_of_good_tokens_are_counted_apart_and_challenges_name_what_is_w
     };
     assert_eq!(ask(&edge, "/denied", "nonsense").await.status, 403);
     counted(0);
-    assert_eq!(ask(&edge, "/", &token).await.status, 200);
-    assert_eq!(ask(&edge, "/denied", &token).await.status, 403);
+    assert_eq!(ask(&edge, "/denied", &token).await.status, 403, "never seen before");
     counted(1);
+    assert_eq!(ask(&edge, "/", &token).await.status, 200);
+    assert_eq!(ask(&edge, "/denied", &token).await.status, 403, "remembered");
+    counted(2);
     for (answer, expected) in [
         (ask(&edge, "/", "nonsense").await, "Bearer error=\"invalid_token\""),
         (edge.get("/").await, "Bearer"),

@@ -26,6 +26,7 @@ impl Bounds {
 use Bounds::{Number, Time};
 
 const E2E: &str = "tests/tests/e2e/limits/";
+const TENANTS: &str = "tests/tests/e2e/";
 const EDGE: &str = "proxy/src/edge/";
 const GATE: &str = "proxy/src/gate/";
 const IDENTITY: &str = "proxy/identity/src/";
@@ -117,6 +118,31 @@ const TESTS: &[Row] = &[
         (IDENTITY, "cache/tests.rs"),
         "verified_tokens_are_remembered_up_to_the_cap_of_their_shard",
     ),
+    (
+        "objects whose tenant is remembered (`identity.owners`), and tenants that have been seen",
+        Number,
+        (IDENTITY, "owners.rs"),
+        "objects_are_remembered_up_to_the_cap",
+    ),
+    (
+        "answer that owners are learnt from",
+        Number,
+        (TENANTS, "tenants.rs"),
+        "owners_are_learnt_from_answers_up_to_their_bytes",
+    ),
+    (
+        "ids that a body may name in one place (`tenant`, `owners`)",
+        Number,
+        (IDENTITY, "places/tests.rs"),
+        "ids_are_found_up_to_their_cap",
+    ),
+    (
+        "old assertion keys that are published still",
+        Number,
+        (PROXY, "signing.rs"),
+        "old_keys_are_accepted_up_to_the_cap",
+    ),
+    ("API keys", Number, (PROXY, "api_keys/tests.rs"), "keys_are_issued_up_to_the_cap"),
     ("revocations by command", Number, (PROXY, "revocations.rs"), "entries_are_kept_up_to_the_cap"),
     (
         "addresses whose connection rate is known",

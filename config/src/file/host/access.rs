@@ -2,7 +2,7 @@
 
 use super::super::backend::reference;
 use super::super::fields::Fields;
-use super::super::{Context, keys, scalar};
+use super::super::{Context, id_places, keys, scalar};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Access, IdentityRule, ProviderId};
 use crate::yaml::{Node, Value};
@@ -19,12 +19,23 @@ pub(super) fn identity(node: &Node, cx: &mut Context<'_>) -> Option<(IdentityRul
     let fields = Fields::open(node, &keys::REQUIRED_IDENTITY, cx)?;
     let rule = match fields.one_of(&["any", "all"], cx) {
         Some(("any", node)) => providers(node, cx).map(IdentityRule::Any),
-        Some((_, node)) => providers(node, cx).map(IdentityRule::All),
+        Some((_, node)) => issuers(node, cx).map(IdentityRule::All),
         None => None,
     };
     let scopes = fields.may("scopes", cx, |node, cx| scalar::some_items(node, cx, scope));
     let roles = fields.may("roles", cx, |node, cx| scalar::some_items(node, cx, role));
-    let access = Access { scopes: scopes?.unwrap_or_default(), roles: roles?.unwrap_or_default() };
+    let tenant = fields.may("tenant", cx, id_places::tenant);
+    let known = std::mem::take(&mut cx.names.owners);
+    let owners = fields.may("owners", cx, |node, cx| {
+        scalar::some_items(node, cx, |node, cx| reference(node, cx, "owned object", &known))
+    });
+    cx.names.owners = known;
+    let access = Access {
+        scopes: scopes?.unwrap_or_default(),
+        roles: roles?.unwrap_or_default(),
+        tenant: tenant?.unwrap_or_default(),
+        owners: owners?.unwrap_or_default(),
+    };
     Some((rule?, Box::new(access)))
 }
 
@@ -37,15 +48,28 @@ fn providers(node: &Node, cx: &mut Context<'_>) -> Option<Vec<ProviderId>> {
     ids
 }
 
+/// A request brings one credential: it can be judged by several issuers, not be of several kinds.
+fn issuers(node: &Node, cx: &mut Context<'_>) -> Option<Vec<ProviderId>> {
+    let ids = providers(node, cx)?;
+    let kinds = &cx.names.credentials;
+    if let Some(wrong) = ids.iter().find(|id| kinds.iter().any(|kind| kind == id.as_str())) {
+        let message = format!("`{wrong}` is no issuer of tokens, and `all` judges one token");
+        let wrong = Diagnostic::error("conflicting-keys", message);
+        cx.report(wrong.help("name it under `any`"), node.value_place());
+        return None;
+    }
+    Some(ids)
+}
+
 /// Reads a scope token: it is written between quotes into `WWW-Authenticate`.
-fn scope(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+pub(in super::super) fn scope(node: &Node, cx: &mut Context<'_>) -> Option<String> {
     let is_scope = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
     };
     name(node, is_scope, "write printable ASCII without spaces, `\"` and `\\`", cx)
 }
 
-fn role(node: &Node, cx: &mut Context<'_>) -> Option<String> {
+pub(in super::super) fn role(node: &Node, cx: &mut Context<'_>) -> Option<String> {
     let is_role = |text: &str| !text.chars().any(char::is_control);
     name(node, is_role, "write it as it stands in the claim", cx)
 }

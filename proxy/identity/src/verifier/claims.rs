@@ -145,10 +145,16 @@ fn plain(value: &Value) -> Option<String> {
 
 /// Texts go into headers, keys and logs: nothing empty, nothing long, no control character.
 fn plain_text(text: &str) -> Option<String> {
-    let is_plain = !text.is_empty()
+    is_plain(text).then(|| text.to_owned())
+}
+
+/// Says whether a text may be a subject, a tenant, a role or a scope: nothing empty, nothing above 255 bytes, no control
+/// character.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    !text.is_empty()
         && text.len() <= TEXT_BYTES_MAX
-        && !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
-    is_plain.then(|| text.to_owned())
+        && !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
 }
 
 /// Reads a NumericDate, which may have a fraction (RFC 7519 section 2).

@@ -1,0 +1,109 @@
+//! The key of the edge's assertions is changed while it serves: nobody notices.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use portcullis_config::Timestamp;
+use portcullis_identity::assertion::AssertionKey;
+use portcullis_tests::{Edge, LicenseHome, Origin, Way};
+use serde_json::{Value, json};
+
+use super::process;
+
+const ROUTE: &str = "{ path: /, backend: origin, identity: { any: [dev] } }";
+/// How many requests there are between two rotations.
+const BETWEEN: u64 = 25;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_is_refused_while_the_assertion_key_rotates_under_load() {
+    let (home, origin) = (LicenseHome::new(), Origin::start().await);
+    let builder = Edge::builder(&origin).server(&home.server()).backend("assertion: true");
+    let edge = Arc::new(builder.routes(&[ROUTE]).start().await);
+    let license = home.start(Way::Embedded, &edge, "acme", 8).await;
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|n| {
+            let (edge, stop, answered) = (Arc::clone(&edge), Arc::clone(&stop), Arc::clone(&answered));
+            let body =
+                json!({ "license_key": license.key, "hardware_id": format!("m{n}") }).to_string();
+            tokio::spawn(async move {
+                let token = edge.token("ada", "acme");
+                let length = body.len();
+                let request = format!(
+                    "POST /api/v1/license/acquire HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {token}\r\n\
+                     Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+                let mut client = edge.client().await;
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = client.ask(&request).await;
+                    assert!(matches!(answer.status, 200 | 201), "{} {:?}", answer.status, answer.json());
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let mut kids = vec![edge.shared().signing.key().kid().to_owned()];
+    for rotation in 1..=4 {
+        while answered.load(Ordering::Relaxed) < rotation * BETWEEN
+            && clients.iter().all(|client| !client.is_finished())
+        {
+            tokio::task::yield_now().await;
+        }
+        let (key, _pem) = AssertionKey::generate().unwrap();
+        kids.push(key.kid().to_owned());
+        let until = Timestamp::from_secs(edge.now_secs() + 60);
+        edge.shared().signing.rotate(key, until, || Ok(())).unwrap();
+    }
+    while answered.load(Ordering::Relaxed) < 5 * BETWEEN
+        && clients.iter().all(|client| !client.is_finished())
+    {
+        tokio::task::yield_now().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    let published = || std::fs::read_to_string(edge.shared().signing.jwks()).unwrap();
+    assert!(kids.iter().all(|kid| published().contains(kid.as_str())));
+    edge.advance(Duration::from_secs(60));
+    edge.shared().signing.withdraw(Timestamp::from_secs(edge.now_secs())).unwrap();
+    let (newest, old) = kids.split_last().unwrap();
+    assert!(published().contains(newest.as_str()));
+    assert!(old.iter().all(|kid| !published().contains(kid.as_str())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_binary_rotates_by_command_and_keeps_the_new_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let origin = Origin::start().await;
+    std::fs::write(home.join("policy.yaml"), process::policy("/never")).unwrap();
+    std::fs::write(home.join("portcullis.yaml"), process::configuration(&origin)).unwrap();
+    assert!(process::run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
+    let operate = |arguments: &[&str]| {
+        let output = process::run(home, &[arguments, &["--socket", "admin.sock"]].concat());
+        (output.status.success(), process::text(&output.stdout) + &process::text(&output.stderr))
+    };
+    let show = || {
+        let (done, shown) = operate(&["assertion", "show", "--json"]);
+        assert!(done, "{shown}");
+        serde_json::from_str::<Value>(&shown).unwrap()
+    };
+    let edge = process::serve(home);
+    let first = show()["kid"].as_str().unwrap().to_owned();
+    let (done, said) = operate(&["assertion", "rotate", "--overlap", "1h", "--reason", "yearly"]);
+    assert!(done && said.contains(&format!(": {first}")), "{said}");
+    let second = show()["kid"].as_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    let published = std::fs::read_to_string(home.join("state/edge-keys.json")).unwrap();
+    assert!(published.contains(&first) && published.contains(&second), "{published}");
+    let (done, said) = operate(&["assertion", "rotate", "--overlap", "59s"]);
+    assert!(!done && said.contains("valid for 60s"), "{said}");
+    drop(edge);
+    let edge = process::serve(home);
+    assert_eq!(show()["kid"], json!(second), "it is kept");
+    let audit = std::fs::read_to_string(home.join("state/audit.jsonl")).unwrap();
+    assert!(audit.contains("assertion rotate --overlap 3600s") && audit.contains("yearly"));
+    drop(edge);
+}
