@@ -1,5 +1,8 @@
 //! Issuers whose keys are fetched: what an edge does when they rotate, stall, talk nonsense, talk too much, or are gone.
 
+#[path = "issuers/flood.rs"]
+mod flood;
+
 use std::path::Path;
 use std::time::Duration;
 
