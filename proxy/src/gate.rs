@@ -16,6 +16,7 @@ mod budget;
 mod caller;
 mod capture;
 mod certificate;
+mod claims;
 mod client_address;
 mod decide;
 mod exchange;

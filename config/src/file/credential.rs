@@ -1,5 +1,7 @@
 //! `identity.providers.<id>` of the kinds that are no issuers: `api_keys` and `certificates`.
 
+use std::ops::Range;
+
 use super::fields::Fields;
 use super::host::{role, scope};
 use super::{Context, keys, scalar};
@@ -86,9 +88,18 @@ fn certificate(node: &Node, cx: &mut Context<'_>) -> Option<String> {
     None
 }
 
-/// The header of a key: nothing that another part of the edge reads.
+/// The header of a key.
 fn header(node: &Node, cx: &mut Context<'_>) -> Option<String> {
-    let written = scalar::text(node, cx)?;
+    own_header(scalar::text(node, cx)?, "carry a key", &node.value_place(), cx)
+}
+
+/// The name of a header that the configuration takes for itself: nothing that another part of the edge reads or writes.
+pub(super) fn own_header(
+    written: &str,
+    to: &str,
+    place: &Range<usize>,
+    cx: &mut Context<'_>,
+) -> Option<String> {
     let lower = written.to_ascii_lowercase();
     let is_ours = ["x-edge-", "x-forwarded-", "x-request-id", "x-real-ip"]
         .iter()
@@ -96,8 +107,8 @@ fn header(node: &Node, cx: &mut Context<'_>) -> Option<String> {
     if scalar::is_header_name(written) && lower.starts_with("x-") && !is_ours {
         return Some(lower);
     }
-    let wrong = format!("`{}` cannot carry a key", written.escape_debug());
-    let help = "write a name that begins with `X-` and is not the edge's own, such as `X-Api-Key`";
-    cx.report(Diagnostic::error("wrong-name", wrong).help(help), node.value_place());
+    let wrong = format!("`{}` cannot {to}", written.escape_debug());
+    let help = "write a name that begins with `X-` and is not the edge's own";
+    cx.report(Diagnostic::error("wrong-name", wrong).help(help), place.clone());
     None
 }

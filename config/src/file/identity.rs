@@ -9,7 +9,7 @@ use crate::model::{
     Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, Credential, FetchedKeys, Identity,
     KeySource, OidcProvider, PlatformProvider, Provider, StaticProvider, Url,
 };
-use crate::yaml::Node;
+use crate::yaml::{Node, Value};
 
 /// The claims that hold the tenant where nothing else is said.
 const TENANT_CLAIM: &[&str] = &["tenant_id"];
@@ -29,6 +29,7 @@ pub(super) fn absent(cx: &Context<'_>) -> Identity {
         providers: BTreeMap::new(),
         credentials: BTreeMap::new(),
         assertion: generated(cx),
+        claim_headers: BTreeMap::new(),
         owners: BTreeMap::new(),
         revocations: None,
     }
@@ -46,15 +47,37 @@ pub(super) fn identity(node: &Node, cx: &mut Context<'_>) -> Option<Identity> {
     let owners = fields.may("owners", cx, |node, cx| {
         scalar::named(node, cx, |_, node, cx| id_places::owned(node, cx))
     });
+    let claim_headers = fields.may("claim_headers", cx, claim_headers);
     let revocations = fields.may("revocations", cx, source::file);
     let (providers, credentials) = sorted(providers?.unwrap_or_default());
     Some(Identity {
         providers,
         credentials,
         assertion: assertion?,
+        claim_headers: claim_headers?.unwrap_or_default(),
         owners: owners?.unwrap_or_default(),
         revocations: revocations?,
     })
+}
+
+/// Headers by name: each only once, whatever its case.
+fn claim_headers(node: &Node, cx: &mut Context<'_>) -> Option<BTreeMap<String, ClaimPath>> {
+    let Value::Map(entries) = &node.value else {
+        let message = format!("a mapping by header is expected here, not {}", node.kind());
+        cx.error("wrong-kind", message, node.value_place());
+        return None;
+    };
+    let mut headers = BTreeMap::new();
+    for entry in entries {
+        let name = credential::own_header(&entry.key, "tell of a claim", &entry.span, cx);
+        let path = claim(&entry.node, cx);
+        if headers.insert(name?, path?).is_some() {
+            let message = format!("the header `{}` is here twice", entry.key);
+            cx.error("duplicate", message, entry.span.clone());
+            return None;
+        }
+    }
+    Some(headers)
 }
 
 /// Issuers, and what is none.

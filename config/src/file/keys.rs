@@ -656,6 +656,12 @@ pub const IDENTITY: Section = Section {
             "The edge's own signed assertion to backends with `assertion: true`.",
         ),
         may(
+            "claim_headers",
+            "mapping of headers to claim paths",
+            "none",
+            "Headers that tell origins of claims: text as it is, the items of a list with commas between; everything but plain ASCII, and commas and percent signs, escaped as `%2C`. A claim that is not there, an object, and what is above 4 KiB are left out. What clients send under these names, in any spelling, is taken away on every route.",
+        ),
+        may(
             "owners",
             "mapping by kind",
             "none",

@@ -18,6 +18,8 @@ pub struct Identity {
     pub credentials: BTreeMap<String, Credential>,
     /// The edge's own assertion to its backends.
     pub assertion: Assertion,
+    /// Headers that tell origins of claims, in lower case, and where each claim is.
+    pub claim_headers: BTreeMap<String, ClaimPath>,
     /// Objects that belong to a tenant, by kind.
     pub owners: BTreeMap<String, OwnedObject>,
     /// A file of what is revoked.

@@ -5,11 +5,11 @@ use http::{HeaderName, HeaderValue};
 use portcullis_identity::Identity;
 use portcullis_identity::assertion::{HEADER, Inward};
 
-use super::certificate;
 use super::decide::Admitted;
 use super::refusal::Refusal;
 use super::sanity::Target;
 use super::work::Work;
+use super::{certificate, claims};
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::upstream::Upstream;
@@ -33,6 +33,7 @@ pub(super) fn headers(
         add(&mut headers, "x-edge-tenant", tenant.as_bytes())?;
     }
     add(&mut headers, "x-edge-roles", identity.roles.join(",").as_bytes())?;
+    headers.extend(claims::headers(&work.snapshot, identity));
     if upstream.backend.assertion {
         let assertion = assertion(shared, work, target, identity, admitted)?;
         add(&mut headers, HEADER, assertion.as_bytes())?;

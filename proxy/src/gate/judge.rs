@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
-use super::{Gate, certificate, decide, inward, presented, routing, sanity};
+use super::{Gate, certificate, claims, decide, inward, presented, routing, sanity};
 use crate::edge::Manner;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
@@ -86,6 +86,7 @@ pub(super) async fn judge(
     let demands = Demands { policy, identity, access, body, is_held };
     let admitted = decide::decide(gate, session, work, &target, &demands).await?;
     presented::strip(session.req_header_mut(), &snapshot);
+    claims::strip(session.req_header_mut(), &snapshot);
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let admission = admission(&upstream).await?;
     let now = gate.shared.clock.monotonic();

@@ -64,3 +64,34 @@ async fn a_token_that_does_not_grant_what_the_route_asks_for_is_403_and_is_told_
     let line = "edge_refusals_with_valid_token_total{reason=\"insufficient_scope\"} 18\n";
     edge.counts(line).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_go_to_the_origin_as_headers_and_clients_cannot_send_them() {
+    let origin = Origin::start().await;
+    let routes = [
+        "{ path: /, backend: origin, identity: { any: [dev] } }",
+        "{ path: /open, backend: origin, identity: none }",
+    ];
+    let named = "claim_headers: { X-User-Email: email, X-Groups: realm.groups, X-Absent: absent }";
+    let edge = Edge::builder(&origin).routes(&routes).identity(named).start().await;
+    let mut claims = edge.claims("ada", "t1");
+    claims.insert("email".to_owned(), json!("ada@example.com\r\nX-Groups: root"));
+    claims.insert("realm".to_owned(), json!({ "groups": ["staff", "a,b"] }));
+    let forged =
+        "X-User-Email: forged\r\nX_Groups: forged\r\nX.Absent: forged\r\nx-absent: forged\r\n";
+    for (path, email, groups) in [
+        ("/", vec!["ada@example.com%0D%0AX-Groups:%20root"], vec!["staff,a%2Cb"]),
+        ("/open", vec![], vec![]),
+    ] {
+        origin.forget();
+        let token = edge.sign(&claims);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {token}\r\n{forged}\r\n"
+        );
+        assert_eq!(edge.client().await.ask(request).await.status, 200, "{path}");
+        let seen = origin.only();
+        assert_eq!(seen.headers("X-User-Email"), email, "{path}");
+        assert_eq!(seen.headers("X-Groups"), groups, "{path}");
+        assert!(!seen.head.escape_ascii().to_string().contains("forged"), "{path}");
+    }
+}

@@ -1623,6 +1623,22 @@ pub(super) const CASES: &[Case] = &[
         "can be in no token",
     ),
     (
+        "identity",
+        "claim_headers",
+        "    X-User-Email: email\n",
+        "    X-Edge-Email: email\n",
+        "wrong-name",
+        "`X-Edge-Email` cannot tell of a claim",
+    ),
+    (
+        "identity",
+        "claim_headers",
+        "    X-User-Email: email\n",
+        "    X-USER-GROUPS: email\n",
+        "duplicate",
+        "is here twice",
+    ),
+    (
         "hosts.<name>.routes[].identity",
         "all",
         "all: [platform, partner]",
