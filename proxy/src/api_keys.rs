@@ -39,7 +39,7 @@ pub struct ApiKey {
     pub roles: Vec<String>,
     /// Its scopes.
     pub scopes: Vec<String>,
-    /// When it was issued, or rotated last.
+    /// When it was issued.
     pub issued: Timestamp,
     /// When it ends; none means never.
     pub expires: Option<Timestamp>,
@@ -116,23 +116,18 @@ impl KeyBook {
         Ok((id, text))
     }
 
-    /// Gives a key a new text; the one before is taken until `overlap_ends`.
+    /// Gives a key a new text; the one before is taken until `overlap_ends`. The key stays the one that was issued when it
+    /// was: what is revoked by that moment does not come back.
     ///
     /// # Errors
     /// When there is no such key, or the disk refuses; then the old text stands alone.
-    pub fn rotate(
-        &self,
-        id: &str,
-        overlap_ends: Timestamp,
-        now: Timestamp,
-    ) -> Result<KeyText, KeyBookError> {
+    pub fn rotate(&self, id: &str, overlap_ends: Timestamp) -> Result<KeyText, KeyBookError> {
         let mut keys = self.held();
         let mut changed = keys.clone();
         let key = changed.get_mut(id).ok_or_else(|| KeyBookError::Unknown(id.to_owned()))?;
         let text = KeyText::of_id(id).ok_or(KeyBookError::NoRandomness)?;
         key.previous = Some((key.hash, overlap_ends));
         key.hash = text.hash();
-        key.issued = now;
         self.change(&mut keys, changed)?;
         Ok(text)
     }

@@ -28,8 +28,7 @@ pub(super) fn across(config: &Config, root: &Node, cx: &mut Context<'_>) {
         }
     }
     if config.environment == Environment::Production {
-        let said =
-            "rate limits are counted, and bans and revocations held, by each node for itself";
+        let said = "rate limits are counted, and bans, revocations and API keys held, by each node for itself";
         cx.warn(
             "per-node-limits",
             said,

@@ -113,7 +113,7 @@ pub const PROBLEMS: &[Problem] = &[
     lint("no-tls", "Every listener only redirects, so that no host can be reached."),
     lint(
         "per-node-limits",
-        "In production: limits are counted, and bans and revocations held, by each node for itself.",
+        "In production: limits are counted, and bans, revocations and API keys held, by each node for itself.",
     ),
     lint("plain-listener", "A listener without TLS has an address that other networks may reach."),
     lint("plain-upstream", "Requests to a server with a public address travel in plain text."),

@@ -51,7 +51,7 @@ pub(super) async fn rotate(
     let command = format!("key rotate {} --overlap {}s", wanted.id, wanted.overlap_secs);
     operator.record(&peer.actor(), &command, wanted.reason.as_deref(), &Map::new())?;
     let ends = now.plus(Duration::from_secs(wanted.overlap_secs));
-    let rotated = operator.shared.api_keys.rotate(&wanted.id, ends, now);
+    let rotated = operator.shared.api_keys.rotate(&wanted.id, ends);
     let text = rotated.map_err(|error| failed(&error))?;
     let key = known(&operator, &wanted.id)?;
     Ok(Json(NewKey { text: text.expose().to_owned(), key: view(&wanted.id, &key, now) }))

@@ -177,7 +177,7 @@ pub struct ApiKeyView {
     pub roles: Vec<String>,
     /// Its scopes.
     pub scopes: Vec<String>,
-    /// When it was issued or rotated last, RFC 3339.
+    /// When it was issued, RFC 3339.
     pub issued: String,
     /// When it ends, RFC 3339; none means never.
     pub expires: Option<String>,

@@ -38,14 +38,16 @@ fn a_key_is_good_until_it_ends_is_rotated_or_revoked_and_only_its_hash_is_kept()
     assert_eq!((identity.subject.as_str(), identity.tenant.as_deref()), ("ci", Some("acme")));
     assert_eq!(identity.token_id.as_deref(), Some(id.as_str()));
     assert_eq!(why(&book, first.expose(), 100), Some(Why::ExpiredApiKey));
-    let second = book.rotate(&id, at(50), at(10)).unwrap();
+    let second = book.rotate(&id, at(50)).unwrap();
+    let issued = book.verify(second.expose().as_bytes(), at(10)).unwrap().issued;
+    assert_eq!(issued, Some(at(1)), "what is revoked by then does not come back");
     let again = KeyBook::open(&path).unwrap();
     assert_eq!(again.keys(), book.keys());
     for (now, of_first) in [(10, None), (49, None), (50, Some(Why::ExpiredApiKey))] {
         assert_eq!(why(&again, first.expose(), now), of_first, "{now}");
         assert_eq!(why(&again, second.expose(), now), None);
     }
-    let third = again.rotate(&id, at(20), at(20)).unwrap();
+    let third = again.rotate(&id, at(20)).unwrap();
     assert_eq!(why(&again, first.expose(), 15), Some(Why::WrongApiKey), "two rotations ago");
     assert_eq!(why(&again, second.expose(), 20), Some(Why::ExpiredApiKey), "no overlap");
     let kept = std::fs::read_to_string(&path).unwrap();

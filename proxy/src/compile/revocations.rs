@@ -54,7 +54,7 @@ fn entry(line: &str, config: &Config) -> Result<Option<Revocation>, String> {
     let what = what.parse::<Revoked>().map_err(|error| error.to_string())?;
     // A name that nobody has would revoke nothing, and nobody would know.
     if let Some(provider) = what.provider()
-        && !config.identity.providers.contains_key(provider)
+        && !config.identity.names().any(|known| known == provider)
     {
         return Err(format!("there is no provider `{provider}`"));
     }

@@ -1,7 +1,9 @@
 //! Keys that the edge issues, and certificates that say who calls: of the same rank as tokens, and one of all at a time.
 
 use portcullis::api_keys::ApiKey;
+use portcullis::revocations::Entry;
 use portcullis_config::Timestamp;
+use portcullis_identity::revocation::Revoked;
 use portcullis_tests::{Answer, Authority, Edge, Manner, Origin};
 use rustls::version::TLS13;
 use serde_json::{Value, json};
@@ -99,6 +101,32 @@ async fn a_key_is_a_credential_like_a_token_and_never_beside_one() {
     assert!(edge.metrics().contains(line), "{}", edge.metrics());
     let log = format!("{:?}", edge.logged(17).await);
     assert!(!log.contains(part(&good, 2)), "no secret is logged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_revoked_as_a_token_is_by_command_and_by_file() {
+    let (origin, home) = (Origin::start().await, tempfile::tempdir().unwrap());
+    let file = home.path().join("revoked.txt");
+    std::fs::write(&file, "").unwrap();
+    let revoked = format!("revocations: '{}'", file.display());
+    let builder = Edge::builder(&origin).routes(&ROUTES).provider(KEYS).identity(&revoked);
+    let edge = builder.start().await;
+    let good = key(&edge, &["seats"]);
+    let status = async || ask(&edge, "/", &[("X-Api-Key", &good)]).await.status;
+    for what in ["subject:keys/ci".to_owned(), format!("token:keys/{}", part(&good, 1))] {
+        assert_eq!(status().await, 200, "{what}");
+        let what: Revoked = what.parse().unwrap();
+        let since = Timestamp::from_secs(edge.now_secs());
+        let entry = Entry { before: None, since, by: "test".to_owned(), reason: None };
+        edge.shared().revocations.revoke(what.clone(), entry).unwrap();
+        assert_eq!(status().await, 401, "{what}");
+        edge.shared().revocations.undo(&what).unwrap();
+        std::fs::write(&file, format!("{what}\n")).unwrap();
+        edge.publish().unwrap();
+        assert_eq!(status().await, 401, "{what} by file");
+        std::fs::write(&file, "").unwrap();
+        edge.publish().unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
