@@ -16,16 +16,17 @@ pub mod keys;
 pub mod limits;
 mod lint;
 mod listener;
+mod load_test;
 pub mod problems;
 mod scalar;
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::model::{Config, Environment, Places};
+use crate::model::{Config, Environment, HeaderProfile, Places};
 use crate::yaml::{self, Node};
 
 /// Whether the files that the configuration names are looked for.
@@ -79,6 +80,8 @@ struct Context<'a> {
     environment: Environment,
     body_bytes: u64,
     state_dir: PathBuf,
+    /// Profiles of response headers, by name.
+    profiles: BTreeMap<String, HeaderProfile>,
     problems: Vec<Diagnostic>,
     found: Vec<PathBuf>,
     places: Places,
@@ -97,6 +100,7 @@ impl<'a> Context<'a> {
             environment: Environment::Development,
             body_bytes: 0,
             state_dir: base.to_owned(),
+            profiles: BTreeMap::new(),
             problems: Vec::new(),
             found: Vec::new(),
             places: Places::default(),
@@ -153,6 +157,8 @@ struct Names {
     /// Kinds of objects that belong to tenants.
     owners: Vec<String>,
     lists: Vec<String>,
+    /// Providers with `kind: oidc`.
+    oidc: Vec<String>,
     /// Backends whose requests are gRPC.
     grpc: Vec<String>,
 }
@@ -174,6 +180,10 @@ impl Names {
                 root.get("identity").and_then(|identity| identity.get("providers")),
             ),
             owners: keys(root.get("identity").and_then(|identity| identity.get("owners"))),
+            oidc: Self::of_kind(
+                &["oidc"],
+                root.get("identity").and_then(|identity| identity.get("providers")),
+            ),
             grpc: Self::with("grpc", root.get("backends")),
         }
     }

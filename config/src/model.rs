@@ -5,6 +5,7 @@
 
 mod access;
 mod backend;
+mod browser;
 mod client_address;
 mod credential;
 mod host;
@@ -13,9 +14,12 @@ mod identity;
 mod incidents;
 mod limits;
 mod listener;
+mod load_test;
 mod log;
+mod login;
 mod names;
 mod places;
+mod sign_in;
 mod sources;
 mod url;
 
@@ -32,6 +36,7 @@ pub use backend::{
     Affinity, Backend, Balance, Capacity, Grpc, Health, Member, Messages, Outliers, Protocol,
     Retries, Server, UpstreamTls, WebSocket,
 };
+pub use browser::{Browser, Cookies, Cors, Csrf, CsrfToken, OriginRule, SameSite};
 pub use client_address::ClientAddressHeader;
 pub use credential::{ApiKeys, CertificateClient, Credential};
 pub use host::{
@@ -52,9 +57,12 @@ pub use listener::{
     Acme, AcmeChallenge, CertificateRef, Listener, ListenerCertificate, ListenerKind,
     SessionTickets, Tls, TlsVersions,
 };
+pub use load_test::LoadTest;
 pub use log::{Capture, CaptureKey, Log, LogFormat, LogTarget};
+pub use login::Login;
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;
+pub use sign_in::{AccountField, AnswerField, SignIn, SignInKind};
 pub use sources::{Bans, Egress, Feed, Geo, ListSource, PolicySource, RuleSetSource, Stale};
 pub use url::Url;
 
@@ -99,8 +107,10 @@ pub struct Config {
     pub backends: BTreeMap<String, Backend>,
     /// Host names with their routes, in the order of the file; a host that is not here is refused.
     pub hosts: Vec<Host>,
-    /// The response headers set on every answer.
+    /// The response headers of answers whose route says nothing else.
     pub headers: HeaderProfile,
+    /// Who may load-test past the limits; never anything but in staging.
+    pub load_test: Option<LoadTest>,
     /// Where the logs go.
     pub log: Log,
     /// The license service in this process.
@@ -171,11 +181,14 @@ pub struct Admin {
     pub metrics: Option<SocketAddr>,
 }
 
-/// The set of response headers that every answer carries, refusals included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HeaderProfile {
-    /// HSTS, CSP, `nosniff`, `DENY`, Permissions-Policy, COOP and CORP.
-    Api,
+/// A set of response headers, refusals included: what it changes of the edge's own (HSTS, CSP, `nosniff`, `DENY`,
+/// Permissions-Policy, COOP and CORP).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct HeaderProfile {
+    /// Headers that are set in place of these or beside them; names in lower case.
+    pub set: Vec<(String, String)>,
+    /// Headers of these that are left to the origin; names in lower case.
+    pub remove: Vec<String>,
 }
 
 /// The license service in this process.

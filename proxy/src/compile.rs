@@ -1,11 +1,13 @@
 //! The one function of `check`, start-up and reload: from what the operator wrote to a snapshot, or every error at once.
 
+mod bypass;
 mod certificates;
 mod client_trust;
 mod egress;
 mod geo;
 mod identity;
 mod lists;
+mod logins;
 mod ocsp;
 mod policies;
 mod revocations;
@@ -117,6 +119,8 @@ fn compile_with(
     sources.hash(b"configuration", format!("{config:?}").as_bytes());
     let certificates = certificates::load(&config, &mut sources);
     let client_trust = client_trust::load(&config, &mut sources);
+    let bypass = bypass::load(&config, &mut sources);
+    let logins = logins::load(&config, &mut sources);
     let ticket_secrets = tickets::load(&config, &mut sources);
     let upstream_tls = upstreams::load(&config, &mut sources);
     let verifiers = identity::load(&config, how.verifiers, &mut sources);
@@ -150,6 +154,8 @@ fn compile_with(
         certificates,
         client_trust,
         ticket_secrets,
+        bypass,
+        logins,
         answer_rules,
         rulesets,
         upstream_tls,

@@ -47,6 +47,8 @@ pub struct Inbox {
 /// What the desk reads.
 pub(crate) enum Message {
     Event(Box<Event>),
+    /// A line of the log that is no event of an incident.
+    Line(Box<serde_json::Value>),
     /// A subject has a valid session from an address.
     Valid(IpAddr, String),
     /// Open the log's file anew.
@@ -97,6 +99,12 @@ impl Events {
             // Without a desk, between two processes or in a test, there is nobody to tell.
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
+    }
+
+    /// Hands a line of the event log over that no incident is made of. Never waits: while the queue is full it is lost.
+    pub fn write(&self, line: serde_json::Value) {
+        // Who fills the queue has lines of events in it, which say more.
+        drop(self.queue.try_send(Message::Line(Box::new(line))));
     }
 
     /// Notes that a subject has a valid session from an address. Never waits: while the queue is full it is not noted,

@@ -99,6 +99,7 @@ impl Exposition {
 async fn metrics(State(served): State<Arc<Served>>) -> impl IntoResponse {
     let shared = &served.shared;
     shared.metrics.figures(&shared.state.figures());
+    shared.metrics.sign_in_figures(shared.sign_ins.evicted());
     let revoked = shared.snapshot.load().revoked.len();
     let keys = shared.api_keys.keys().len();
     shared.metrics.api_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));

@@ -47,6 +47,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_geo_database_build_timestamp_seconds"),
     },
     Dependency {
+        name: "The issuer that people sign in with (`hosts.<name>.login`)",
+        at_start: "The edge starts; it is asked with the first sign-in.",
+        later: "Sessions go on until they end. Who has none and asks for a page is answered 503, to be retried.",
+        otherwise: None,
+        metric: Some("edge_refusals_total"),
+    },
+    Dependency {
         name: "The source of a fetched list",
         at_start: "The last good copy on disk is used; without one the list is empty, with a warning, until it is fetched.",
         later: "The last good copy stays, whatever is answered in place of a list; fetching is tried again, less and less often.",

@@ -12,12 +12,17 @@ mod answers;
 mod attempts;
 mod banned;
 mod body;
+mod browser;
 mod budget;
+mod bypass;
 mod caller;
 mod capture;
 mod certificate;
 mod claims;
 mod client_address;
+mod cookies;
+mod cors;
+mod csrf;
 mod decide;
 mod exchange;
 mod failure;
@@ -29,6 +34,7 @@ mod inflate;
 mod inward;
 mod judge;
 mod learning;
+mod login;
 mod malformed;
 mod messages;
 mod presented;
@@ -36,13 +42,15 @@ mod reading;
 mod record;
 mod refusal;
 mod replay;
+mod reports;
 mod routing;
 mod sanity;
-mod security_headers;
+mod sign_in;
 mod spare;
 mod stream;
 mod tenancy;
 mod tightened;
+mod told;
 mod verdict;
 mod work;
 
@@ -76,6 +84,7 @@ pub(crate) use body::DRAIN_BYTES_MAX;
 pub(crate) use client_address::HOPS_MAX;
 pub(crate) use learning::ANSWER_BYTES_MAX;
 pub(crate) use malformed::{malformed_answer, malformed_stream};
+pub(crate) use told::TOLD_BYTES_MAX;
 pub(crate) use work::request_id;
 
 /// Judges requests and forwards those that may pass. One per edge.
@@ -205,6 +214,11 @@ impl ProxyHttp for Gate {
             Ok(judge::Pass::Proof(proof)) => {
                 work.remark = Some("the proof of a name for an ACME authority".into());
                 answer::prove(session, &work.id, proof).await?;
+                return Ok(true);
+            }
+            Ok(judge::Pass::Preflight) => {
+                work.remark = Some("a preflight, answered at the edge".into());
+                answer::preflight(session, work).await?;
                 return Ok(true);
             }
             Ok(judge::Pass::Replay { forward, body }) => {
@@ -341,6 +355,9 @@ impl ProxyHttp for Gate {
         if let Some(forward) = ctx.forward() {
             if let Some(learning) = &forward.learning {
                 learning.take(&self.shared, body.as_deref(), end);
+            }
+            if let (Some(told), Some(bytes)) = (&forward.told, body.as_ref()) {
+                told.body(bytes);
             }
             forward.replace_body(body);
         }

@@ -12,7 +12,8 @@ use portcullis_identity::places::IDS_MAX;
 
 use crate::shared::{OWNED_MAX, TOKENS_MAX};
 use crate::{
-    acme, api_keys, capture, edge, events, gate, incidents, log, revocations, signing, tickets,
+    acme, api_keys, capture, csp, edge, events, gate, incidents, log, login, revocations, sign_in,
+    signing, tickets,
 };
 
 pub use available::{Available, available};
@@ -133,6 +134,69 @@ pub const FIXED: &[Fixed] = &[
         metric: "edge_connections_untracked_total",
     },
     Fixed {
+        name: "accounts and addresses whose failures to sign in are counted",
+        value: sign_in::ENTRIES_MAX as u64,
+        unit: "keys",
+        beyond: "of a few, the one with the fewest failures is forgotten",
+        metric: "edge_sign_ins_evicted_total",
+    },
+    Fixed {
+        name: "networks whose failing accounts are counted, 64 accounts each",
+        value: sign_in::NETWORKS_MAX as u64,
+        unit: "networks",
+        beyond: "of a few, the one with the fewest accounts is forgotten",
+        metric: "edge_sign_ins_evicted_total",
+    },
+    Fixed {
+        name: "pairs of account and address that have signed in",
+        value: sign_in::PAIRS_MAX as u64,
+        unit: "pairs",
+        beyond: "of a few, the oldest is forgotten and held to `account_failures`",
+        metric: "edge_sign_ins_evicted_total",
+    },
+    Fixed {
+        name: "an answer to a sign-in that is looked at",
+        value: gate::TOLD_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "the event has no `reason` and no `userId` of the answer's",
+        metric: "–",
+    },
+    Fixed {
+        name: "body of reports about content security policies",
+        value: csp::REPORT_BYTES_MAX,
+        unit: "bytes",
+        beyond: "413",
+        metric: "edge_refusals_total{reason=\"body_too_large\"}",
+    },
+    Fixed {
+        name: "reports about content security policies that are written, 8 of a request at most",
+        value: csp::REPORTS_PER_SECOND,
+        unit: "per second",
+        beyond: "a further one is dropped",
+        metric: "edge_csp_reports_total{outcome=\"dropped\"}",
+    },
+    Fixed {
+        name: "sessions of people that were ended before their time (`hosts.<name>.login`)",
+        value: login::ENDED_MAX as u64,
+        unit: "sessions",
+        beyond: "the one that would end first is forgotten",
+        metric: "–",
+    },
+    Fixed {
+        name: "exchanges with issuers for sign-ins of people, at one time",
+        value: login::UNDER_WAY_MAX as u64,
+        unit: "exchanges",
+        beyond: "a further one is 503",
+        metric: "edge_refusals_total{reason=\"login_unavailable\"}",
+    },
+    Fixed {
+        name: "cookie of a session or a sign-in at the edge",
+        value: login::COOKIE_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "it opens nothing",
+        metric: "–",
+    },
+    Fixed {
         name: "HTTP/2 streams of one connection",
         value: gate::H2_STREAMS_MAX as u64,
         unit: "streams",
@@ -237,6 +301,10 @@ const BASE_BYTES: u64 = 128 << 20;
 /// The most that one record waiting for a log's writer takes, and the number of logs.
 const RECORD_BYTES: u64 = 1024;
 const LOGS: u64 = 2;
+/// Bytes of a counted account or address, of a network with its accounts, and of a known pair, with their shares of the maps.
+const SIGN_IN_BYTES: u64 = 256 * sign_in::ENTRIES_MAX as u64
+    + (96 + 4 * sign_in::NETWORK_ACCOUNTS_MAX as u64) * sign_in::NETWORKS_MAX as u64
+    + 32 * sign_in::PAIRS_MAX as u64;
 /// The most that an incident takes: 64 values of five kinds and 200 lines of its timeline.
 const INCIDENT_BYTES: u64 = 64 << 10;
 
@@ -255,6 +323,7 @@ pub struct Item {
 #[must_use]
 pub fn capacity(limits: &Limits, captures: bool) -> (Vec<Item>, u64) {
     let fixed = [
+        Item { name: "sign-ins", how: "their tables".to_owned(), bytes: SIGN_IN_BYTES },
         Item { name: "the process", how: "code, rule sets, runtime".to_owned(), bytes: BASE_BYTES },
         Item {
             name: "the logs",

@@ -4,14 +4,17 @@
 //! dropped and counted. Serialisation happens on the writer's side.
 
 mod combined;
+mod csp;
 mod escape;
 mod flat;
 mod json;
 mod line;
 mod record;
 mod redact;
+mod sign_in;
 mod writer;
 
+pub use csp::CspRecord;
 pub use escape::Escaped;
 pub use line::Line;
 pub(crate) use line::rfc3339;
@@ -20,6 +23,7 @@ pub use record::{
     WafRecord,
 };
 pub(crate) use redact::{REDACTED, Redaction};
+pub use sign_in::{SignInEvent, SignInRecord};
 pub(crate) use writer::QUEUE_RECORDS_MAX;
 pub(crate) use writer::Sink;
 pub use writer::{Log, LogError, RequestLog, Target};

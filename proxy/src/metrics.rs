@@ -35,6 +35,16 @@ pub struct Metrics {
     durations: Durations,
     /// The durations of what no route was found for.
     routeless: Arc<RouteDurations>,
+    /// Headers of load tests, by what they did: `lifted`, `invalid`, `elsewhere` (a route that they are not for), `off`.
+    pub load_test_bypasses: IntCounterVec,
+    /// Answers to load tests, which the counts of other requests leave out, by status and reason of refusal.
+    load_test_requests: IntCounterVec,
+    /// What origins' answers said of sign-ins, by event.
+    pub sign_ins: IntCounterVec,
+    /// Counts of sign-ins that were pushed out at a cap.
+    pub sign_ins_evicted: IntCounter,
+    /// Reports about content security policies, by what became of them: `written` or `dropped`.
+    pub csp_reports: IntCounterVec,
     /// Requests being worked on.
     pub requests_in_flight: IntGauge,
     /// Threads that serve.
@@ -243,6 +253,35 @@ impl Metrics {
             ),
             durations: Durations::register(r),
             routeless: Arc::default(),
+            load_test_bypasses: counters(
+                r,
+                "edge_load_test_bypasses_total",
+                "Headers of load tests: lifted, invalid, elsewhere (not for the route), or off (not in this environment).",
+                &["outcome"],
+            ),
+            load_test_requests: counters(
+                r,
+                "edge_load_test_requests_total",
+                "Answers to load tests, which http_requests_total and edge_refusals_total leave out; the reason is that of a refusal.",
+                &["code", "reason"],
+            ),
+            sign_ins: counters(
+                r,
+                "edge_sign_ins_total",
+                "What origins' answers said of sign-ins, registrations and changes of passwords, by event.",
+                &["event"],
+            ),
+            sign_ins_evicted: counter(
+                r,
+                "edge_sign_ins_evicted_total",
+                "Accounts, addresses and networks whose failures were forgotten at a cap before their time.",
+            ),
+            csp_reports: counters(
+                r,
+                "edge_csp_reports_total",
+                "Reports of browsers about content security policies: written, or dropped because there were too many.",
+                &["outcome"],
+            ),
             requests_in_flight: gauge(
                 r,
                 "http_server_requests_in_flight",
@@ -697,6 +736,12 @@ impl Metrics {
         self.refusals.with_label_values(&[reason.row().label]).inc();
     }
 
+    /// Counts one answer to a load test.
+    pub(crate) fn load_tested(&self, status: u16, reason: Option<Reason>) {
+        let reason = reason.map_or("none", |reason| reason.row().label);
+        self.load_test_requests.with_label_values(&[status.to_string().as_str(), reason]).inc();
+    }
+
     /// Counts one fetch of the edge's own.
     pub fn egress(&self, purpose: &str, error: Option<&EgressError>) {
         let result = error.map_or("ok", EgressError::label);
@@ -822,6 +867,11 @@ impl Metrics {
             (&entry.durations, (entry.host.as_str(), entry.route.path.as_str()))
         });
         self.durations.observe(known, name, status, took);
+    }
+
+    /// Takes over what the table of sign-ins has pushed out; called at each scrape.
+    pub(crate) fn sign_in_figures(&self, evicted: u64) {
+        self.sign_ins_evicted.inc_by(evicted.saturating_sub(self.sign_ins_evicted.get()));
     }
 
     /// Takes over the state's own figures; called at each scrape. Totals only ever rise to what the state says.

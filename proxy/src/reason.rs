@@ -96,6 +96,18 @@ reasons! {
     InvalidToken: 401 "invalid_token" "the token is not valid" final "invalid_token" "denied_by_identity" Info;
     /// More than one credential, or one that is spelled ambiguously.
     AmbiguousCredential: 401 "invalid_token" "exactly one bearer token is expected" final "ambiguous_credential" "denied_by_identity" Info;
+    /// A browser's reports about a content security policy are taken.
+    ReportTaken: 202 "accepted" "thank you" final "report_taken" "response_sent_by_edge" Info;
+    /// A person is sent to the issuer to sign in.
+    LoginRequired: 302 "redirected" "see the location header" final "login_required" "redirected_by_identity" Info;
+    /// A person has signed in, and is sent back to what was asked for.
+    LoggedIn: 302 "redirected" "see the location header" final "logged_in" "redirected_by_identity" Info;
+    /// A person has signed out.
+    LoggedOut: 200 "signed_out" "you are signed out" final "logged_out" "response_sent_by_identity" Info;
+    /// A sign-in did not succeed: the issuer gave no token, or it is not for the sign-in that was begun.
+    LoginFailed: 403 "sign_in_failed" "the sign-in did not succeed; ask for the page again" final "login_failed" "denied_by_identity" Warning;
+    /// The issuer cannot be asked.
+    LoginUnavailable: 503 "unavailable" "the service is not available; try again later" retry "login_unavailable" "denied_by_identity" Error;
     /// A valid token without a tenant.
     MissingTenant: 403 "missing_tenant" "the token names no tenant" final "missing_tenant" "denied_by_identity" Info;
     /// A valid token that does not grant what the route asks for: a scope, or one of the roles.
@@ -106,6 +118,8 @@ reasons! {
     UnsupportedMedia: 415 "unsupported_media_type" "a body of this type is not accepted here" final "unsupported_media" "client_bad_request" Info;
     /// The keys of the token's issuer have never been fetched, or are too old to be believed.
     KeysUnavailable: 503 "unavailable" "the service is not available; try again later" retry "keys_unavailable" "denied_by_identity" Error;
+    /// Another site made a browser send the request, with the cookies of the person before it.
+    CrossSiteRequest: 403 "cross_site_request" "the request came from another site" final "cross_site_request" "denied_by_security_policy" Warning;
     /// A policy rule refused the request on its head.
     DeniedByPolicy: 403 "forbidden" "the request was refused" final "denied_by_policy" "denied_by_security_policy" Warning;
     /// A policy rule refused the request on its body.
@@ -114,6 +128,8 @@ reasons! {
     InspectionExhausted: 403 "forbidden" "the request was refused" final "inspection_exhausted" "denied_by_security_policy" Warning;
     /// A `throttle` rule refused the excess.
     RateLimited: 429 "rate_limited" "too many requests" retry "rate_limited" "denied_by_security_policy" Info;
+    /// The account or the address has failed to sign in too often.
+    SignInLimited: 429 "rate_limited" "too many requests" retry "sign_in_limited" "denied_by_security_policy" Warning;
     /// A ban stands against the client.
     Banned: 429 "banned" "too many requests; try again later" retry "banned" "denied_by_security_policy" Info;
     /// A policy rule or a route redirects.
@@ -189,7 +205,7 @@ mod tests {
         assert!(REASONS.len() >= 30);
         for row in REASONS {
             assert_eq!(row, row.reason.row());
-            assert!((300..600).contains(&row.status), "{row:?}");
+            assert!((200..600).contains(&row.status), "{row:?}");
             for word in [row.code, row.label, row.status_details] {
                 assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{word}");
             }

@@ -7,6 +7,7 @@ use portcullis_config::Config;
 use portcullis_config::model::{Backend, BackendId, Host, HostName, PolicyId, Route, RouteAction};
 
 use crate::metrics::RouteDurations;
+use crate::security_headers::SecurityHeaders;
 
 /// A route of the published configuration, with what it refers to.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub struct RouteEntry {
     pub route: Route,
     /// The backend that it forwards to; none for a redirect.
     pub backend: Option<(BackendId, Arc<Backend>)>,
+    /// The response headers of its answers.
+    pub security: Arc<SecurityHeaders>,
+    /// Where its host's pages report to.
+    pub reports: Option<String>,
     /// The id of the policy it is under, its own or its backend's.
     pub policy: Option<PolicyId>,
     /// How long its requests took.
@@ -27,6 +32,8 @@ pub struct RouteEntry {
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     hosts: HashMap<Box<[u8]>, Vec<Arc<RouteEntry>>>,
+    /// The response headers of answers without a route.
+    security: Arc<SecurityHeaders>,
     /// Whether a host stands for all names one label below a domain.
     has_patterns: bool,
 }
@@ -53,7 +60,8 @@ impl Router {
             (host.name.as_str().as_bytes().into(), host.routes.iter().map(entry).collect())
         });
         let has_patterns = config.hosts.iter().any(|host| host.name.as_str().starts_with('*'));
-        Self { hosts: hosts.collect(), has_patterns }
+        let security = Arc::new(SecurityHeaders::of(&config.headers, None));
+        Self { hosts: hosts.collect(), security, has_patterns }
     }
 
     /// Finds the route. `host` is the name without its port, in any case; one trailing dot is ignored.
@@ -63,6 +71,12 @@ impl Router {
     pub fn find(&self, host: &[u8], path: &[u8]) -> Routed<'_> {
         let Some(routes) = self.routes(host) else { return Routed::NoHost };
         routes.iter().find(|entry| entry.route.matches(path)).map_or(Routed::NoRoute, Routed::Route)
+    }
+
+    /// Returns the response headers of answers without a route.
+    #[must_use]
+    pub fn security(&self) -> &SecurityHeaders {
+        &self.security
     }
 
     /// Says whether `host` is served.
@@ -109,7 +123,10 @@ fn resolve(
         }
         RouteAction::Redirect { .. } => None,
     };
+    let profile = route.headers.as_deref().unwrap_or(&config.headers);
     RouteEntry {
+        security: Arc::new(SecurityHeaders::of(profile, host.csp_reports.as_deref())),
+        reports: host.csp_reports.clone(),
         durations: RouteDurations::default(),
         host: host.name.clone(),
         route: route.clone(),

@@ -11,13 +11,16 @@ use crate::api_keys::KeyBook;
 use crate::bans::Allowances;
 use crate::capture::Capture;
 use crate::clock::Clock;
+use crate::csp::ReportRate;
 use crate::events::Events;
 use crate::incidents::Tightened;
 use crate::lockdown::Lockdowns;
 use crate::log::RequestLog;
+use crate::login::Logins;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::revocations::RevocationBook;
+use crate::sign_in::SignIns;
 use crate::signing::Signing;
 use crate::snapshot::Snapshot;
 use crate::tickets::Tickets;
@@ -46,6 +49,12 @@ pub struct Shared {
     pub revocations: RevocationBook,
     /// Keys that operators have issued.
     pub api_keys: KeyBook,
+    /// Who has failed to sign in how often.
+    pub sign_ins: Arc<SignIns>,
+    /// How many reports about content security policies are written.
+    pub report_rate: ReportRate,
+    /// Sessions that were ended, and issuers' endpoints.
+    pub logins: Logins,
     /// Routes that an operator has closed.
     pub lockdowns: Lockdowns,
     /// What signs the edge's word to its backends.

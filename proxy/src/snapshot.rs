@@ -20,9 +20,11 @@ pub use certificates::{Certificate, Certificates, Choices, Stapled};
 pub use client_trust::{ClientTrust, TrustDigest};
 pub use upstream_tls::UpstreamTls;
 
+use crate::bypass::Bypass;
 use crate::egress::Egress;
 use crate::geo::{Country, Networks};
 use crate::key_sets::{Ring, Verifiers};
+use crate::login::Login;
 use crate::router::Router;
 use crate::tickets::{Terms, TicketSecret};
 use crate::trial::{OwnSuite, Tested};
@@ -44,6 +46,10 @@ pub struct Snapshot {
     pub client_trust: HashMap<Box<str>, Arc<ClientTrust>>,
     /// The secrets of session tickets, the sealing one first; none where the process draws its own.
     pub(crate) ticket_secrets: Option<Arc<[TicketSecret]>>,
+    /// What lifts limits for load tests; nothing but in staging.
+    pub bypass: Option<Arc<Bypass>>,
+    /// How people sign in to hosts, by the host's name.
+    pub logins: HashMap<Box<str>, Arc<Login>>,
     /// The rule sets, by name, with what they were made of: the next generation takes over what has not changed.
     pub rulesets: BTreeMap<String, Arc<portcullis_rulesets::Loaded>>,
     /// The rules for answers, by the name of their rule set.

@@ -43,6 +43,7 @@ pub struct Builder {
     policy: Option<String>,
     lists: Vec<(String, String)>,
     state_dir: String,
+    environment: &'static str,
 }
 
 /// Why an edge does not come up; the text names every problem.
@@ -67,6 +68,7 @@ impl Builder {
             policy: None,
             lists: Vec::new(),
             state_dir: ".".to_owned(),
+            environment: "development",
         }
     }
 
@@ -84,6 +86,13 @@ impl Builder {
         self.listeners = format!(
             "  - {{ address: '127.0.0.1:0', tls: {{ certificates: [{certificates}] }} }}\n"
         );
+        self
+    }
+
+    /// Is for this environment.
+    #[must_use]
+    pub const fn environment(mut self, environment: &'static str) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -234,6 +243,9 @@ impl Builder {
             api_keys: portcullis::api_keys::KeyBook::default(),
             owners: OwnerIndex::new(OWNED_MAX),
             revocations: RevocationBook::default(),
+            sign_ins: portcullis::sign_in::SignIns::new(),
+            logins: portcullis::login::Logins::new(),
+            report_rate: portcullis::csp::ReportRate::default(),
             lockdowns: Lockdowns::default(),
             signing: Signing::open(key, directory.path().join("edge-keys.json"))
                 .expect("the public keys can be written"),
@@ -299,6 +311,7 @@ impl Builder {
             state_dir,
             providers,
             identity,
+            environment,
         } = self;
         let (policies, of_backend) = match policy {
             Some(_) => (
@@ -311,7 +324,7 @@ impl Builder {
         let incidents =
             if top.contains("incidents:") { "" } else { "incidents: { dry_run: true }\n" };
         format!(
-            "version: 1\nenvironment: development\nstate_dir: '{state_dir}'\nadmin: {{ socket: admin.sock }}\n{incidents}\
+            "version: 1\nenvironment: {environment}\nstate_dir: '{state_dir}'\nadmin: {{ socket: admin.sock }}\n{incidents}\
              listeners:\n{listeners}\
              log: {{ requests: off, events: off }}\n\
              identity:\n  providers:\n    dev: {{ kind: static, issuer: '{ISSUER}', audience: {AUDIENCE}, \

@@ -40,6 +40,7 @@ pub struct KeyServer {
 struct State {
     says: Mutex<Says>,
     asked: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<String>>,
 }
 
 impl Drop for KeyServer {
@@ -59,7 +60,11 @@ impl KeyServer {
         let address = listener.local_addr().expect("an address");
         let authority = Authority::new();
         let tls = TlsAcceptor::from(authority.server(&["127.0.0.1"], &["http/1.1"], None));
-        let state = Arc::new(State { says: Mutex::new(Says::Closes), asked: Mutex::default() });
+        let state = Arc::new(State {
+            says: Mutex::new(Says::Closes),
+            asked: Mutex::default(),
+            bodies: Mutex::default(),
+        });
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -90,6 +95,16 @@ impl KeyServer {
         *self.state.says.lock().unwrap() = says;
     }
 
+    /// Returns the bodies that it was sent.
+    ///
+    /// # Panics
+    ///
+    /// When a connection has panicked.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<String> {
+        self.state.bodies.lock().unwrap().clone()
+    }
+
     /// Returns the paths that it was asked for since this was asked last.
     ///
     /// # Panics
@@ -99,6 +114,15 @@ impl KeyServer {
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.asked.lock().unwrap())
     }
+}
+
+/// Reads as much of a body as the head says.
+async fn body(head: &str, stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    let mut bytes = vec![0; length.parse().ok()?];
+    stream.read_exact(&mut bytes).await.ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// Answers one request. Whatever goes wrong is the client's to notice.
@@ -114,6 +138,9 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
     let head = String::from_utf8(head).expect("the edge asks in text");
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     state.asked.lock().unwrap().push(path.clone());
+    if let Some(body) = body(&head, &mut stream).await {
+        state.bodies.lock().unwrap().push(body);
+    }
     let says = state.says.lock().unwrap().clone();
     let (status, headers, body) = match says {
         Says::Documents(documents) => {

@@ -20,6 +20,8 @@ mod attacks;
 mod bans;
 #[path = "e2e/bodies.rs"]
 mod bodies;
+#[path = "e2e/browsers.rs"]
+mod browsers;
 #[path = "e2e/captures.rs"]
 mod captures;
 #[path = "e2e/client_certificates.rs"]
@@ -56,6 +58,10 @@ mod license_admin;
 mod limits;
 #[path = "e2e/lists.rs"]
 mod lists;
+#[path = "e2e/load_tests.rs"]
+mod load_tests;
+#[path = "e2e/logins.rs"]
+mod logins;
 #[path = "e2e/malformed.rs"]
 mod malformed;
 #[path = "e2e/monitoring.rs"]
@@ -76,6 +82,8 @@ mod reloads;
 mod revocations;
 #[path = "e2e/rotation.rs"]
 mod rotation;
+#[path = "e2e/sign_ins.rs"]
+mod sign_ins;
 #[path = "e2e/slow.rs"]
 mod slow;
 #[path = "e2e/smuggled_headers.rs"]

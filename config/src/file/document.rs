@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use super::fields::Fields;
 use super::{
-    Context, backend, host, identity, incidents, keys, limits, lint, listener, scalar, source,
+    Context, backend, host, identity, incidents, keys, limits, lint, listener, load_test, scalar,
+    source,
 };
 use crate::diagnostic::Diagnostic;
 use crate::model::{
@@ -61,8 +62,9 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     };
     let backends = fields
         .of("backends", cx, |node, cx| scalar::named(node, cx, |_, n, cx| backend::backend(n, cx)));
-    let hosts = fields.of("hosts", cx, host::hosts);
     let headers = fields.may("headers", cx, headers);
+    let hosts = fields.of("hosts", cx, host::hosts);
+    let load_test = fields.may("load_test", cx, load_test::load_test);
     let log = fields.may("log", cx, log);
     let license = match fields.get("license") {
         Some(node) => license(node, cx),
@@ -89,7 +91,8 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         identity: identity?,
         backends: backends?,
         hosts: hosts?,
-        headers: headers?.unwrap_or(HeaderProfile::Api),
+        headers: headers?.unwrap_or_default(),
+        load_test: load_test?,
         log: log?.unwrap_or_else(|| Log {
             requests: LogTarget::Stdout,
             events: LogTarget::Stdout,
@@ -156,9 +159,40 @@ fn client_address_header(node: &Node, cx: &mut Context<'_>) -> Option<ClientAddr
     None
 }
 
+/// Decodes `headers`, and keeps its profiles for the routes.
 fn headers(node: &Node, cx: &mut Context<'_>) -> Option<HeaderProfile> {
     let fields = Fields::open(node, &keys::HEADERS, cx)?;
-    fields.of("profile", cx, |node, cx| scalar::choice(node, cx, &[("api", HeaderProfile::Api)]))
+    let one = |_: &str, node: &Node, cx: &mut Context<'_>| {
+        let (set, remove) = host::answer::rules(node, &keys::HEADER_PROFILE, cx)?;
+        Some(HeaderProfile { set, remove })
+    };
+    let profiles = fields.may("profiles", cx, |node, cx| scalar::named(node, cx, one));
+    let is_known = profiles.is_some();
+    cx.profiles = profiles.flatten().unwrap_or_default();
+    if cx.profiles.insert(API.to_owned(), HeaderProfile::default()).is_some() {
+        let said = "`api` is the edge's own: choose another name";
+        cx.error("wrong-name", said, fields.get("profiles").unwrap_or(node).place());
+    }
+    fields.of("profile", cx, profile).filter(|_| is_known)
+}
+
+/// The profile that is always there.
+const API: &str = "api";
+
+/// Reads the name of a profile.
+pub(super) fn profile(node: &Node, cx: &mut Context<'_>) -> Option<HeaderProfile> {
+    let written = scalar::text(node, cx)?;
+    if let Some(found) = cx.profiles.get(written) {
+        return Some(found.clone());
+    }
+    if written == API {
+        return Some(HeaderProfile::default());
+    }
+    let known: Vec<&str> = cx.profiles.keys().map(String::as_str).chain([API]).collect();
+    let message = format!("no profile of headers `{written}` is defined");
+    let unknown = scalar::unknown("unknown-name", message, written, &known);
+    cx.report(unknown, node.value_place());
+    None
 }
 
 fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {

@@ -1,9 +1,13 @@
 //! `hosts` and their routes.
 
 mod access;
-mod answer;
+pub(super) mod answer;
+mod browser;
+mod login;
+mod sign_in;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) use access::{role, scope};
 
@@ -12,8 +16,8 @@ use super::fields::Fields;
 use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BackendId, BodyPlan, ClientCertificates, Compressed, Host, HostName, Oversize, PathForm,
-    RedirectStatus, Route, RouteAction, WithoutCertificate,
+    BackendId, BodyPlan, Browser, ClientCertificates, Compressed, Host, HostName, Oversize,
+    PathForm, RedirectStatus, Route, RouteAction, WithoutCertificate,
 };
 use crate::yaml::{Entry, Node, Value};
 
@@ -53,7 +57,21 @@ fn host(
     let fields = Fields::open(&entry.node, &keys::HOST, cx)?;
     let routes = fields.of("routes", cx, routes);
     let client_certificates = fields.may("client_certificates", cx, client_certificates);
-    Some(Host { name: name?, client_certificates: client_certificates?, routes: routes? })
+    let csp_reports = fields.may("csp_reports", cx, scalar::url_path);
+    let login = fields.may("login", cx, login::login);
+    let (name, login) = (name?, login?);
+    if login.is_some() && name.as_str().starts_with('*') {
+        let said = "`login` has no meaning for a host that stands for many";
+        cx.error("conflicting-keys", said, fields.get("login").unwrap_or(&entry.node).place());
+        return None;
+    }
+    Some(Host {
+        name,
+        client_certificates: client_certificates?,
+        csp_reports: csp_reports?,
+        login,
+        routes: routes?,
+    })
 }
 
 fn client_certificates(node: &Node, cx: &mut Context<'_>) -> Option<ClientCertificates> {
@@ -126,16 +144,28 @@ fn route(node: &Node, cx: &mut Context<'_>) -> Option<Route> {
         ("normalized", PathForm::Normalized),
     ];
     let path_form = fields.of("path_form", cx, |node, cx| scalar::choice(node, cx, &forms));
+    let headers = fields.may("headers", cx, super::document::profile);
     let action = match fields.one_of(&["backend", "redirect"], cx)? {
         ("backend", node) => forward(node, &fields, path.as_deref(), cx),
         (_, node) => {
             let of_answers = ["response_inspection", "response_headers", "replace_errors"];
-            let keys = [&["path_form", "policy", "identity", "body"][..], &of_answers[..]].concat();
+            let of_browsers = ["cors", "csrf", "cookies"];
+            let keys = [
+                &["path_form", "policy", "identity", "body", "sign_in"][..],
+                &of_answers[..],
+                &of_browsers[..],
+            ]
+            .concat();
             fields.none_of(&keys, "on a route with `redirect`", cx);
             redirect(node, cx)
         }
     };
-    Some(Route { path: path?, path_form: path_form?, action: action? })
+    Some(Route {
+        path: path?,
+        path_form: path_form?,
+        headers: headers?.map(Arc::new),
+        action: action?,
+    })
 }
 
 fn forward(
@@ -168,8 +198,12 @@ fn forward(
         None => Some(whole(cx.body_bytes)),
     };
     let answer = answer::plan(fields, cx);
-    let (body, answer, (identity, access)) = (body?, answer?, identity?);
+    let sign_in = fields.may("sign_in", cx, sign_in::sign_in);
+    let browser = browser::browser(fields, cx);
+    let (body, answer, sign_in, browser) = (body?, answer?, sign_in?, browser?);
+    let (identity, access) = identity?;
     answer::check_body(&answer, &body, fields, cx);
+    sign_in::check_body(sign_in.as_ref(), &body, fields, cx);
     Some(RouteAction::Forward {
         backend: backend?,
         policy: policy?,
@@ -177,6 +211,8 @@ fn forward(
         access,
         body,
         answer,
+        browser: (browser != Browser::default()).then(|| Arc::new(browser)),
+        sign_in: sign_in.map(Arc::new),
     })
 }
 

@@ -100,14 +100,21 @@ pub const SECTIONS: &[&Section] = &[
     &GRPC,
     &HOST,
     &CLIENT_CERTIFICATES,
+    &LOGIN,
     &ROUTE,
     &REQUIRED_IDENTITY,
     &TENANT_PLACES,
+    &SIGN_IN,
+    &CORS,
+    &CSRF,
+    &COOKIES,
     &BODY,
     &ANSWER_INSPECTION,
     &ANSWER_HEADERS,
     &REDIRECT,
     &HEADERS,
+    &HEADER_PROFILE,
+    &LOAD_TEST,
     &LOG,
     &CAPTURE,
     &LICENSE,
@@ -192,6 +199,12 @@ pub const ROOT: Section = Section {
             "Hosts that are served; requests for any other are refused.",
         ),
         may("headers", "mapping", "`{ profile: api }`", "Response headers set on every answer."),
+        may(
+            "load_test",
+            "mapping",
+            "nothing lifts limits",
+            "Who may load-test past the limits. Only with `environment: staging`.",
+        ),
         may("log", "mapping", "everything to standard output", "Where the logs go."),
         may("license", "mapping", "`{ embedded: false }`", "The license service in this process."),
         may(
@@ -1122,6 +1135,18 @@ pub const HOST: Section = Section {
             "clients are not asked for a certificate",
             "Mutual TLS of this host.",
         ),
+        may(
+            "csp_reports",
+            "path of a URL",
+            "browsers are not asked to report",
+            "Where browsers report what a content security policy kept a page from: policies of this host's answers name it (`report-to`, `report-uri`), the edge takes what is sent there (POST, up to 16 KiB), and writes events of the type `csp_violation`, at most 20 in a second.",
+        ),
+        may(
+            "login",
+            "mapping",
+            "people sign in at the origin, or bring tokens",
+            "That people sign in to this host at the edge.",
+        ),
     ],
 };
 
@@ -1156,6 +1181,32 @@ pub const CLIENT_CERTIFICATES: Section = Section {
     ],
 };
 
+/// `hosts.<name>.login`
+pub const LOGIN: Section = Section {
+    path: "hosts.<name>.login",
+    doc: "Sign-in of people at the edge (docs/browsers.md): the authorization code flow of OpenID Connect with PKCE. On routes with `identity` that ask for `provider`, who asks for a page without a token is sent to the issuer and comes back with a session, a cookie that the edge alone can read and that origins never get; origins are told of the person as of the bearer of a token. `/.portcullis/callback` (the redirect URI to register, under `https://` and the host) and `/.portcullis/logout` (POST) are the edge's own.",
+    keys: &[
+        must(
+            "provider",
+            "id of a provider with `kind: oidc`",
+            "Who says who people are. Its `audience` is the client's id.",
+        ),
+        may(
+            "client_secret",
+            "secret",
+            "a public client: PKCE alone",
+            "What the edge proves itself with when it exchanges a code.",
+        ),
+        must(
+            "keys",
+            "secret",
+            "The file of `portcullis tls ticket-key FILE` whose keys seal the cookies; the first seals, all open. Not the file of `session_tickets.keys`. Nodes with one file know each other's sessions.",
+        ),
+        or("session", "duration, 5m to 24h", "8h", "How long a session lasts."),
+        may("scopes", "list of scopes", "`[email]`", "What is asked for beside `openid`."),
+    ],
+};
+
 /// `hosts.<name>.routes[]`
 pub const ROUTE: Section = Section {
     path: "hosts.<name>.routes[]",
@@ -1184,6 +1235,31 @@ pub const ROUTE: Section = Section {
             "`none` or a mapping",
             "refused on a route with `backend`",
             "Whose token is asked for; there is no default.",
+        ),
+        may(
+            "headers",
+            "`api`, or a key of `headers.profiles`",
+            "`headers.profile`",
+            "The response headers of its answers, refusals included.",
+        ),
+        may(
+            "cors",
+            "mapping",
+            "the origin's word stands",
+            "Which other origins may read the answers.",
+        ),
+        may(
+            "csrf",
+            "mapping",
+            "not looked at",
+            "That requests which other sites send are refused.",
+        ),
+        may("cookies", "mapping", "as the origin sets them", "What becomes of cookies."),
+        may(
+            "sign_in",
+            "mapping",
+            "not a route on which accounts sign in",
+            "That accounts sign in or register here: limits on failures, and events.",
         ),
         may(
             "body",
@@ -1260,6 +1336,136 @@ const ID_PATH: &str =
 const ID_QUERY: &str = "A parameter of the query.";
 const ID_HEADER: &str = "A header.";
 const ID_BODY: &str = "A member of a JSON body, or a field of a form, such as `org.id`; lists on the way are gone through. The body is read, and one that is neither is answered 415, one that is broken 400.";
+
+/// `hosts.<name>.routes[].sign_in`
+pub const SIGN_IN: Section = Section {
+    path: "hosts.<name>.routes[].sign_in",
+    doc: "A route on which accounts sign in, are made, or change their password (docs/browsers.md). Failures are counted from the origin's answers, for each account and each address; every request but GET, HEAD and OPTIONS is an attempt, and one that names no account, or names it twice, is 400. An attempt counts as failed until the origin's answer is there. Routes to one backend share their counts. `X-Load-Test-Bypass` lifts nothing here.",
+    keys: &[
+        must("kind", "`sign_in`, `registration` or `password_change`", "What the route is for."),
+        may(
+            "account",
+            "list of `json:NAME.NAME` and `form:NAME`",
+            "with `password_change` the token's subject; otherwise refused",
+            "Where a request names the account; the first that is there counts. Names are compared trimmed and in lower case.",
+        ),
+        or(
+            "failed",
+            "status, or list of them",
+            "401",
+            "The statuses by which the origin says that it failed.",
+        ),
+        or(
+            "succeeded",
+            "status, or list of them",
+            "200, 201, 204",
+            "The statuses by which it says that it succeeded.",
+        ),
+        or(
+            "conflict",
+            "status, or list of them",
+            "409",
+            "The statuses by which it says that the account is there already: a failure on a route for registration.",
+        ),
+        may(
+            "reason",
+            "`json:NAME.NAME` or `header:NAME`",
+            "events have no `reason`",
+            "Where the origin's answer says why it failed; the first 16 KiB are looked at.",
+        ),
+        may(
+            "user",
+            "`json:NAME.NAME` or `header:NAME`",
+            "events have the token's subject as `userId`, or none",
+            "Where the origin's answer says whose account it is.",
+        ),
+        or(
+            "account_failures",
+            "number, 1 to 1000",
+            "5",
+            "Failures of one account in `window`; a further attempt is 429, except from an address that has signed in to the account in the last 30 days.",
+        ),
+        or(
+            "address_failures",
+            "number, 1 to 10000",
+            "20",
+            "Failures of one address (of IPv6: one network of 64 bits) in `window`; a further attempt is 429.",
+        ),
+        or("window", "duration, 10s to 24h", "15m", "The time in which failures are counted."),
+        or(
+            "stuffing_accounts",
+            "number, 2 to 64",
+            "10",
+            "Accounts that fail in `window` from one network (of IPv4: 24 bits; of IPv6: 48) before the event `credential_stuffing` is raised, once for each window.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.routes[].cors`
+pub const CORS: Section = Section {
+    path: "hosts.<name>.routes[].cors",
+    doc: "Which other origins may read the answers (docs/browsers.md). The edge answers preflights by itself, behind the policy and without a token, and takes away what the origin says of other origins; answers say `Vary: Origin`. An origin is written as browsers do: `https://app.example.com`, with a port where it is not 443. `http` is for `localhost` and `127.0.0.1` only.",
+    keys: &[
+        may(
+            "origins",
+            "list of origins, of `https://*.example.com`, or `['*']`",
+            "none beside `credentials`",
+            "Origins that may read answers to requests without credentials. `*.` stands for exactly one label. `*` stands alone.",
+        ),
+        may(
+            "credentials",
+            "list of origins, no patterns",
+            "none",
+            "Origins that may send cookies too, and read what comes.",
+        ),
+        may("methods", "list of methods", "`[GET, HEAD, POST]`", "What these origins may ask for."),
+        may("headers", "list of header names", "none", "Request headers that they may send."),
+        may("expose", "list of header names", "none", "Answer headers that they may read."),
+        or(
+            "max_age",
+            "duration, 0s to 24h",
+            "10m",
+            "How long a browser remembers the answer to a preflight.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.routes[].csrf`
+pub const CSRF: Section = Section {
+    path: "hosts.<name>.routes[].csrf",
+    doc: "Refuses with 403 `cross_site_request` what another site makes a browser send with a person's cookies: every method but GET, HEAD and OPTIONS, and every upgrade. `Sec-Fetch-Site` decides, where it is absent `Origin`; a request that says neither needs the token. Requests without such cookies are not looked at.",
+    keys: &[
+        may("cookies", "list of cookie names", "any cookie", "The cookies that carry credentials."),
+        may(
+            "origins",
+            "list of origins, no patterns",
+            "the request's own only",
+            "Other origins whose pages may send them.",
+        ),
+        may(
+            "token_cookie",
+            "name that begins with `__Host-`",
+            "no token is asked for",
+            "A cookie whose value has to stand in `token_header` too. The edge sets it with the first page (`text/html`) that a browser without one gets.",
+        ),
+        or("token_header", "header name", "x-csrf-token", "Where scripts send the token back."),
+    ],
+};
+
+/// `hosts.<name>.routes[].cookies`
+pub const COOKIES: Section = Section {
+    path: "hosts.<name>.routes[].cookies",
+    doc: "Rewrites every cookie that the origin sets: `Secure`, `HttpOnly`, and `SameSite`. What the origin says more strictly stands.",
+    keys: &[
+        or("same_site", "`lax`, `strict` or `none`", "lax", "The least strict `SameSite`."),
+        may(
+            "script",
+            "list of cookie names",
+            "none",
+            "Cookies that scripts read: no `HttpOnly` is added.",
+        ),
+    ],
+};
 
 /// `hosts.<name>.routes[].body`
 pub const BODY: Section = Section {
@@ -1355,12 +1561,58 @@ pub const REDIRECT: Section = Section {
 pub const HEADERS: Section = Section {
     path: "headers",
     doc: "Response headers set on every answer, refusals included.",
-    keys: &[or(
-        "profile",
-        "`api`",
-        "api",
-        "HSTS, CSP, `nosniff`, `DENY`, Permissions-Policy, COOP and CORP.",
-    )],
+    keys: &[
+        or(
+            "profile",
+            "`api`, or a key of `profiles`",
+            "api",
+            "What answers get where the route says nothing else. `api`: HSTS, CSP, `nosniff`, `DENY`, Permissions-Policy, COOP and CORP.",
+        ),
+        may(
+            "profiles",
+            "mapping by name",
+            "`api` alone",
+            "Other sets, each said by what it changes of `api`.",
+        ),
+    ],
+};
+
+/// `headers.profiles.<name>`
+pub const HEADER_PROFILE: Section = Section {
+    path: "headers.profiles.<name>",
+    doc: "A set of response headers, for the routes that name it and for what the edge answers there.",
+    keys: &[
+        may(
+            "set",
+            "mapping by header name",
+            "as `api`",
+            "Headers that are set, in place of those of `api` or beside them, over whatever the origin says.",
+        ),
+        may(
+            "remove",
+            "list of header names",
+            "none",
+            "Headers of `api` that are left to the origin.",
+        ),
+    ],
+};
+
+/// `load_test`
+pub const LOAD_TEST: Section = Section {
+    path: "load_test",
+    doc: "The header `X-Load-Test-Bypass` (docs/load-testing.md). What it lifts: the rate rules of policies and `limits.requests_per_client`; nothing else, and nothing on routes with `sign_in`. With any other `environment` than `staging` the section is refused, and the header lifts nothing. Origins never get the header.",
+    keys: &[
+        must(
+            "keys",
+            "secret",
+            "The file of `portcullis dev bypass-key FILE`: keys that tokens of `portcullis dev bypass` are signed with, the first one signs; and hashes of static secrets, as `sha256:` and 64 hexadecimal digits. What leaves the file lifts nothing any more; a change is taken at once.",
+        ),
+        must(
+            "from",
+            "list of networks",
+            "Where load generators stand: the header of any other client lifts nothing. A token narrows this further.",
+        ),
+    ],
 };
 
 /// `log`

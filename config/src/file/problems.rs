@@ -55,6 +55,10 @@ pub const PROBLEMS: &[Problem] = &[
         "A backend uses the embedded license service, and `license.embedded` is not set.",
     ),
     error("list-cycle", "A list includes itself, straight or by way of others."),
+    error(
+        "load-test-outside-staging",
+        "`load_test` stands in a file whose `environment` is not `staging`: limits are lifted nowhere else.",
+    ),
     error("missing-key", "A key without a default is not there."),
     error("not-yaml", "The text is no YAML. Nothing after the mistake is looked at."),
     error("out-of-range", "A duration or size is below or above what is allowed."),
@@ -67,7 +71,7 @@ pub const PROBLEMS: &[Problem] = &[
     error("tag", "A YAML tag, such as `!!binary`."),
     error(
         "trusts-everyone",
-        "A trusted network holds every address, so that any client could forge its own.",
+        "A trusted network holds every address, so that any client could forge its own, or lift its limits.",
     ),
     error("unknown-key", "No such key here; a misspelt key is never ignored."),
     error(

@@ -1,8 +1,11 @@
 //! Hosts, their routes, and what a route does.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{Access, BackendId, HostName, PolicyId, ProviderId};
+use super::{
+    Access, BackendId, Browser, HeaderProfile, HostName, Login, PolicyId, ProviderId, SignIn,
+};
 
 /// A host name with its routes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,6 +14,10 @@ pub struct Host {
     pub name: HostName,
     /// Whose certificates its clients show; none means that nobody is asked.
     pub client_certificates: Option<ClientCertificates>,
+    /// Where browsers report what a content security policy kept a page from.
+    pub csp_reports: Option<String>,
+    /// How people sign in to it at the edge.
+    pub login: Option<Login>,
     /// Its routes, longest path first, so that the first that matches is the right one; never empty.
     pub routes: Vec<Route>,
 }
@@ -44,6 +51,8 @@ pub struct Route {
     pub path: String,
     /// How their paths are read.
     pub path_form: PathForm,
+    /// The response headers of its answers; none means the file's usual ones.
+    pub headers: Option<Arc<HeaderProfile>>,
     /// What is done with them.
     pub action: RouteAction,
 }
@@ -73,6 +82,24 @@ impl Route {
 }
 
 impl Route {
+    /// Returns what is done for browsers, if something is.
+    #[must_use]
+    pub const fn browser(&self) -> Option<&Arc<Browser>> {
+        match &self.action {
+            RouteAction::Forward { browser, .. } => browser.as_ref(),
+            RouteAction::Redirect { .. } => None,
+        }
+    }
+
+    /// Returns that accounts sign in here, if they do.
+    #[must_use]
+    pub const fn sign_in(&self) -> Option<&Arc<SignIn>> {
+        match &self.action {
+            RouteAction::Forward { sign_in, .. } => sign_in.as_ref(),
+            RouteAction::Redirect { .. } => None,
+        }
+    }
+
     /// Returns how its answers are inspected.
     #[must_use]
     pub const fn inspection(&self) -> Option<&AnswerInspection> {
@@ -117,6 +144,7 @@ pub enum OnMatch {
 }
 
 /// What a route does.
+#[expect(clippy::large_enum_variant, reason = "one for each route, made once; nearly all forward")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RouteAction {
     /// Forwards to a backend.
@@ -133,6 +161,10 @@ pub enum RouteAction {
         body: BodyPlan,
         /// What is done with the answer.
         answer: AnswerPlan,
+        /// What is done for browsers.
+        browser: Option<Arc<Browser>>,
+        /// That accounts sign in here.
+        sign_in: Option<Arc<SignIn>>,
     },
     /// Answers with a redirect.
     Redirect {
@@ -240,7 +272,12 @@ mod tests {
                 to: "/".into(),
                 keeps_target: false,
             };
-            let route = Route { path: prefix.into(), path_form: PathForm::AsSent, action: to };
+            let route = Route {
+                path: prefix.into(),
+                path_form: PathForm::AsSent,
+                headers: None,
+                action: to,
+            };
             assert_eq!(route.matches(path.as_bytes()), expected, "{prefix} {path}");
         }
     }

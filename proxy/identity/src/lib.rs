@@ -13,6 +13,7 @@ mod algorithm;
 pub mod assertion;
 #[cfg(test)]
 mod attacks;
+pub mod authorization;
 mod base64url;
 mod cache;
 mod credential;

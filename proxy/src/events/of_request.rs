@@ -69,7 +69,7 @@ fn of_reason(reason: Reason, detail: Option<&str>) -> Option<Category> {
             let is_forged = why.is_some_and(|why| why.is_forgery());
             if is_forged { Category::TokenForgery } else { Category::TokenRefused }
         }
-        Reason::MissingAuth | Reason::MissingTenant => Category::TokenRefused,
+        Reason::MissingAuth | Reason::MissingTenant | Reason::LoginFailed => Category::TokenRefused,
         Reason::DeniedByPolicy
         | Reason::BodyDeniedByPolicy
         | Reason::AnswerDenied
@@ -92,9 +92,11 @@ fn of_reason(reason: Reason, detail: Option<&str>) -> Option<Category> {
         | Reason::UpgradeRefused
         | Reason::NotGrpc
         | Reason::MessageTooLarge
+        | Reason::CrossSiteRequest
         | Reason::LockedDown => Category::RequestRefused,
         Reason::TenantAccess => Category::TenantBreach,
         Reason::KeysUnavailable
+        | Reason::LoginUnavailable
         | Reason::UpstreamUnreachable
         | Reason::UpstreamFailed
         | Reason::UpstreamBusy
@@ -102,7 +104,13 @@ fn of_reason(reason: Reason, detail: Option<&str>) -> Option<Category> {
         | Reason::Overloaded
         | Reason::UpstreamTimeout
         | Reason::Internal => Category::Unavailable,
-        Reason::RedirectedByPolicy | Reason::ShuttingDown => return None,
+        Reason::SignInLimited => Category::BruteForce,
+        Reason::RedirectedByPolicy
+        | Reason::ShuttingDown
+        | Reason::ReportTaken
+        | Reason::LoginRequired
+        | Reason::LoggedIn
+        | Reason::LoggedOut => return None,
     })
 }
 

@@ -65,6 +65,9 @@ impl Served {
             api_keys: crate::api_keys::KeyBook::default(),
             owners: portcullis_identity::OwnerIndex::new(16),
             revocations: crate::revocations::RevocationBook::default(),
+            sign_ins: crate::sign_in::SignIns::new(),
+            logins: crate::login::Logins::new(),
+            report_rate: crate::csp::ReportRate::default(),
             lockdowns: crate::lockdown::Lockdowns::default(),
             signing: crate::signing::Signing::open(
                 AssertionKey::generate().unwrap().0,

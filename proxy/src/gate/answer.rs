@@ -6,15 +6,18 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    SET_COOKIE, WWW_AUTHENTICATE,
 };
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::body;
+use super::cors::Cross;
 use super::heads::edit_response;
 use super::refusal::Refusal;
-use super::{body, security_headers};
+use super::work::Work;
 use crate::reason::{Reason, error_body};
+use crate::security_headers::SecurityHeaders;
 
 /// The header that names a request to client, origin and log.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,6 +25,13 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const REQUEST_ID_MARK: &str = "{request_id}";
 /// What a 405 allows; the gate itself refuses CONNECT, TRACE and words that are no method.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// What an answer of the edge's own carries beside its own headers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dress<'a> {
+    pub(super) security: &'a SecurityHeaders,
+    pub(super) cross: Option<&'a Cross>,
+}
 
 /// Answers `refusal` and reads on, within bounds, so that the answer is not lost to a reset.
 ///
@@ -32,6 +42,7 @@ pub(super) async fn refuse(
     session: &mut Session,
     id: &str,
     refusal: &Refusal,
+    dress: Dress<'_>,
 ) -> pingora::Result<()> {
     let keeps = !refusal.closes && body::can_drain(session);
     if keeps {
@@ -41,7 +52,7 @@ pub(super) async fn refuse(
         session.set_keepalive(None);
     }
     let has_body = session.req_header().method != Method::HEAD;
-    let (head, text) = head_and_body(id, refusal)?;
+    let (head, text) = head_and_body(id, refusal, dress)?;
     session.write_response_header(Box::new(head), !has_body).await?;
     if has_body {
         session.write_response_body(Some(Bytes::from(text)), true).await?;
@@ -67,7 +78,7 @@ pub(super) async fn prove(session: &mut Session, id: &str, proof: String) -> pin
     head.insert_header(CACHE_CONTROL, "no-store")?;
     head.insert_header(REQUEST_ID, id)?;
     edit_response(&mut head, |parts| {
-        security_headers::apply(&mut parts.headers);
+        SecurityHeaders::default().apply(&mut parts.headers);
         Ok(())
     })?;
     session.write_response_header(Box::new(head), !has_body).await?;
@@ -75,6 +86,30 @@ pub(super) async fn prove(session: &mut Session, id: &str, proof: String) -> pin
         session.write_response_body(Some(Bytes::from(proof)), true).await?;
     }
     Ok(())
+}
+
+/// Answers a browser that asks what a page of another origin may ask for (Fetch, section 3.2.2).
+///
+/// # Errors
+///
+/// The connection broke.
+pub(super) async fn preflight(session: &mut Session, work: &Work) -> pingora::Result<()> {
+    if !session.is_body_done() {
+        session.set_keepalive(None);
+    }
+    let mut head = ResponseHeader::build_no_case(204, Some(16))?;
+    head.insert_header(REQUEST_ID, work.id.as_str())?;
+    let rule = work.entry.as_ref().and_then(|entry| entry.route.browser()?.cors.as_ref());
+    edit_response(&mut head, |parts| {
+        work.dress().security.apply(&mut parts.headers);
+        match (&work.cross, rule) {
+            (Some(cross), Some(rule)) => {
+                cross.preflight(rule, &session.req_header().headers, &mut parts.headers)
+            }
+            (None, _) | (_, None) => Ok(()),
+        }
+    })?;
+    session.write_response_header(Box::new(head), true).await
 }
 
 /// The challenge of RFC 6750 section 3, where one belongs to the answer: without a credential it names no error.
@@ -97,6 +132,7 @@ fn challenge(refusal: &Refusal) -> Option<Cow<'static, str>> {
 pub(super) fn head_and_body(
     id: &str,
     refusal: &Refusal,
+    dress: Dress<'_>,
 ) -> pingora::Result<(ResponseHeader, Vec<u8>)> {
     let body = match &refusal.body {
         // An id of ours is letters, digits and dashes: it needs no escape inside of JSON.
@@ -115,6 +151,9 @@ pub(super) fn head_and_body(
     if let Some(location) = &refusal.location {
         head.insert_header(LOCATION, location)?;
     }
+    for cookie in &refusal.cookies {
+        head.append_header(SET_COOKIE, cookie)?;
+    }
     if let Some(challenge) = challenge(refusal) {
         head.insert_header(WWW_AUTHENTICATE, &*challenge)?;
     }
@@ -122,7 +161,10 @@ pub(super) fn head_and_body(
         head.insert_header(ALLOW, METHODS)?;
     }
     edit_response(&mut head, |parts| {
-        security_headers::apply(&mut parts.headers);
+        dress.security.apply(&mut parts.headers);
+        if let Some(cross) = dress.cross {
+            cross.apply(&mut parts.headers);
+        }
         Ok(())
     })?;
     Ok((head, body))

@@ -23,6 +23,8 @@ pub(super) struct Asking<'a> {
     /// The certificate that the client showed, verified in the handshake, and until when it is valid.
     pub(super) certificate: Option<&'a ClientCertificate>,
     pub(super) certificate_until: Option<Timestamp>,
+    /// Whom a session of the edge's own speaks for: asked only where there is no token.
+    pub(super) session: Option<&'a Arc<Identity>>,
 }
 
 /// The answer to "who calls", once it has been asked.
@@ -115,12 +117,14 @@ impl<'a> Place<'a> {
         asked: Asking<'_>,
         now: Timestamp,
     ) -> Result<Arc<Identity>, TokenRefusal> {
-        let token = match presented(self.snapshot, rule, asked)? {
-            Presented::Token(token) => token,
-            Presented::Key(key) => return self.key(rule, key, now),
-            Presented::Certificate(provider, client) => {
+        let token = match presented(self.snapshot, rule, asked) {
+            Ok(Presented::Token(token)) => token,
+            Ok(Presented::Key(key)) => return self.key(rule, key, now),
+            Ok(Presented::Certificate(provider, client)) => {
                 return self.certificate(provider, client, asked);
             }
+            Err(TokenRefusal::MissingAuth) => return self.session(rule, asked),
+            Err(refusal) => return Err(refusal),
         };
         match rule {
             IdentityRule::None | IdentityRule::Any(_) => {
@@ -133,6 +137,29 @@ impl<'a> Place<'a> {
                 }
                 last
             }
+        }
+    }
+
+    /// Takes the word of a session, where the rule takes its provider's and nobody has revoked it.
+    fn session(
+        self,
+        rule: &IdentityRule,
+        asked: Asking<'_>,
+    ) -> Result<Arc<Identity>, TokenRefusal> {
+        let identity = asked.session.ok_or(TokenRefusal::MissingAuth)?;
+        let is_taken = match rule {
+            IdentityRule::None => true,
+            IdentityRule::Any(named) => named.iter().any(|id| id.as_str() == identity.provider),
+            IdentityRule::All(named) => named.iter().all(|id| id.as_str() == identity.provider),
+        };
+        if !is_taken {
+            return Err(TokenRefusal::MissingAuth);
+        }
+        let by_command = self.shared.revocations.list().why(identity);
+        match by_command.or_else(|| self.snapshot.revoked.why(identity)) {
+            // Who is revoked may sign in again, if the issuer lets them.
+            Some(_) => Err(TokenRefusal::MissingAuth),
+            None => Ok(Arc::clone(identity)),
         }
     }
 

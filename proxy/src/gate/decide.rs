@@ -32,6 +32,8 @@ pub(super) struct Demands<'a> {
     /// What the caller's token must grant.
     pub(super) access: &'a Access,
     pub(super) body: &'a BodyPlan,
+    /// Whom a session of the edge's own speaks for, where no token does.
+    pub(super) session: Option<&'a Arc<Identity>>,
     /// Whether the body must be here: the backend gets an assertion, which is over its hash, or it may name a tenant.
     pub(super) is_held: bool,
 }
@@ -153,7 +155,7 @@ impl<'a> Walk<'a> {
             uri: &target.uri,
             version: work.asked.protocol.as_bytes(),
             headers: &fields,
-            bypass_limits: false,
+            bypass_limits: work.load_test.is_some(),
         };
         let mut cursor = policy.start();
         // Counters want the time of each step: a body may have been waited for.
@@ -240,6 +242,7 @@ impl<'a> Walk<'a> {
             query: &self.target.query,
             certificate: connection.certificate.as_deref(),
             certificate_until: connection.certificate_until,
+            session: self.demands.session,
         }
     }
 

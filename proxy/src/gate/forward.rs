@@ -18,13 +18,15 @@ use portcullis_policy::Scheme;
 use super::answer::REQUEST_ID;
 use super::attempts::Attempts;
 use super::body::Held;
+use super::browser::ForBrowser;
 use super::client_address::Client;
 use super::heads::{edit_request, edit_response, name, value};
 use super::learning::Learning;
 use super::refusal::Refusal;
 use super::sanity::Target;
-use super::security_headers;
 use super::stream::Stream;
+use super::told::Told;
+use crate::bypass;
 use crate::reason::{Reason, error_body};
 use crate::router::RouteEntry;
 
@@ -52,6 +54,10 @@ pub(crate) struct Forward {
     pub(super) stream: Option<Stream>,
     /// The body, if it was read; its share of the budget ends with the request.
     pub(super) held: Option<Held>,
+    /// What the answer gets for browsers.
+    for_browser: ForBrowser,
+    /// What the answer to a sign-in tells.
+    pub(super) told: Option<Told>,
     /// Headers that identity and policy add.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
     /// What is learnt from the answer.
@@ -63,7 +69,7 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    pub(super) const fn new(
+    pub(super) fn new(
         id: String,
         entry: Arc<RouteEntry>,
         target: Target,
@@ -74,8 +80,11 @@ impl Forward {
         held: Option<Held>,
         added: Vec<(HeaderName, HeaderValue)>,
         learning: Option<Learning>,
+        for_browser: ForBrowser,
     ) -> Self {
         Self {
+            told: entry.route.sign_in().map(Told::of),
+            for_browser,
             id,
             entry,
             target,
@@ -137,7 +146,10 @@ impl Forward {
             }
             None => {}
         }
-        if self.entry.route.inspection().is_some() || self.learning.is_some() {
+        if self.entry.route.inspection().is_some()
+            || self.learning.is_some()
+            || self.told.as_ref().is_some_and(Told::reads_body)
+        {
             // What is looked into comes plain, if the origin can.
             headers.remove(ACCEPT_ENCODING);
         }
@@ -162,13 +174,16 @@ impl Forward {
         if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.attempts.answered(head.status.as_u16(), now);
         }
+        if let Some(told) = &self.told {
+            told.head(&head.headers);
+        }
         let plan = self.answer_plan();
         if plan.is_some_and(|plan| plan.replace_errors) && head.status.is_server_error() {
             self.replace(head)?;
         }
         edit_response(head, |parts| {
             let headers = &mut parts.headers;
-            security_headers::apply(headers);
+            self.entry.security.apply(headers);
             if self.backend().no_store {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             }
@@ -178,6 +193,7 @@ impl Forward {
             for (set, text) in plan.iter().flat_map(|plan| &plan.set) {
                 headers.insert(name(set)?, value(text.as_bytes())?);
             }
+            self.for_browser.apply(&self.entry, headers);
             headers.insert(REQUEST_ID, value(self.id.as_bytes())?);
             Ok(())
         })
@@ -233,7 +249,11 @@ fn strip(headers: &mut HeaderMap, told_by: &ClientAddressHeader) {
     headers.remove(TE);
     let is_claim = |name: &&HeaderName| {
         let name = name.as_str().as_bytes();
-        is_reserved(name) || is_forwarding(name) || ALSO.contains(&name) || tells(told_by, name)
+        is_reserved(name)
+            || is_forwarding(name)
+            || ALSO.contains(&name)
+            || is_spelling_of(bypass::HEADER, name)
+            || tells(told_by, name)
     };
     let named: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
     for name in named {
@@ -267,6 +287,8 @@ mod tests {
             "X_Real-IP",
             "Forwarded",
             "X-Request-Id",
+            "X-Load-Test-Bypass",
+            "x_load_test.bypass",
         ] {
             headers.append(named(name), HeaderValue::from_static("forged"));
         }

@@ -39,18 +39,18 @@ impl InWork {
         Arc::new(Self { all: AtomicU32::new(0), by_client, hasher: RandomState::new() })
     }
 
-    /// Counts a request of `client`, until the value goes. One of a trusted hop counts in all only.
+    /// Counts a request of `client`, until the value goes. One of a trusted hop or of a load test counts in all only.
     pub(super) fn enter(
         self: &Arc<Self>,
         client: IpAddr,
-        is_hop: bool,
+        in_all_only: bool,
         limits: &Limits,
     ) -> Result<Place, NoRoom> {
         let fits = |count: u32| (count < limits.requests).then(|| count + 1);
         let taken = self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         taken.map_err(|_| NoRoom::All)?;
         let mut place = Place { counts: Arc::clone(self), client: None };
-        if !is_hop {
+        if !in_all_only {
             let mut shard = self.shard(client);
             let count = shard.entry(client).or_default();
             if *count >= limits.requests_per_client {

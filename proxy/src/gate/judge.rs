@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
-use portcullis_config::model::{Affinity, RouteAction};
+use portcullis_config::model::{Access, Affinity, BodyPlan, IdentityRule, RouteAction};
 use portcullis_policy::Scheme;
 
 use super::attempts::{Attempts, Pace};
+use super::browser::ForBrowser;
+use super::cors::Cross;
 use super::decide::Demands;
 use super::forward::Forward;
 use super::in_work::NoRoom;
@@ -19,7 +21,10 @@ use super::refusal::Refusal;
 use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
-use super::{Gate, certificate, claims, decide, inward, presented, routing, sanity};
+use super::{
+    Gate, bypass, certificate, claims, cors, csrf, decide, inward, login, presented, reports,
+    routing, sanity, sign_in,
+};
 use crate::edge::Manner;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
@@ -34,6 +39,8 @@ pub(super) enum Pass {
     Replay { forward: Arc<Forward>, body: Bytes },
     /// The same, and the answer is held until it is judged.
     Exchange { forward: Arc<Forward>, body: Bytes },
+    /// Not at all: a browser asks what a page of another origin may ask for.
+    Preflight,
     /// Not at all: an authority asks for the proof of a name, and this is it.
     Proof(String),
 }
@@ -46,7 +53,9 @@ pub(super) async fn judge(
 ) -> Result<Pass, Refusal> {
     let snapshot = Arc::clone(&work.snapshot);
     let limits = &snapshot.config.limits;
-    take_place(gate, work)?;
+    let claim = bypass::claim(gate, session.req_header_mut(), work);
+    let is_claimed = claim.is_some();
+    take_place(gate, work, is_claimed)?;
     sanity::join_cookies(session.req_header_mut())?;
     let scheme = work.connection.scheme();
     let target = sanity::check(session.req_header(), limits, scheme.as_str())?;
@@ -60,11 +69,29 @@ pub(super) async fn judge(
     }
     let entry = routing::find(&snapshot, &work.connection, &target, gate.shared.clock.now())?;
     work.entry = Some(Arc::clone(&entry));
+    work.load_test = claim.and_then(|claim| bypass::grant(gate, claim, &entry));
+    if is_claimed && work.load_test.is_none() {
+        work.place = None;
+        take_place(gate, work, false)?;
+    }
     certificate::strip(session.req_header_mut(), work);
     let target = target.with_path_form(entry.route.path_form)?;
+    let brought = login::Brought::of(gate, work, session.req_header_mut(), &entry, work.begun);
+    let brought = brought.map_err(|_| absent("a cookie that was sent is no header's value"))?;
+    let asked = session.req_header();
+    work.cross = Cross::of(&entry, &asked.headers);
     check_open(gate, work, &entry)?;
+    let is_preflight = cors::preflight(&entry, &asked.method, &asked.headers).is_some();
+    let at = brought.at(&target);
+    let is_report = reports::are(&entry, &asked.method, &target);
+    if !is_report {
+        csrf::check(&entry, &asked.method, &asked.headers, &target, scheme)?;
+    }
+    if brought.identity.is_some() && !is_report {
+        csrf::check_session(&asked.method, &asked.headers, &target, scheme)?;
+    }
     let (backend, identity, access, body) = match &entry.route.action {
-        RouteAction::Forward { backend, identity, access, body, answer: _, policy: _ } => {
+        RouteAction::Forward { backend, identity, access, body, .. } => {
             (backend, identity, access, body)
         }
         RouteAction::Redirect { status, to, keeps_target } => {
@@ -74,7 +101,11 @@ pub(super) async fn judge(
     };
     let upstream = gate.turns.of(&snapshot).get(backend);
     let upstream = upstream.ok_or_else(|| absent("the route's backend is not there"))?;
-    let stream = Stream::of(session.req_header(), &upstream.backend)?;
+    let is_own = is_preflight || is_report || at.is_some();
+    let stream = match is_own {
+        true => None,
+        false => Stream::of(session.req_header(), &upstream.backend)?,
+    };
     let policy = match &entry.policy {
         Some(id) => Some(
             snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?,
@@ -82,11 +113,48 @@ pub(super) async fn judge(
         None => None,
     };
     let owned = &snapshot.config.identity.owners;
-    let is_held = upstream.backend.assertion || access.names_in_body(owned);
-    let demands = Demands { policy, identity, access, body, is_held };
-    let admitted = decide::decide(gate, session, work, &target, &demands).await?;
+    // What nobody has to bring who asks the edge itself.
+    let no_access = Access::default();
+    let demands = match is_own {
+        // A browser sends it without a token and without a body.
+        true => Demands {
+            policy,
+            identity: &IdentityRule::None,
+            access: &no_access,
+            body: if is_report { &reports::BODY } else { &BodyPlan::Skip },
+            is_held: false,
+            session: None,
+        },
+        false => Demands {
+            policy,
+            identity,
+            access,
+            body,
+            is_held: upstream.backend.assertion || access.names_in_body(owned),
+            session: brought.identity.as_ref(),
+        },
+    };
+    let admitted = match decide::decide(gate, session, work, &target, &demands).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            let headers = &session.req_header().headers;
+            return Err(brought.or_sign_in(gate, work, headers, &target, refusal).await);
+        }
+    };
+    if is_report {
+        reports::take(&gate.shared, work, &admitted);
+        return Err(Refusal::of(Reason::ReportTaken));
+    }
+    if let Some(at) = at {
+        let method = session.req_header().method.clone();
+        return Err(brought.answer(gate, work, at, &method, &target).await);
+    }
+    if is_preflight {
+        return Ok(Pass::Preflight);
+    }
     presented::strip(session.req_header_mut(), &snapshot);
     claims::strip(session.req_header_mut(), &snapshot);
+    sign_in::begin(&gate.shared, work, &session.req_header().method, &entry, &admitted)?;
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let admission = admission(&upstream).await?;
     let now = gate.shared.clock.monotonic();
@@ -101,27 +169,44 @@ pub(super) async fn judge(
     let (id, client) = (work.id.clone(), work.client.clone());
     let learning = Learning::of(&snapshot, access, admitted.identity.as_deref());
     let held = admitted.held;
-    let forward =
-        Forward::new(id, entry, target, client, scheme, attempts, stream, held, added, learning);
+    let for_browser = ForBrowser::of(work.cross.clone(), &entry, &session.req_header().headers);
+    let forward = Forward::new(
+        id,
+        entry,
+        target,
+        client,
+        scheme,
+        attempts,
+        stream,
+        held,
+        added,
+        learning,
+        for_browser,
+    );
     let forward = Arc::new(forward);
     work.forward = Some(Arc::clone(&forward));
     Ok(pass(session, forward))
 }
 
-/// Counts the request as one in work. Before everything else: what is refused here costs the least.
-fn take_place(gate: &Gate, work: &mut Work) -> Result<(), Refusal> {
+/// Counts the request as one in work, and as one of its client's unless a load test lifts that. Before everything else: what
+/// is refused here costs the least.
+fn take_place(gate: &Gate, work: &mut Work, is_lifted: bool) -> Result<(), Refusal> {
     let config = &work.snapshot.config;
     let client = work.client.address;
     let is_hop = config.trusted_hops.iter().any(|net| net.contains(&client));
     let refused =
         |reason, detail| Refusal { retry_after_secs: Some(1), ..Refusal::because(reason, detail) };
-    let place = gate.in_work.enter(client, is_hop, &config.limits).map_err(|full| match full {
-        NoRoom::All => refused(Reason::Overloaded, "more requests in work than `limits.requests`"),
-        NoRoom::Client => refused(
-            Reason::RateLimited,
-            "more requests of the client in work than `limits.requests_per_client`",
-        ),
-    })?;
+    let place = gate.in_work.enter(client, is_hop || is_lifted, &config.limits).map_err(
+        |full| match full {
+            NoRoom::All => {
+                refused(Reason::Overloaded, "more requests in work than `limits.requests`")
+            }
+            NoRoom::Client => refused(
+                Reason::RateLimited,
+                "more requests of the client in work than `limits.requests_per_client`",
+            ),
+        },
+    )?;
     work.place = Some(place);
     Ok(())
 }

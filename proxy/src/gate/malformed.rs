@@ -25,7 +25,9 @@ pub(crate) fn malformed_answer(
     shared.metrics.answered(None, refusal.status(), Duration::ZERO);
     let seen = Seen { status: refusal.status(), protocol: "HTTP/1.1", line: first_line(start) };
     record::malformed(shared, connection, &id, now, &refusal, &seen);
-    let Ok((head, body)) = answer::head_and_body(&id, &refusal) else {
+    let snapshot = shared.snapshot.load();
+    let dress = answer::Dress { security: snapshot.router.security(), cross: None };
+    let Ok((head, body)) = answer::head_and_body(&id, &refusal, dress) else {
         return b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             .to_vec();
     };

@@ -9,6 +9,7 @@ use portcullis_config::Timestamp;
 
 use super::capture;
 use super::refusal::Refusal;
+use super::sign_in;
 use super::verdict::{self, Hidden};
 use super::work::Work;
 use crate::edge::{Connection, Fingerprints};
@@ -23,13 +24,11 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     let redaction = Redaction(&snapshot.config.log.redact);
     let status = session.response_written().map_or(0, |head| head.status.as_u16());
     let latency = shared.clock.monotonic().saturating_sub(work.begun_monotonic);
-    shared.metrics.answered(work.entry.as_deref(), status, latency);
     let refusal = work.refusal.take();
-    if let Some(refusal) = &refusal {
-        shared.metrics.refused(refusal.reason);
-    }
+    count(shared, work, refusal.as_ref(), status, latency);
+    sign_in::end(shared, work, refusal.is_some(), status);
     if let Some(verdict) = &work.verdict {
-        verdict::count(shared, verdict);
+        verdict::count(shared, work, verdict);
     }
     let identity = work.identity.as_ref().map(|identity| IdentityRecord {
         provider: identity.provider.clone(),
@@ -70,6 +69,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
         route: work.entry.as_ref().map(|entry| entry.route.path.clone()),
         backend: backend.map(|(id, _)| id.to_string()),
         server_asked,
+        load_test: work.load_test.clone(),
         identity,
         enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
         previews: work
@@ -97,6 +97,18 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
         shared.events.note_valid(record.client.address, &identity.subject, record.time);
     }
     keep(shared, record, &refused);
+}
+
+/// A load test has counts of its own: alarms and baselines are made of the others.
+fn count(shared: &Shared, work: &Work, refusal: Option<&Refusal>, status: u16, latency: Duration) {
+    let reason = refusal.map(|refusal| refusal.reason);
+    if work.load_test.is_some() {
+        return shared.metrics.load_tested(status, reason);
+    }
+    shared.metrics.answered(work.entry.as_deref(), status, latency);
+    if let Some(reason) = reason {
+        shared.metrics.refused(reason);
+    }
 }
 
 /// What is known of what never became a request.
@@ -145,6 +157,7 @@ pub(super) fn malformed(
             route: None,
             backend: None,
             server_asked: None,
+            load_test: None,
             identity: None,
             enforced: None,
             previews: Vec::new(),
@@ -160,7 +173,10 @@ pub(super) fn malformed(
 
 /// To the log, to the incident desk, and to those who ask why.
 fn keep(shared: &Shared, record: RequestRecord, refused: &Refused) {
-    of_request(&record, refused).into_iter().for_each(|event| shared.events.raise(event));
+    // Nobody is to be told of a load test, and no detector is to learn from it: the request log has it, with its mark.
+    if record.load_test.is_none() {
+        of_request(&record, refused).into_iter().for_each(|event| shared.events.raise(event));
+    }
     if let Some(decision) = Decision::of(&record) {
         shared.recent.keep(decision);
     }

@@ -19,6 +19,8 @@ pub(super) struct Refusal {
     pub(super) retry_after_secs: Option<u32>,
     /// `Location`.
     pub(super) location: Option<String>,
+    /// Cookies that are set with it.
+    pub(super) cookies: Vec<String>,
     /// The scopes that the route asks for, with spaces between, where the token lacks one.
     pub(super) scope: Option<String>,
     /// Whether the connection is closed behind the answer.
@@ -36,6 +38,7 @@ impl Refusal {
             detail: None,
             retry_after_secs: None,
             location: None,
+            cookies: Vec::new(),
             scope: None,
             closes: false,
             body: None,

@@ -12,7 +12,7 @@ use crate::log::{PolicyRecord, REDACTED, RateLimitRecord, Redaction, SignatureRe
 use crate::shared::Shared;
 
 /// Counts what a verdict decided and would have decided.
-pub(super) fn count(shared: &Shared, verdict: &Verdict) {
+pub(super) fn count(shared: &Shared, work: &Work, verdict: &Verdict) {
     let rule = |hit: &Hit| hit.priority.to_string();
     let hits = std::iter::once(&verdict.enforced).chain(&verdict.previews);
     hits.for_each(|hit| count_hit(shared, hit));
@@ -20,7 +20,7 @@ pub(super) fn count(shared: &Shared, verdict: &Verdict) {
         let labels = [&*verdict.enforced.policy, &priority.to_string()];
         shared.metrics.rule_errors.with_label_values(&labels).inc();
     }
-    if !verdict.decision.passes() {
+    if !verdict.decision.passes() && work.load_test.is_none() {
         let hit = &verdict.enforced;
         shared.metrics.blocked.with_label_values(&[&*hit.policy, rule(hit).as_str()]).inc();
     }

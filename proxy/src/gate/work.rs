@@ -16,13 +16,15 @@ use portcullis_identity::Identity;
 use portcullis_incident::Breach;
 use portcullis_policy::Verdict;
 
-use super::answer;
+use super::answer::{self, Dress};
 use super::body::Held;
 use super::client_address::{Client, Trusted, client};
+use super::cors::Cross;
 use super::forward::Forward;
 use super::in_work::Place;
 use super::messages::Messages;
 use super::refusal::Refusal;
+use super::sign_in::SigningIn;
 use crate::edge::{Connection, InFlight};
 use crate::reason::Reason;
 use crate::router::RouteEntry;
@@ -58,6 +60,12 @@ pub(crate) struct Work {
     pub(super) begun_monotonic: Duration,
     /// The head as it came, for the log.
     pub(super) asked: Asked,
+    /// The load test whose limits are lifted, in the log's word.
+    pub(super) load_test: Option<Arc<str>>,
+    /// The attempt to sign in that it is.
+    pub(super) sign_in: Option<SigningIn>,
+    /// What its answer says to pages of other origins, where the route says it.
+    pub(super) cross: Option<Cross>,
     /// The route that was found.
     pub(super) entry: Option<Arc<RouteEntry>>,
     /// What the policy decided.
@@ -130,6 +138,9 @@ impl Work {
             begun,
             begun_monotonic: shared.clock.monotonic(),
             asked: Asked::of(head),
+            load_test: None,
+            cross: None,
+            sign_in: None,
             entry: None,
             verdict: None,
             identity: None,
@@ -157,9 +168,16 @@ impl Work {
         session: &mut Session,
         refusal: Refusal,
     ) -> pingora::Result<()> {
-        let answered = answer::refuse(session, &self.id, &refusal).await;
+        let answered = answer::refuse(session, &self.id, &refusal, self.dress()).await;
         self.fail(refusal);
         answered
+    }
+
+    /// What an answer of the edge's own carries.
+    pub(super) fn dress(&self) -> Dress<'_> {
+        let usual = self.snapshot.router.security();
+        let security = self.entry.as_ref().map_or(usual, |entry| &*entry.security);
+        Dress { security, cross: self.cross.as_ref() }
     }
 
     /// Keeps why the request failed; the first word counts.

@@ -202,6 +202,7 @@ impl Working {
                 Message::Valid(address, subject) => {
                     self.responder.note_valid(address, &subject, self.shared.clock.now());
                 }
+                Message::Line(line) => self.lines.add(&line),
                 Message::Reopen => self.lines.reopen(),
                 Message::Flush(reply) => replies.push(reply),
             }

@@ -80,6 +80,9 @@ fn request(line: &mut Object<'_>, r: &RequestRecord) {
     if let Some(tls) = r.tls {
         line.text("tls", tls);
     }
+    if let Some(load_test) = &r.load_test {
+        line.text("loadTest", load_test);
+    }
     if let Some(identity) = &r.identity {
         line.object("identity", |o| {
             o.text("provider", &identity.provider);

@@ -58,6 +58,8 @@ pub struct RequestRecord {
     pub backend: Option<String>,
     /// The server of the backend that answered, if one was asked.
     pub server_asked: Option<String>,
+    /// The load test whose limits were lifted. What learns from the log leaves such lines out.
+    pub load_test: Option<Arc<str>>,
     /// Who the token says the client is.
     pub identity: Option<IdentityRecord>,
     /// The policy's verdict.

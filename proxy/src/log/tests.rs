@@ -44,6 +44,7 @@ pub(crate) fn record() -> RequestRecord {
         route: Some("/".to_owned()),
         backend: Some("license".to_owned()),
         server_asked: None,
+        load_test: None,
         identity: None,
         enforced: Some(PolicyRecord {
             name: "license-api".to_owned(),

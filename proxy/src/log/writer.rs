@@ -118,8 +118,8 @@ impl<T: Line> Log<T> {
     }
 
     /// Hands a record over; drops and counts it if the writer has fallen behind. Never blocks.
-    pub fn record(&self, record: T) {
-        if self.queue.try_send(Message::Record(Box::new(record))).is_err() {
+    pub fn record(&self, record: impl Into<T>) {
+        if self.queue.try_send(Message::Record(Box::new(record.into()))).is_err() {
             self.dropped.inc();
         }
     }

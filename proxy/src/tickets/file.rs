@@ -22,7 +22,7 @@ const SECRETS_MAX: usize = 8;
 pub(crate) struct TicketSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl TicketSecret {
-    pub(super) fn bytes(&self) -> &[u8; SECRET_BYTES] {
+    pub(crate) fn bytes(&self) -> &[u8; SECRET_BYTES] {
         &self.0
     }
 

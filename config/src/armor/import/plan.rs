@@ -30,6 +30,8 @@ pub struct PlannedBackend {
     pub drain_secs: Option<i64>,
     /// The probe.
     pub health: Option<PlannedHealth>,
+    /// That people sign in before it (IAP), and the Kubernetes secret with the client's id and secret, where one is named.
+    pub iap: Option<Option<String>>,
     /// What has no key, or was guessed: a sentence each.
     pub notes: Vec<String>,
 }
@@ -175,11 +177,19 @@ fn apply(config: &Resource, backend: &mut PlannedBackend) {
     if let Some(affinity) = affinity.filter(|affinity| *affinity != "NONE") {
         backend.notes.push(format!("session affinity {affinity}"));
     }
-    for feature in ["cdn", "iap"] {
+    let is_on = |feature| {
         let enabled = kubernetes::get(&config.tree, &["spec", feature, "enabled"]);
-        if enabled.is_some_and(kubernetes::is_true) {
-            backend.notes.push(format!("`{feature}` is on there and has no counterpart"));
-        }
+        enabled.is_some_and(kubernetes::is_true)
+    };
+    if is_on("cdn") {
+        backend.notes.push("`cdn` is on there and has no counterpart".to_owned());
+    }
+    if is_on("iap") {
+        let secret = word(&["spec", "iap", "oauthclientCredentials", "secretName"]);
+        backend.iap = Some(secret.map(str::to_owned));
+        backend
+            .notes
+            .push("`iap` is on there: people sign in, see `identity` and the host".to_owned());
     }
 }
 

@@ -51,10 +51,27 @@ pub fn skeleton(plan: &Plan, policies: &[PolicyFile], lists: &[String]) -> Strin
             put(&mut out, format_args!("  {}: {{ file: {} }}\n", policy.name, policy.file));
         }
     }
+    if plan.backends.values().any(|backend| backend.iap.is_some()) {
+        out.push_str(PEOPLE);
+    }
     backends(&mut out, plan, policies);
     hosts(&mut out, plan);
     out
 }
+
+/// Who vouches for people where IAP did: Google, for a client of one's own.
+const PEOPLE: &str = "\
+# IAP becomes sign-in at the edge (docs/browsers.md). Write the id of your OAuth client; its redirect URI is
+# https://HOST/.portcullis/callback. IAP's own list of who may come in is not taken over: write a rule on `token.claims`.
+identity:
+  providers:
+    staff:
+      kind: oidc
+      issuer: https://accounts.google.com
+      audience: CLIENT_ID.apps.googleusercontent.com
+      algorithms: [RS256]
+      tenant_claim: [hd]
+";
 
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a string takes any text");
@@ -119,13 +136,20 @@ fn backend(out: &mut String, id: &str, planned: &PlannedBackend, policies: &[Pol
 fn hosts(out: &mut String, plan: &Plan) {
     out.push_str("# Write `identity:` where callers need a token, and `body:` where bodies are to be judged.\nhosts:\n");
     for host in &plan.hosts {
-        put(out, format_args!("  {}:\n    routes:\n", host.name));
+        put(out, format_args!("  {}:\n", host.name));
+        let before = |service: &String| plan.backends.get(service)?.iap.as_ref();
+        if let Some(secret) = host.routes.iter().find_map(|(_, service)| before(service)) {
+            login(out, secret.as_deref());
+        }
+        out.push_str("    routes:\n");
         for (path, service) in &host.routes {
+            // Closed until people can sign in: what IAP stood before is never open.
+            let identity = before(service).map_or("none", |_| "{ any: [staff] }");
+            let path = text(path);
             put(
                 out,
                 format_args!(
-                    "      - {{ path: {}, backend: {service}, identity: none }}\n",
-                    text(path)
+                    "      - {{ path: {path}, backend: {service}, identity: {identity} }}\n"
                 ),
             );
         }
@@ -139,14 +163,39 @@ fn hosts(out: &mut String, plan: &Plan) {
             ),
         );
         let first = ids.first().copied().unwrap_or("origin");
-        put(out, format_args!("      - {{ path: /, backend: {first}, identity: none }}\n"));
+        let identity = |id: &str| match plan.backends.get(id).and_then(|one| one.iap.as_ref()) {
+            Some(_) => "{ any: [staff] }",
+            None => "none",
+        };
+        put(
+            out,
+            format_args!(
+                "      - {{ path: /, backend: {first}, identity: {} }}\n",
+                identity(first)
+            ),
+        );
         for other in ids.iter().skip(1) {
             put(
                 out,
-                format_args!("      - {{ path: /{other}, backend: {other}, identity: none }}\n"),
+                format_args!(
+                    "      - {{ path: /{other}, backend: {other}, identity: {} }}\n",
+                    identity(other)
+                ),
             );
         }
     }
+}
+
+/// What is missing before people can sign in to a host: two files that hold secrets.
+fn login(out: &mut String, secret: Option<&str>) {
+    let named = secret.map(|name| format!("   # from the secret `{name}`")).unwrap_or_default();
+    put(
+        out,
+        format_args!(
+            "    # `portcullis tls ticket-key login.keys` makes the keys; then take the marks away.\n    # login:\n    \
+             #   provider: staff\n    #   client_secret: file:client.secret{named}\n    #   keys: file:login.keys\n"
+        ),
+    );
 }
 
 /// JSON's strings are YAML's too; a plain word stays plain.

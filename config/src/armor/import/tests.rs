@@ -338,3 +338,45 @@ fn two_definitions_of_one_policy_stand_beside_each_other() {
     assert!(alone.rules[0].contains("project-shield"), "{alone:?}");
     assert_eq!(alone.rules[1], "");
 }
+
+const STAFF: &str = "\
+apiVersion: cloud.google.com/v1
+kind: BackendConfig
+metadata: { name: staff-config }
+spec:
+  iap: { enabled: true, oauthclientCredentials: { secretName: iap-oauth-client-secret } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: staff, annotations: { cloud.google.com/backend-config: '{\"default\": \"staff-config\"}' } }
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: all, namespace: web }
+spec:
+  rules:
+    - host: admin.example.com
+      http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: staff, port: { number: 80 } } } }] }
+    - host: www.example.com
+      http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: shop, port: { number: 80 } } } }] }
+";
+
+#[test]
+fn what_iap_stood_before_asks_for_people_and_is_never_open() {
+    let import = import(&[SourceFile::new("staff.yaml", STAFF)]);
+    let plan = &import.plan;
+    assert_eq!(plan.backends["staff"].iap, Some(Some("iap-oauth-client-secret".to_owned())));
+    assert_eq!(plan.backends["shop"].iap, None);
+    let text = skeleton(plan, &[], &[]);
+    for part in [
+        "issuer: https://accounts.google.com",
+        "- { path: /, backend: staff, identity: { any: [staff] } }",
+        "- { path: /, backend: shop, identity: none }",
+        "#   client_secret: file:client.secret   # from the secret `iap-oauth-client-secret`",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    let without = STAFF.replace("enabled: true", "enabled: false");
+    let off = super::import(&[SourceFile::new("staff.yaml", without.as_str())]);
+    assert!(!skeleton(&off.plan, &[], &[]).contains("accounts.google.com"));
+}

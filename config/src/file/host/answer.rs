@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::file::backend::reference;
 use crate::file::fields::Fields;
+use crate::file::keys::Section;
 use crate::file::{Context, keys, scalar};
 use crate::model::{AnswerInspection, AnswerPlan, BodyPlan, OnMatch};
 use crate::yaml::{Node, Value};
@@ -22,7 +23,8 @@ const FRAMING: [&str; 8] = [
 /// Decodes the keys of a route that are about answers.
 pub(super) fn plan(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<AnswerPlan> {
     let inspection = fields.may("response_inspection", cx, inspection);
-    let headers = fields.may("response_headers", cx, headers);
+    let headers =
+        fields.may("response_headers", cx, |node, cx| rules(node, &keys::ANSWER_HEADERS, cx));
     let replace_errors = fields.of("replace_errors", cx, scalar::switch);
     let (set, remove) = headers?.unwrap_or_default();
     Some(AnswerPlan {
@@ -65,8 +67,13 @@ fn inspection(node: &Node, cx: &mut Context<'_>) -> Option<Option<AnswerInspecti
 
 type HeaderRules = (Vec<(String, String)>, Vec<String>);
 
-fn headers(node: &Node, cx: &mut Context<'_>) -> Option<HeaderRules> {
-    let fields = Fields::open(node, &keys::ANSWER_HEADERS, cx)?;
+/// Decodes what is set and taken away.
+pub(in crate::file) fn rules(
+    node: &Node,
+    section: &'static Section,
+    cx: &mut Context<'_>,
+) -> Option<HeaderRules> {
+    let fields = Fields::open(node, section, cx)?;
     let set = fields.may("set", cx, set);
     let remove = fields.may("remove", cx, |node, cx| scalar::some_items(node, cx, removed));
     Some((set?.unwrap_or_default(), remove?.unwrap_or_default()))
