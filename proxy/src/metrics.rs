@@ -725,6 +725,9 @@ impl Metrics {
         for outcome in ["written", "dropped", "lost"] {
             self.captures.with_label_values(&[outcome]);
         }
+        for outcome in ["written", "dropped"] {
+            self.csp_reports.with_label_values(&[outcome]);
+        }
         for log in ["requests", "events"] {
             self.log_dropped.with_label_values(&[log]);
             self.log_lines.with_label_values(&[log]);

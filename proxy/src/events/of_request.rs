@@ -178,13 +178,14 @@ mod tests {
     use crate::reason::REASONS;
 
     #[test]
-    fn every_refusal_is_an_event_but_two_that_refuse_nobody() {
+    fn every_refusal_is_an_event_but_the_answers_that_refuse_nobody() {
         let none: Vec<_> = REASONS
             .iter()
             .filter(|row| of_reason(row.reason, None).is_none())
             .map(|row| row.label)
             .collect();
-        assert_eq!(none, ["redirected_by_policy", "shutting_down"]);
+        let answers = ["report_taken", "login_required", "logged_in", "logged_out"];
+        assert_eq!(none, [&answers[..], &["redirected_by_policy", "shutting_down"]].concat());
         for kind in EventKind::ALL {
             assert!(Category::by_kind(kind.as_str()).is_some(), "{kind:?}");
         }

@@ -86,3 +86,41 @@ fn member(place: Option<&AnswerField>, body: &[u8]) -> Option<String> {
 fn bounded(word: String) -> Option<String> {
     (1..=WORD_BYTES_MAX).contains(&word.len()).then_some(word)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portcullis_config::model::SignInKind;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_looked_at_up_to_its_bytes() {
+        let rule = Arc::new(SignIn {
+            kind: SignInKind::SignIn,
+            account: Vec::new(),
+            failed: vec![401],
+            succeeded: vec![200],
+            conflict: vec![409],
+            reason: Some(AnswerField::Json(vec!["reason".to_owned()])),
+            user: None,
+            account_failures: 3,
+            address_failures: 5,
+            window: Duration::from_secs(60),
+            stuffing_accounts: 4,
+        });
+        for (what, length, reason) in [
+            ("one under", TOLD_BYTES_MAX - 1, Some("locked")),
+            ("at it", TOLD_BYTES_MAX, Some("locked")),
+            ("one over", TOLD_BYTES_MAX + 1, None),
+        ] {
+            let told = Told::of(&rule);
+            let start = r#"{"reason":"locked","x":""#;
+            let body = format!("{start}{}\"}}", "x".repeat(length - start.len() - 2));
+            assert_eq!(body.len(), length);
+            told.body(&Bytes::from(body));
+            assert_eq!(told.reason().as_deref(), reason, "{what}");
+        }
+    }
+}

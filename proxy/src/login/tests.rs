@@ -92,12 +92,40 @@ fn a_sign_in_begins_with_fresh_values_and_ends_in_time() {
 #[test]
 fn sessions_that_were_ended_are_remembered_within_a_cap() {
     let logins = Logins::new();
-    for n in 0..=ENDED_MAX as u64 {
-        logins.end(&n.to_string(), NOW.as_secs() + 10 + n, NOW);
-    }
-    assert!(!logins.has_ended("0"), "the one that would end first is forgotten");
+    let end = |n: u64| logins.end(&n.to_string(), NOW.as_secs() + 10 + n, NOW);
+    let cap = ENDED_MAX as u64;
+    (0..cap - 1).for_each(end);
+    assert!(logins.has_ended("0"), "one under");
+    end(cap - 1);
+    assert!(logins.has_ended("0"), "at it");
+    end(cap);
+    assert!(!logins.has_ended("0"), "one over");
     assert!(logins.has_ended("1") && logins.has_ended(&ENDED_MAX.to_string()));
     let later = NOW.plus(Duration::from_secs(100_000));
     logins.end("last", later.as_secs() + 1, later);
     assert!(!logins.has_ended("1") && logins.has_ended("last"));
+}
+
+#[test]
+fn so_many_exchanges_run_at_one_time() {
+    let logins = Logins::new();
+    let mut running: Vec<_> =
+        (1..UNDER_WAY_MAX).map(|_| logins.room.try_acquire().expect("one under")).collect();
+    running.push(logins.room.try_acquire().expect("at it"));
+    assert!(logins.room.try_acquire().is_err(), "one over");
+}
+
+#[test]
+fn a_cookie_is_sealed_and_opened_up_to_its_bytes() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("keys");
+    crate::tickets::add_secret(&file, 0).unwrap();
+    let here = sealer(&file, "admin.test");
+    // Of a text of n bytes: two quotes, nonce and tag, four letters for three bytes.
+    let sealed = |n: usize| here.seal("a", &"x".repeat(n));
+    let plain = COOKIE_BYTES_MAX / 4 * 3 - 12 - 16 - 2;
+    assert_eq!(sealed(plain - 1).map(|text| text.len()), Some(COOKIE_BYTES_MAX - 1), "one under");
+    let text = sealed(plain).expect("at it");
+    assert!(text.len() == COOKIE_BYTES_MAX && here.open::<String>("a", text.as_bytes()).is_some());
+    assert!(sealed(plain + 1).is_none(), "one over");
 }

@@ -177,11 +177,12 @@ impl Table {
 #[cfg(test)]
 impl Table {
     /// How many entries and networks there are.
-    pub(super) fn sizes(&self) -> [usize; 2] {
+    pub(super) fn sizes(&self) -> [usize; 3] {
         let locked = || self.shards.iter().map(|shard| shard.lock().unwrap());
         [
             locked().map(|shard| shard.failures.len()).sum(),
             locked().map(|shard| shard.networks.len()).sum(),
+            locked().map(|shard| shard.known.len()).sum(),
         ]
     }
 }

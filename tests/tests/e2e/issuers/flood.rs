@@ -58,7 +58,6 @@ fn told(what: &str, all: &[Duration]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "the figures are what the test is run for")]
 #[ignore = "measures for twenty seconds: run it alone with --ignored --nocapture"]
 async fn a_flood_of_unknown_key_ids_leaves_good_tokens_alone() {
     let world = World::new().await;

@@ -76,3 +76,20 @@ async fn a_refused_body_is_dropped_up_to_its_bytes_and_the_connection_kept() {
         assert_eq!(next, is_kept.then_some(200), "{what}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_of_browsers_are_taken_up_to_their_bytes() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).host("csp_reports: /reports").start().await;
+    for (what, length, status) in
+        [("one under", 16_383, 204), ("at it", 16_384, 204), ("one over", 16_385, 413)]
+    {
+        let head = format!(
+            "POST /reports HTTP/1.1\r\nHost: edge.test\r\nContent-Type: application/csp-report\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let request = [head.into_bytes(), vec![b' '; length]].concat();
+        let answer = edge.client().await.ask(request).await;
+        assert_eq!(answer.status, status, "{what}");
+    }
+    origin.saw_nothing();
+}
