@@ -90,7 +90,7 @@ async fn in_staging_it_lifts_limits_and_neither_the_waf_nor_identity() {
     assert!(!format!("{log:?}").contains(secret.as_str()));
     // The one that was limited without the bypass is an event, none of the load test's is.
     let events = edge.event_log();
-    assert!(events.iter().all(|event| event["type"] == "rate_limit"), "{events:?}");
+    assert!(events.iter().all(|event| event["type"] == "ban"), "{events:?}");
     for line in [
         "edge_load_test_bypasses_total{outcome=\"lifted\"} 24",
         "edge_load_test_bypasses_total{outcome=\"invalid\"} 2",
