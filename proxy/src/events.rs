@@ -22,7 +22,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use crate::metrics::Metrics;
 use overflow::Overflow;
 
-pub(crate) use of_request::{Refused, of_request};
+pub(crate) use of_request::{Refused, is_noted, of_request};
 pub(crate) use overflow::SUMS_MAX;
 use valid::Told;
 

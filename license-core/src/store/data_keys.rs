@@ -5,10 +5,9 @@ use super::sqlite::Sqlite;
 use super::{StoreError, unavailable};
 use crate::domain::names::TenantId;
 use async_trait::async_trait;
-use sqlx::Row as _;
 
 /// A data key as the store holds it: sealed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct DataKey {
     pub(crate) generation: i64,
     pub(crate) sealed: String,
@@ -33,7 +32,7 @@ pub(crate) trait DataKeys: Send + Sync {
 
 /// Both databases run the same statements.
 const LIST: &str = "SELECT k.generation, k.sealed, \
-     $1 - (SELECT min(n.created_at) FROM data_key n WHERE n.generation > k.generation) AS followed_for \
+     $1 - (SELECT min(n.created_at) FROM data_key n WHERE n.generation > k.generation) AS followed_for_ms \
      FROM data_key k ORDER BY k.generation";
 const ADD: &str = "INSERT INTO data_key (generation, sealed, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 const REWRAP: &str = "UPDATE data_key SET sealed = $2 WHERE generation = $1";
@@ -43,15 +42,7 @@ const DROP: &str = "DELETE FROM data_key WHERE generation = $1";
 impl DataKeys for Sqlite {
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
         let now = super::Leases::now(self).await?.to_column();
-        let found = sqlx::query(LIST).bind(now).fetch_all(&self.readers).await;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(DataKey {
-                generation: row.try_get("generation")?,
-                sealed: row.try_get("sealed")?,
-                followed_for_ms: row.try_get("followed_for")?,
-            })
-        };
-        found.map_err(unavailable)?.iter().map(read).collect::<Result<_, _>>().map_err(unavailable)
+        sqlx::query_as(LIST).bind(now).fetch_all(&self.readers).await.map_err(unavailable)
     }
 
     async fn add_data_key(&self, generation: i64, sealed: String) -> Result<(), StoreError> {
@@ -100,15 +91,7 @@ impl DataKeys for Sqlite {
 impl DataKeys for Postgres {
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
         let now = super::Leases::now(self).await?.to_column();
-        let found = sqlx::query(LIST).bind(now).fetch_all(&self.pool).await;
-        let read = |row: &sqlx::postgres::PgRow| {
-            Ok(DataKey {
-                generation: row.try_get("generation")?,
-                sealed: row.try_get("sealed")?,
-                followed_for_ms: row.try_get("followed_for")?,
-            })
-        };
-        found.map_err(unavailable)?.iter().map(read).collect::<Result<_, _>>().map_err(unavailable)
+        sqlx::query_as(LIST).bind(now).fetch_all(&self.pool).await.map_err(unavailable)
     }
 
     async fn add_data_key(&self, generation: i64, sealed: String) -> Result<(), StoreError> {

@@ -20,7 +20,6 @@ mod harness;
 mod hsm;
 mod isolation;
 mod kms;
-mod load;
 mod offline;
 mod outage;
 mod personal;

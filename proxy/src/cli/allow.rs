@@ -13,17 +13,11 @@ use crate::admin::{AddAllow, AllowAdded, AllowView};
 #[derive(Subcommand, Debug)]
 pub(super) enum Allow {
     /// Show whom operators spare. Lists that the configuration names under `bans.allow` are not shown.
-    Ls(List),
+    Ls(Target),
     /// Spare an address, a network, `user:NAME`, `tenant:NAME` or `fingerprint:JA4`, and end the bans on it.
     Add(Add),
     /// Take an entry out; bans that it ended do not come back.
     Rm(Remove),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct List {
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Args, Debug)]
@@ -53,9 +47,9 @@ pub(super) struct Remove {
 
 pub(super) fn run(allow: Allow) -> Done {
     match allow {
-        Allow::Ls(list) => {
-            let entries: Vec<AllowView> = ask(list.target.client()?.get("/v1/allow"))?;
-            if list.target.json {
+        Allow::Ls(target) => {
+            let entries: Vec<AllowView> = ask(target.client()?.get("/v1/allow"))?;
+            if target.json {
                 say_json(&entries)?;
             } else if entries.is_empty() {
                 say("no operator spares anybody\n")?;

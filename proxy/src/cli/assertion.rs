@@ -16,7 +16,7 @@ pub(super) enum Assertion {
     /// again: put the new one in its place first.
     Rotate(Rotate),
     /// Show which key signs, and which are accepted still.
-    Show(Show),
+    Show(Target),
 }
 
 #[derive(Args, Debug)]
@@ -31,12 +31,6 @@ pub(super) struct Rotate {
     target: Target,
 }
 
-#[derive(Args, Debug)]
-pub(super) struct Show {
-    #[command(flatten)]
-    target: Target,
-}
-
 pub(super) fn run(assertion: Assertion) -> Done {
     match assertion {
         Assertion::Rotate(rotate) => {
@@ -45,7 +39,7 @@ pub(super) fn run(assertion: Assertion) -> Done {
             let client = rotate.target.client()?;
             show(&rotate.target, &ask(client.post("/v1/assertion/rotate", &wanted))?)
         }
-        Assertion::Show(one) => show(&one.target, &ask(one.target.client()?.get("/v1/assertion"))?),
+        Assertion::Show(target) => show(&target, &ask(target.client()?.get("/v1/assertion"))?),
     }
 }
 

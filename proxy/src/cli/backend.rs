@@ -11,17 +11,11 @@ use crate::admin::{BackendView, DrainBackend};
 #[derive(Subcommand, Debug)]
 pub(super) enum Backend {
     /// Show every server with how it stands.
-    Ls(List),
+    Ls(Target),
     /// Send no further request to a server (`BACKEND/SERVER`) or to all of a backend (`BACKEND`).
     Drain(Drain),
     /// Send requests to it again.
     Undrain(Drain),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct List {
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Args, Debug)]
@@ -37,9 +31,9 @@ pub(super) struct Drain {
 
 pub(super) fn run(backend: Backend) -> Done {
     match backend {
-        Backend::Ls(list) => {
-            let servers = ask(list.target.client()?.get("/v1/backends"))?;
-            show(&list.target, &servers)
+        Backend::Ls(target) => {
+            let servers = ask(target.client()?.get("/v1/backends"))?;
+            show(&target, &servers)
         }
         Backend::Drain(drain) => change(drain, true),
         Backend::Undrain(drain) => change(drain, false),

@@ -15,7 +15,7 @@ pub(super) enum Key {
     /// Issue a key for a tenant. Its text is shown now and never again: only a hash of it is kept.
     Issue(Issue),
     /// Show the keys that were issued.
-    Ls(List),
+    Ls(Target),
     /// Give a key a new text; the old one is taken for a time.
     Rotate(Rotate),
     /// Take a key out of use, from the next request on.
@@ -45,12 +45,6 @@ pub(super) struct Issue {
     /// What for, for the list and the audit file.
     #[arg(long)]
     reason: Option<String>,
-    #[command(flatten)]
-    target: Target,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct List {
     #[command(flatten)]
     target: Target,
 }
@@ -94,9 +88,9 @@ pub(super) fn run(key: Key) -> Done {
             };
             show_new(&issue.target, &ask(issue.target.client()?.post("/v1/keys", &wanted))?)
         }
-        Key::Ls(list) => {
-            let keys: Vec<ApiKeyView> = ask(list.target.client()?.get("/v1/keys"))?;
-            show(&list.target, &keys)
+        Key::Ls(target) => {
+            let keys: Vec<ApiKeyView> = ask(target.client()?.get("/v1/keys"))?;
+            show(&target, &keys)
         }
         Key::Rotate(rotate) => {
             let overlap_secs = rotate.overlap.as_secs();

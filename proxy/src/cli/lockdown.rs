@@ -17,7 +17,7 @@ pub(super) enum Lockdown {
     /// Open a route again, or every one.
     Off(Off),
     /// Show the routes that are locked down.
-    Ls(List),
+    Ls(Target),
 }
 
 #[derive(Args, Debug)]
@@ -45,12 +45,6 @@ pub(super) struct Off {
     target: Target,
 }
 
-#[derive(Args, Debug)]
-pub(super) struct List {
-    #[command(flatten)]
-    target: Target,
-}
-
 pub(super) fn run(lockdown: Lockdown) -> Done {
     match lockdown {
         Lockdown::On(on) => {
@@ -60,9 +54,9 @@ pub(super) fn run(lockdown: Lockdown) -> Done {
             show(&on.target, &vec![placed])
         }
         Lockdown::Off(off) => lift(&off),
-        Lockdown::Ls(list) => {
-            let closed = ask(list.target.client()?.get("/v1/lockdowns"))?;
-            show(&list.target, &closed)
+        Lockdown::Ls(target) => {
+            let closed = ask(target.client()?.get("/v1/lockdowns"))?;
+            show(&target, &closed)
         }
     }
 }

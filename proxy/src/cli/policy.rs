@@ -18,17 +18,11 @@ use crate::admin::{PolicyView, ReloadView, StatusView};
 #[derive(Subcommand, Debug)]
 pub(super) enum Policy {
     /// Show the policies that are served, with their rules and routes.
-    Ls(List),
+    Ls(Target),
     /// Compare two policies rule by rule. Exit 1 where they differ.
     Diff(Diff),
     /// Go back to the generation before. The files stay as they are.
     Rollback(Rollback),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct List {
-    #[command(flatten)]
-    target: Target,
 }
 
 #[derive(Args, Debug)]
@@ -49,7 +43,7 @@ pub(super) struct Rollback {
 
 pub(super) fn run(policy: Policy) -> Done {
     match policy {
-        Policy::Ls(list) => ls(&list.target),
+        Policy::Ls(target) => ls(&target),
         Policy::Diff(diff) => compare(&diff),
         Policy::Rollback(rollback) => roll_back(&rollback.target),
     }

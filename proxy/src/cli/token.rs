@@ -15,7 +15,7 @@ pub(super) enum Token {
     /// `provider:NAME`. It counts from the next request on, on this node.
     Revoke(RevokeOne),
     /// Show what is revoked by command.
-    Ls(List),
+    Ls(Target),
     /// Take a revocation back.
     Undo(Undo),
 }
@@ -34,12 +34,6 @@ pub(super) struct RevokeOne {
     /// Why, for the audit file.
     #[arg(long)]
     reason: Option<String>,
-    #[command(flatten)]
-    target: Target,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct List {
     #[command(flatten)]
     target: Target,
 }
@@ -64,9 +58,9 @@ pub(super) fn run(token: Token) -> Done {
                 ask(one.target.client()?.post("/v1/revocations", &wanted))?;
             show(&one.target, &vec![revoked])
         }
-        Token::Ls(list) => {
-            let revoked = ask(list.target.client()?.get("/v1/revocations"))?;
-            show(&list.target, &revoked)
+        Token::Ls(target) => {
+            let revoked = ask(target.client()?.get("/v1/revocations"))?;
+            show(&target, &revoked)
         }
         Token::Undo(undo) => {
             let mut path = format!("/v1/revocations?what={}", encode(&undo.what));

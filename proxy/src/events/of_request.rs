@@ -30,6 +30,12 @@ pub(crate) struct Refused {
     pub(crate) breach: Option<Breach>,
 }
 
+/// Says whether a request is an event by how it ended, whatever rules in preview make of it.
+pub(crate) const fn is_noted(refusal: Option<Reason>, status: u16) -> bool {
+    // Who asks for one thing after another that is not there looks for something.
+    refusal.is_some() || status == 404
+}
+
 /// Returns the events of a request.
 pub(crate) fn of_request(record: &RequestRecord, refused: &Refused) -> Vec<Event> {
     let mut events: Vec<Event> = category(record, refused).map_or_else(Vec::new, |category| {
@@ -50,10 +56,10 @@ const fn taken(record: &RequestRecord) -> Taken {
 }
 
 fn category(record: &RequestRecord, refused: &Refused) -> Option<Category> {
-    let Some(reason) = record.refusal else {
-        // Who asks for one thing after another that is not there looks for something.
-        return (record.status == 404).then_some(Category::Scanner);
-    };
+    if !is_noted(record.refusal, record.status) {
+        return None;
+    }
+    let Some(reason) = record.refusal else { return Some(Category::Scanner) };
     let by_policy = refused.kind.and_then(|kind| Category::by_kind(kind.as_str()));
     by_policy.or_else(|| of_reason(reason, record.detail.as_deref()))
 }

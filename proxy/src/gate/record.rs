@@ -13,7 +13,7 @@ use super::sign_in;
 use super::verdict::{self, Hidden};
 use super::work::Work;
 use crate::edge::{Connection, Fingerprints};
-use crate::events::{Refused, of_request};
+use crate::events::{Refused, is_noted, of_request};
 use crate::log::{ClientRecord, IdentityRecord, Redaction, RequestRecord};
 use crate::recent::Decision;
 use crate::shared::Shared;
@@ -37,7 +37,8 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     });
     let uri = redaction.uri(&work.asked.uri);
     let hidden = Hidden { redaction, in_uri: uri != work.asked.uri };
-    let refused = verdict::refused(work, hidden);
+    let reason = refusal.as_ref().map(|refusal| refusal.reason);
+    let refused = verdict::refused(work, hidden, is_noted(reason, status));
     let backend = work.entry.as_ref().and_then(|entry| entry.backend.as_ref());
     let server_asked = work.forward.as_ref().and_then(|forward| forward.attempts.server());
     let record = RequestRecord {
@@ -61,7 +62,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
         status,
         response_bytes: session.body_bytes_sent() as u64,
         latency,
-        refusal: refusal.as_ref().map(|refusal| refusal.reason),
+        refusal: reason,
         detail: refusal
             .and_then(|refusal| refusal.detail)
             .or_else(|| work.remark.take())

@@ -29,25 +29,26 @@ pub(super) fn count(shared: &Shared, work: &Work, verdict: &Verdict) {
     }
 }
 
-/// What the events of a request say of its verdict.
-pub(super) fn refused(work: &Work, hidden: Hidden<'_>) -> Refused {
-    let token_id = work.identity.as_ref().and_then(|identity| identity.token_id.clone());
-    let route = work.entry.as_ref().map(|entry| route_name(&entry.host, &entry.route.path));
-    let Some(verdict) = &work.verdict else {
-        let breach = work.breach.clone();
-        return Refused { token_id, route, breach, ..Refused::default() };
-    };
-    let previews = verdict.previews.iter().filter(|hit| hit.preview);
-    let matched = verdict.enforced.matched_field.as_ref().map(|field| {
-        let value = Bytes::copy_from_slice(hidden.value(field));
-        (field.name.escape_ascii().to_string(), value)
-    });
+/// What the events of a request say of its verdict; nothing where there are none, as of nearly every request: it
+/// `is_noted` for how it ended, or a rule in preview would have refused it.
+pub(super) fn refused(work: &Work, hidden: Hidden<'_>, is_noted: bool) -> Refused {
+    let verdict = work.verdict.as_deref();
+    let hits = verdict.map_or(&[][..], |verdict| &verdict.previews);
+    let previews = hits.iter().filter(|hit| hit.preview);
+    let previewed: Vec<_> = previews.filter_map(|hit| Some((hit.priority, hit.event?))).collect();
+    if !is_noted && previewed.is_empty() {
+        return Refused::default();
+    }
+    let matched = verdict.and_then(|verdict| verdict.enforced.matched_field.as_ref());
     Refused {
-        kind: verdict.security_event.filter(|_| !verdict.decision.passes()),
-        previewed: previews.filter_map(|hit| Some((hit.priority, hit.event?))).collect(),
-        matched,
-        token_id,
-        route,
+        kind: verdict.and_then(|one| one.security_event.filter(|_| !one.decision.passes())),
+        previewed,
+        matched: matched.map(|field| {
+            let value = Bytes::copy_from_slice(hidden.value(field));
+            (field.name.escape_ascii().to_string(), value)
+        }),
+        token_id: work.identity.as_ref().and_then(|identity| identity.token_id.clone()),
+        route: work.entry.as_ref().map(|entry| route_name(&entry.host, &entry.route.path)),
         breach: work.breach.clone(),
     }
 }
