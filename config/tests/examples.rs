@@ -149,6 +149,8 @@ fn the_embedded_default_stands_under_its_data_directory() {
     assert_eq!(loaded.config.admin.socket, Path::new("data/admin.sock"));
     assert_eq!(loaded.config.listeners[0].address, "127.0.0.1:8443".parse().unwrap());
     assert!(loaded.config.host("127.0.0.1").is_some() && loaded.config.host("localhost").is_some());
+    // The lines to try would end at the injection if it were answered with a limit.
+    assert!(loaded.config.incidents.dry_run);
 }
 
 #[test]

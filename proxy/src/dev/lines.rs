@@ -59,6 +59,11 @@ pub fn tour(tour: &Tour<'_>) -> String {
             "403: an SQL injection; the license service saw nothing of it".to_owned(),
         ),
         (
+            format!("{program} incidents ls --socket {socket}"),
+            "the incident that it is; here (`dry_run`) nothing is done about it but written down"
+                .to_owned(),
+        ),
+        (
             format!(
                 "for i in $(seq 101); do {curl} -o /dev/null -w '%{{http_code}}\\n' {base}/health; done | sort | uniq -c"
             ),
