@@ -9,6 +9,7 @@
 
 mod answer;
 mod answers;
+mod arrival;
 mod attempts;
 mod banned;
 mod body;
@@ -40,6 +41,7 @@ mod messages;
 mod presented;
 mod reading;
 mod record;
+mod redirect;
 mod refusal;
 mod replay;
 mod reports;

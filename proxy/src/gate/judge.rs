@@ -7,14 +7,13 @@ use bytes::Bytes;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use portcullis_config::model::{Access, Affinity, BodyPlan, IdentityRule, RouteAction};
-use portcullis_policy::Scheme;
 
+use super::arrival::{self, Arrival, Arrived};
 use super::attempts::{Attempts, Pace};
 use super::browser::ForBrowser;
 use super::cors::Cross;
-use super::decide::Demands;
+use super::decide::{Admitted, Demands};
 use super::forward::Forward;
-use super::in_work::NoRoom;
 use super::learning::Learning;
 use super::messages::Messages;
 use super::refusal::Refusal;
@@ -22,10 +21,8 @@ use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
 use super::{
-    Gate, bypass, certificate, claims, cors, csrf, decide, inward, login, presented, reports,
-    routing, sanity, sign_in,
+    Gate, claims, cors, csrf, decide, inward, login, presented, redirect, reports, sign_in,
 };
-use crate::edge::Manner;
 use crate::reason::Reason;
 use crate::router::RouteEntry;
 use crate::snapshot::Snapshot;
@@ -45,113 +42,166 @@ pub(super) enum Pass {
     Proof(String),
 }
 
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// For the route's backend.
+    Origin,
+    /// A browser's question before it sends what a page of another origin asks for.
+    Preflight,
+    /// What a browser tells of a page's policy.
+    Report,
+    /// A step of the sign-in at the edge.
+    SignIn(login::At),
+}
+
+impl Purpose {
+    fn of(arrival: &Arrival, head: &RequestHeader, brought: &login::Brought) -> Self {
+        let entry = &arrival.entry;
+        if reports::are(entry, &head.method, &arrival.target) {
+            return Self::Report;
+        }
+        if let Some(at) = brought.at(&arrival.target) {
+            return Self::SignIn(at);
+        }
+        match cors::preflight(entry, &head.method, &head.headers) {
+            Some(_) => Self::Preflight,
+            None => Self::Origin,
+        }
+    }
+}
+
 /// Judges a request. `Err` is what the client is told; `work` knows what the log needs.
 pub(super) async fn judge(
     gate: &Gate,
     session: &mut Session,
     work: &mut Work,
 ) -> Result<Pass, Refusal> {
-    let snapshot = Arc::clone(&work.snapshot);
-    let limits = &snapshot.config.limits;
-    let claim = bypass::claim(gate, session.req_header_mut(), work);
-    let is_claimed = claim.is_some();
-    take_place(gate, work, is_claimed)?;
-    sanity::join_cookies(session.req_header_mut())?;
-    let scheme = work.connection.scheme();
-    let target = sanity::check(session.req_header(), limits, scheme.as_str())?;
-    if scheme == Scheme::Http
-        && let Some(proof) = gate.shared.proofs.http(&target.path)
-    {
-        return Ok(Pass::Proof(proof));
-    }
-    if let Manner::RedirectToHttps { status, port } = work.connection.manner {
-        return Err(to_https(&snapshot, &target, status, port));
-    }
-    let entry = routing::find(&snapshot, &work.connection, &target, gate.shared.clock.now())?;
-    work.entry = Some(Arc::clone(&entry));
-    work.load_test = claim.and_then(|claim| bypass::grant(gate, claim, &entry));
-    if is_claimed && work.load_test.is_none() {
-        work.place = None;
-        take_place(gate, work, false)?;
-    }
-    certificate::strip(session.req_header_mut(), work);
-    let target = target.with_path_form(entry.route.path_form)?;
-    let brought = login::Brought::of(gate, work, session.req_header_mut(), &entry, work.begun);
+    let arrival = match arrival::arrive(gate, session, work)? {
+        Arrived::AtRoute(arrival) => arrival,
+        Arrived::ForProof(proof) => return Ok(Pass::Proof(proof)),
+    };
+    let brought =
+        login::Brought::of(gate, work, session.req_header_mut(), &arrival.entry, work.begun);
     let brought = brought.map_err(|_| absent("a cookie that was sent is no header's value"))?;
-    let asked = session.req_header();
-    work.cross = Cross::of(&entry, &asked.headers);
-    check_open(gate, work, &entry)?;
-    let is_preflight = cors::preflight(&entry, &asked.method, &asked.headers).is_some();
-    let at = brought.at(&target);
-    let is_report = reports::are(&entry, &asked.method, &target);
-    if !is_report {
-        csrf::check(&entry, &asked.method, &asked.headers, &target, scheme)?;
+    work.cross = Cross::of(&arrival.entry, &session.req_header().headers);
+    check_open(gate, work, &arrival.entry)?;
+    let purpose = Purpose::of(&arrival, session.req_header(), &brought);
+    if purpose != Purpose::Report {
+        check_forged(&arrival, session.req_header(), &brought)?;
     }
-    if brought.identity.is_some() && !is_report {
-        csrf::check_session(&asked.method, &asked.headers, &target, scheme)?;
-    }
-    let (backend, identity, access, body) = match &entry.route.action {
-        RouteAction::Forward { backend, identity, access, body, .. } => {
-            (backend, identity, access, body)
+    let upstream = upstream(gate, &work.snapshot, &arrival)?;
+    let stream = match purpose {
+        Purpose::Origin => Stream::of(session.req_header(), &upstream.backend)?,
+        Purpose::Preflight | Purpose::Report | Purpose::SignIn(_) => None,
+    };
+    let admitted = admit(gate, session, work, &arrival, &brought, purpose, &upstream).await?;
+    match purpose {
+        Purpose::Origin => {}
+        Purpose::Preflight => return Ok(Pass::Preflight),
+        Purpose::Report => {
+            reports::take(&gate.shared, work, &admitted);
+            return Err(Refusal::of(Reason::ReportTaken));
         }
+        Purpose::SignIn(at) => {
+            let method = session.req_header().method.clone();
+            return Err(brought.answer(gate, work, at, &method, &arrival.target).await);
+        }
+    }
+    let forward = forward(gate, session, work, arrival, upstream, stream, admitted).await?;
+    work.forward = Some(Arc::clone(&forward));
+    Ok(pass(session, forward))
+}
+
+/// Refuses what a page of another origin makes a browser send in its user's name.
+fn check_forged(
+    arrival: &Arrival,
+    head: &RequestHeader,
+    brought: &login::Brought,
+) -> Result<(), Refusal> {
+    let Arrival { entry, target, scheme } = arrival;
+    csrf::check(entry, &head.method, &head.headers, target, *scheme)?;
+    if brought.identity.is_some() {
+        csrf::check_session(&head.method, &head.headers, target, *scheme)?;
+    }
+    Ok(())
+}
+
+/// The backend of the route; a route that redirects has none, and its answer is the refusal.
+fn upstream(gate: &Gate, snapshot: &Snapshot, arrival: &Arrival) -> Result<Arc<Upstream>, Refusal> {
+    match &arrival.entry.route.action {
+        RouteAction::Forward { backend, .. } => gate
+            .turns
+            .of(snapshot)
+            .get(backend)
+            .ok_or_else(|| absent("the route's backend is not there")),
         RouteAction::Redirect { status, to, keeps_target } => {
-            let kept = keeps_target.then_some(&target);
-            return Err(redirect(status.code(), to, kept));
+            let kept = keeps_target.then_some(&arrival.target);
+            Err(redirect::to(status.code(), to, kept))
         }
-    };
-    let upstream = gate.turns.of(&snapshot).get(backend);
-    let upstream = upstream.ok_or_else(|| absent("the route's backend is not there"))?;
-    let is_own = is_preflight || is_report || at.is_some();
-    let stream = match is_own {
-        true => None,
-        false => Stream::of(session.req_header(), &upstream.backend)?,
-    };
+    }
+}
+
+/// Lets a request through what its route demands. What the edge answers itself comes from browsers, without a token.
+async fn admit(
+    gate: &Gate,
+    session: &mut Session,
+    work: &mut Work,
+    arrival: &Arrival,
+    brought: &login::Brought,
+    purpose: Purpose,
+    upstream: &Upstream,
+) -> Result<Admitted, Refusal> {
+    let snapshot = Arc::clone(&work.snapshot);
+    let Arrival { entry, target, .. } = arrival;
     let policy = match &entry.policy {
         Some(id) => Some(
             snapshot.policies.get(id).ok_or_else(|| absent("the route's policy is not there"))?,
         ),
         None => None,
     };
-    let owned = &snapshot.config.identity.owners;
-    // What nobody has to bring who asks the edge itself.
     let no_access = Access::default();
-    let demands = match is_own {
-        // A browser sends it without a token and without a body.
-        true => Demands {
-            policy,
-            identity: &IdentityRule::None,
-            access: &no_access,
-            body: if is_report { &reports::BODY } else { &BodyPlan::Skip },
-            is_held: false,
-            session: None,
-        },
-        false => Demands {
-            policy,
+    let of_the_edge = Demands {
+        policy,
+        identity: &IdentityRule::None,
+        access: &no_access,
+        body: if purpose == Purpose::Report { &reports::BODY } else { &BodyPlan::Skip },
+        is_held: false,
+        session: None,
+    };
+    let demands = match (purpose, &entry.route.action) {
+        (Purpose::Origin, RouteAction::Forward { identity, access, body, .. }) => Demands {
             identity,
             access,
             body,
-            is_held: upstream.backend.assertion || access.names_in_body(owned),
+            is_held: upstream.backend.assertion
+                || access.names_in_body(&snapshot.config.identity.owners),
             session: brought.identity.as_ref(),
+            ..of_the_edge
         },
+        _ => of_the_edge, // nothing that an origin gets
     };
-    let admitted = match decide::decide(gate, session, work, &target, &demands).await {
-        Ok(admitted) => admitted,
+    match decide::decide(gate, session, work, target, &demands).await {
+        Ok(admitted) => Ok(admitted),
         Err(refusal) => {
             let headers = &session.req_header().headers;
-            return Err(brought.or_sign_in(gate, work, headers, &target, refusal).await);
+            Err(brought.or_sign_in(gate, work, headers, target, refusal).await)
         }
-    };
-    if is_report {
-        reports::take(&gate.shared, work, &admitted);
-        return Err(Refusal::of(Reason::ReportTaken));
     }
-    if let Some(at) = at {
-        let method = session.req_header().method.clone();
-        return Err(brought.answer(gate, work, at, &method, &target).await);
-    }
-    if is_preflight {
-        return Ok(Pass::Preflight);
-    }
+}
+
+/// What the origin gets, and who of its servers.
+async fn forward(
+    gate: &Gate,
+    session: &mut Session,
+    work: &mut Work,
+    arrival: Arrival,
+    upstream: Arc<Upstream>,
+    stream: Option<Stream>,
+    admitted: Admitted,
+) -> Result<Arc<Forward>, Refusal> {
+    let Arrival { entry, target, scheme } = arrival;
+    let snapshot = Arc::clone(&work.snapshot);
     presented::strip(session.req_header_mut(), &snapshot);
     claims::strip(session.req_header_mut(), &snapshot);
     sign_in::begin(&gate.shared, work, &session.req_header().method, &entry, &admitted)?;
@@ -166,49 +216,24 @@ pub(super) async fn judge(
     let key = key(&upstream, work, session.req_header(), &target);
     let pace = pace(&upstream, stream.as_ref());
     let attempts = Attempts::new(upstream, key, pace, admission, now);
-    let (id, client) = (work.id.clone(), work.client.clone());
+    let RouteAction::Forward { access, .. } = &entry.route.action else {
+        return Err(absent("a route that forwards nothing"));
+    };
     let learning = Learning::of(&snapshot, access, admitted.identity.as_deref());
-    let held = admitted.held;
     let for_browser = ForBrowser::of(work.cross.clone(), &entry, &session.req_header().headers);
-    let forward = Forward::new(
-        id,
+    Ok(Arc::new(Forward::new(
+        work.id.clone(),
         entry,
         target,
-        client,
+        work.client.clone(),
         scheme,
         attempts,
         stream,
-        held,
+        admitted.held,
         added,
         learning,
         for_browser,
-    );
-    let forward = Arc::new(forward);
-    work.forward = Some(Arc::clone(&forward));
-    Ok(pass(session, forward))
-}
-
-/// Counts the request as one in work, and as one of its client's unless a load test lifts that. Before everything else: what
-/// is refused here costs the least.
-fn take_place(gate: &Gate, work: &mut Work, is_lifted: bool) -> Result<(), Refusal> {
-    let config = &work.snapshot.config;
-    let client = work.client.address;
-    let is_hop = config.trusted_hops.iter().any(|net| net.contains(&client));
-    let refused =
-        |reason, detail| Refusal { retry_after_secs: Some(1), ..Refusal::because(reason, detail) };
-    let place = gate.in_work.enter(client, is_hop || is_lifted, &config.limits).map_err(
-        |full| match full {
-            NoRoom::All => {
-                refused(Reason::Overloaded, "more requests in work than `limits.requests`")
-            }
-            NoRoom::Client => refused(
-                Reason::RateLimited,
-                "more requests of the client in work than `limits.requests_per_client`",
-            ),
-        },
-    )?;
-    work.place = Some(place);
-    Ok(())
+    )))
 }
 
 /// Refuses a request to a route that an operator has closed.
@@ -253,43 +278,6 @@ fn key(upstream: &Upstream, work: &Work, head: &RequestHeader, target: &Target) 
 /// The snapshot is compiled whole, so this is a defect of ours.
 fn absent(what: &'static str) -> Refusal {
     Refusal::because(Reason::Internal, what)
-}
-
-fn redirect(status: u16, to: &str, kept: Option<&Target>) -> Refusal {
-    let location = match kept {
-        // The target begins with a slash and holds no control byte; what is no ASCII is escaped.
-        Some(target) => to.trim_end_matches('/').to_owned() + &escaped(&target.uri),
-        None => to.to_owned(),
-    };
-    Refusal {
-        status: Some(status),
-        location: Some(location),
-        ..Refusal::of(Reason::RedirectedByPolicy)
-    }
-}
-
-fn escaped(uri: &[u8]) -> String {
-    use std::fmt::Write as _;
-    uri.iter().fold(String::with_capacity(uri.len()), |mut text, byte| {
-        if byte.is_ascii_graphic() {
-            text.push(char::from(*byte));
-        } else {
-            write!(text, "%{byte:02X}").expect("a string takes all text");
-        }
-        text
-    })
-}
-
-/// What the redirecting listener answers: the same target under `https`. A host that is not served is refused, so that
-/// nobody is sent to a name of the client's choosing.
-fn to_https(snapshot: &Snapshot, target: &Target, status: u16, port: u16) -> Refusal {
-    if !snapshot.router.serves(&target.host) {
-        return Refusal::of(Reason::UnknownHost);
-    }
-    match target.on_https(port) {
-        Some(location) => redirect(status, &location, None),
-        None => Refusal::because(Reason::MalformedRequest, "a target that is no text"),
-    }
 }
 
 /// Pingora sends what its retry buffer holds by itself; everything else goes by a sealed subrequest.
