@@ -2,11 +2,12 @@
 //! the same PostgreSQL at the same number of clients; heartbeats with the accelerator; heartbeats on SQLite; and whether a
 //! heartbeat costs more with a million live leases than with a thousand.
 //!
-//! `cargo bench -p portcullis-benches --no-default-features --features license --bench license -- [--record]`.
+//! `cargo bench -p portcullis-benches --no-default-features --features license --bench license -- [NAME …] [--record]` runs
+//! those of `acquire` (with the heartbeats after it), `accelerated`, `sqlite` and `live` that are named, or all of them.
 //!
 //! PostgreSQL is a cluster of the bench's own with its defaults, `fsync` included. Service and clients share one process;
 //! every request has an assertion of its own, every answer a signed receipt. Load is spread over 1000 licenses of 100
-//! tenants.
+//! tenants. The last two columns say whose processor time one operation took.
 
 #[path = "license/client.rs"]
 mod client;
@@ -21,6 +22,7 @@ use client::{Asker, Edge, Seat};
 use license_core::settings::{Accelerator, Database, Listen, Postgres, Secret};
 use license_core::{Leasing, NewLicense, Running, Service, Settings, SystemClock};
 use portcullis_benches::mode::Mode;
+use portcullis_benches::process::cpu_seconds_of;
 use portcullis_benches::{machine, record};
 use servers::{Cluster, Redis};
 
@@ -37,6 +39,9 @@ struct Rate {
     each_second: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// Processor time of one: of the service with its clients, and of the database.
+    own_us: f64,
+    database_us: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -53,72 +58,114 @@ fn main() -> io::Result<()> {
     record::publish(mode, "license", text.trim_end())
 }
 
-/// Measures all of it; `None` where there is no PostgreSQL.
+/// The parts that can be asked for.
+const PARTS: [&str; 4] = ["acquire", "accelerated", "sqlite", "live"];
+
+/// The table as it grows.
+struct Table {
+    text: String,
+    pgbench: f64,
+}
+
+impl Table {
+    fn line(&mut self, name: &str, rate: &Rate) {
+        self.text.push_str(&format!(
+            "| {name} | {:.0} | {:.2} | {:.1} | {:.1} | {:.0} | {:.0} |\n",
+            rate.each_second,
+            rate.each_second / self.pgbench,
+            rate.p50_ms,
+            rate.p99_ms,
+            rate.own_us,
+            rate.database_us
+        ));
+    }
+}
+
+/// Measures what is asked for; `None` where there is no PostgreSQL.
 async fn measure(mode: Mode) -> Option<String> {
     let span = mode.span(Duration::from_secs(15));
+    let asked: Vec<String> = std::env::args().collect();
+    let is_named = |part: &str| asked.iter().any(|arg| arg == part);
+    let is_asked = |part: &str| is_named(part) || !PARTS.iter().any(|one| is_named(one));
     let cluster = Cluster::start()?;
-    let mut text = format!(
-        "# Seats\n\n{}; PostgreSQL with its defaults, {CLIENTS} clients, {LICENSES} licenses of {TENANTS} tenants.\n\n",
-        machine::describe()
-    );
-    text.push_str(
-        "| what | per second | beside pgbench | p50, ms | p99, ms |\n|---|---|---|---|---|\n",
-    );
     let pgbench = cluster.pgbench(CLIENTS, span);
-    text.push_str(&format!(
-        "| `pgbench -N` (simple-update, scale 20) | {pgbench:.0} | 1 | – | – |\n"
+    let mut table = Table { text: String::new(), pgbench };
+    table.text.push_str(&format!(
+        "# Seats\n\n{}; PostgreSQL with its defaults, {CLIENTS} clients, {LICENSES} licenses of {TENANTS} tenants.\n\n\
+         | what | per second | beside pgbench | p50, ms | p99, ms | service and clients, µs | database, µs |\n\
+         |---|---|---|---|---|---|---|\n\
+         | `pgbench -N` (simple-update, scale 20) | {pgbench:.0} | 1 | – | – | – | – |\n",
+        machine::describe()
     ));
-    let mut line = |name: &str, rate: &Rate| {
-        text.push_str(&format!(
-            "| {name} | {:.0} | {:.2} | {:.1} | {:.1} |\n",
-            rate.each_second,
-            rate.each_second / pgbench,
-            rate.p50_ms,
-            rate.p99_ms
-        ));
-    };
-
-    let bench = Bench::start(&cluster.settings(), None).await;
-    let (acquire, seats) = bench.run(What::Acquire, &[], span).await;
-    line("acquire", &acquire);
-    let (heartbeat, _) = bench.run(What::Heartbeat, &seats, span).await;
-    line("heartbeat", &heartbeat);
-    bench.stop().await;
-
-    if let Some(redis) = Redis::start() {
-        let bench = Bench::start(&cluster.settings(), Some(redis.settings())).await;
-        // Everyone's first one reaches the database.
-        let (_, seats) = bench.run(What::Acquire, &[], mode.span(Duration::from_secs(3))).await;
-        bench.run(What::Heartbeat, &seats, mode.span(Duration::from_secs(20))).await;
-        let (accelerated, _) = bench.run(What::Heartbeat, &seats, span).await;
-        line("heartbeat with the accelerator", &accelerated);
-        bench.stop().await;
+    if is_asked("acquire") {
+        acquire(&cluster, &mut table, span).await;
     }
+    if is_asked("accelerated") {
+        accelerated(&cluster, &mut table, mode, span).await;
+    }
+    if is_asked("sqlite") {
+        sqlite(&cluster, &mut table, mode, span).await;
+    }
+    if is_asked("live") {
+        live(&cluster, &mut table, mode, span).await;
+    }
+    Some(table.text)
+}
 
+async fn acquire(cluster: &Cluster, table: &mut Table, span: Duration) {
+    let bench = Bench::start(&cluster.settings(), None).await;
+    let (acquire, seats) = bench.run(cluster, What::Acquire, &[], span).await;
+    table.line("acquire", &acquire);
+    let (heartbeat, _) = bench.run(cluster, What::Heartbeat, &seats, span).await;
+    table.line("heartbeat", &heartbeat);
+    bench.stop().await;
+}
+
+async fn accelerated(cluster: &Cluster, table: &mut Table, mode: Mode, span: Duration) {
+    let Some(redis) = Redis::start() else { return };
+    let bench = Bench::start(&cluster.settings(), Some(redis.settings())).await;
+    let some = mode.span(Duration::from_secs(3));
+    let (_, seats) = bench.run(cluster, What::Acquire, &[], some).await;
+    // Everyone's first one reaches the database.
+    let all = mode.span(Duration::from_secs(20));
+    bench.run(cluster, What::Heartbeat, &seats, all).await;
+    let (rate, _) = bench.run(cluster, What::Heartbeat, &seats, span).await;
+    table.line("heartbeat with the accelerator", &rate);
+    bench.stop().await;
+}
+
+async fn sqlite(cluster: &Cluster, table: &mut Table, mode: Mode, span: Duration) {
     let sqlite = Database::Sqlite(cluster.directory().join("bench.db"));
     let bench = Bench::start(&sqlite, None).await;
-    let (acquire, seats) = bench.run(What::Acquire, &[], mode.span(Duration::from_secs(5))).await;
-    line("acquire, SQLite", &acquire);
-    let (heartbeat, _) = bench.run(What::Heartbeat, &seats, span).await;
-    line("heartbeat, SQLite", &heartbeat);
+    let some = mode.span(Duration::from_secs(5));
+    let (acquire, seats) = bench.run(cluster, What::Acquire, &[], some).await;
+    table.line("acquire, SQLite", &acquire);
+    let (heartbeat, _) = bench.run(cluster, What::Heartbeat, &seats, span).await;
+    table.line("heartbeat, SQLite", &heartbeat);
     bench.stop().await;
+}
 
+/// What depends on how many leases live.
+async fn live(cluster: &Cluster, table: &mut Table, mode: Mode, span: Duration) {
+    let most = if mode == Mode::OnePass { 2_000 } else { 1_000_000 };
+    let bench = Bench::start(&cluster.settings(), None).await;
     let mut rates = vec![];
-    for live in [1_000, if mode == Mode::OnePass { 2_000 } else { 1_000_000 }] {
+    for live in [1_000, most] {
         let seats = cluster.fill(live);
-        let bench = Bench::start(&cluster.settings(), None).await;
-        let (rate, _) = bench.run(What::Heartbeat, &seats, span).await;
-        line(&format!("heartbeat, {live} live leases"), &rate);
-        rates.push(rate.each_second);
-        bench.stop().await;
+        let (heartbeat, _) = bench.run(cluster, What::Heartbeat, &seats, span).await;
+        table.line(&format!("heartbeat, {live} live leases"), &heartbeat);
+        let (acquire, _) = bench.run(cluster, What::Acquire, &[], span).await;
+        table.line(&format!("acquire, {live} live leases"), &acquire);
+        rates.push((heartbeat.each_second, acquire.each_second));
     }
+    bench.stop().await;
     if let [few, many] = rates.as_slice() {
-        text.push_str(&format!(
-            "\nFrom the fewest to the most live leases a heartbeat costs {:.2} times as much.\n",
-            few / many
+        table.text.push_str(&format!(
+            "\nFrom the fewest to the most live leases a heartbeat costs {:.2} times as much, and an acquire {:.2} times.\n",
+            few.0 / many.0,
+            few.1 / many.1
         ));
     }
-    Some(text)
 }
 
 /// A service under measurement.
@@ -155,7 +202,15 @@ impl Bench {
 
     /// Runs all clients for a time; returns the rate, and the seats that were acquired.
     #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
-    async fn run(&self, what: What, seats: &[Seat], span: Duration) -> (Rate, Vec<Seat>) {
+    async fn run(
+        &self,
+        cluster: &Cluster,
+        what: What,
+        seats: &[Seat],
+        span: Duration,
+    ) -> (Rate, Vec<Seat>) {
+        let cpu = || (cpu_seconds_of(std::process::id()), cluster.cpu_seconds());
+        let before = cpu();
         let end = Instant::now() + span;
         let began = Instant::now();
         let tasks: Vec<_> = (0..CLIENTS)
@@ -196,8 +251,12 @@ impl Bench {
         let at = |part: usize| {
             took[(took.len() * part / 1000).min(took.len() - 1)].as_secs_f64() * 1000.0
         };
+        let after = cpu();
+        let each_us = |seconds: f64| seconds * 1e6 / took.len() as f64;
         let rate = Rate {
             each_second: took.len() as f64 / whole.as_secs_f64(),
+            own_us: each_us(after.0 - before.0),
+            database_us: each_us(after.1 - before.1),
             p50_ms: at(500),
             p99_ms: at(990),
         };

@@ -25,11 +25,7 @@ impl Process {
 
     /// Processor seconds that the process and its direct children (nginx's workers) have used.
     pub fn cpu_seconds(&self) -> f64 {
-        let own = self.0.id();
-        let children =
-            fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        pids.chain([own]).map(cpu_seconds_of).sum()
+        cpu_seconds_with_children(self.0.id())
     }
 
     /// Its id.
@@ -78,7 +74,16 @@ pub fn resident_mib(pid: u32) -> io::Result<f64> {
     kib.map(|kib| kib / 1024.0).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn cpu_seconds_of(pid: u32) -> f64 {
+/// Processor seconds that a process and its direct children have used; of those that ended nothing is counted.
+pub fn cpu_seconds_with_children(pid: u32) -> f64 {
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.chain([pid]).map(cpu_seconds_of).sum()
+}
+
+/// Processor seconds that a process has used.
+pub fn cpu_seconds_of(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The second field is the program's name in parentheses and may hold blanks.
     let Some((_, rest)) = stat.rsplit_once(')') else { return 0.0 };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use license_core::command::Command as LicenseCommand;
 use license_core::settings::{Accelerator, Database};
+use portcullis_benches::process::cpu_seconds_with_children;
 
 use super::client::Seat;
 use super::{TENANTS, postgres, secret};
@@ -105,6 +106,13 @@ impl Cluster {
             run.join().expect("the migration ends")
         });
         migrated.expect("the schema is made");
+    }
+
+    /// Processor seconds that its processes have used.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let pid = std::fs::read_to_string(self.directory.join("data/postmaster.pid"));
+        let pid: Option<u32> = pid.ok().and_then(|text| text.lines().next()?.trim().parse().ok());
+        pid.map_or(0.0, cpu_seconds_with_children)
     }
 
     pub(crate) fn directory(&self) -> &Path {
