@@ -151,6 +151,15 @@ impl Connections {
         let limit = pool.options().get_max_connections();
         Self { in_use: pool.size().saturating_sub(idle), idle, limit }
     }
+
+    /// Those of two pools.
+    const fn and(self, other: Self) -> Self {
+        Self {
+            in_use: self.in_use + other.in_use,
+            idle: self.idle.saturating_add(other.idle),
+            limit: self.limit + other.limit,
+        }
+    }
 }
 
 /// A session as its own subject names it.
@@ -337,6 +346,11 @@ pub(crate) fn fresh_id(now: Timestamp) -> Uuid {
 /// Writes a session's metadata as the column holds it.
 fn metadata_column(session: &Session) -> String {
     serde_json::to_string(&session.metadata).expect("a map of texts is JSON")
+}
+
+/// A length of time as the databases hold it.
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Records the cause where it arose, and leaves the caller with what it may know.

@@ -9,11 +9,38 @@ macro_rules! license_columns {
          l.created_at, l.revision, l.policy, l.burst_seats, l.burst_until"
     };
 }
-/// The columns that `session` reads.
+/// The columns that `session` reads: of session `s`, or with no name before them where a statement knows but one table.
 macro_rules! session_columns {
     () => {
-        "s.id, s.license_id, s.subject, s.hardware, s.user_email, s.metadata, s.epoch, s.started_at, \
-         s.last_heartbeat_at, s.expires_at, s.ending, s.borrowed_until"
+        session_columns!("s.")
+    };
+    ($of:literal) => {
+        concat!(
+            $of,
+            "id, ",
+            $of,
+            "license_id, ",
+            $of,
+            "subject, ",
+            $of,
+            "hardware, ",
+            $of,
+            "user_email, ",
+            $of,
+            "metadata, ",
+            $of,
+            "epoch, ",
+            $of,
+            "started_at, ",
+            $of,
+            "last_heartbeat_at, ",
+            $of,
+            "expires_at, ",
+            $of,
+            "ending, ",
+            $of,
+            "borrowed_until"
+        )
     };
 }
 /// The columns that `policy` reads: of policy `p`, which need not be there.
