@@ -7,7 +7,7 @@
 mod key_set;
 
 pub use key_set::KeySetError;
-pub(crate) use key_set::{KeySource, thumbprint};
+pub(crate) use key_set::KeySource;
 
 use crate::clock::Timestamp;
 use crate::domain::names::{SubjectId, TenantId};

@@ -564,14 +564,14 @@ async fn key(
                 let (state, created) = (line.state.as_str(), line.created_at.to_rfc3339());
                 let active = line.active_at.to_rfc3339();
                 if json {
-                    let object = serde_json::json!({"kid": line.kid, "algorithm": line.algorithm, "state": state,
+                    let object = serde_json::json!({"kid": line.kid, "use": line.usage, "algorithm": line.algorithm, "state": state,
                         "created_at": created, "active_at": active});
                     writeln!(out, "{object}")?;
                 } else {
                     writeln!(
                         out,
-                        "{}  {}  {state}  signs from {active}",
-                        line.kid, line.algorithm
+                        "{}  {}  {}  {state}  signs from {active}",
+                        line.kid, line.usage, line.algorithm
                     )?;
                 }
             }

@@ -7,11 +7,12 @@ pub(crate) use signing::Signing;
 
 use crate::clock::Timestamp;
 use crate::signing::Algorithm;
-use crate::store::{Connections, Stranded};
+use crate::store::{Connections, SealedKey, Stranded};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ impl Metrics {
             signing_since: IntGaugeVec::new(
                 Opts::new(
                     "license_signing_key_active_timestamp_seconds",
-                    "When the key that signs began to, since the Unix epoch, by algorithm.",
+                    "When the key that signs began to, since the Unix epoch, by algorithm; the older one where two have the same.",
                 ),
                 &["algorithm"],
             )?,
@@ -195,10 +196,21 @@ impl Metrics {
         self.last_sweep.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// Tells since when the key of an algorithm signs.
-    pub(crate) fn signs_since(&self, algorithm: Algorithm, since: Timestamp) {
-        let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        self.signing_since.with_label_values(&[algorithm.as_str()]).set(since);
+    /// Tells since when the keys that sign do. An algorithm that signs no longer leaves the page.
+    pub(crate) fn sign_since<'a>(&self, active: impl Iterator<Item = &'a SealedKey>) {
+        let mut since = BTreeMap::new();
+        for key in active {
+            let at = i64::try_from(key.active_at.as_secs()).unwrap_or(i64::MAX);
+            let oldest = since.entry(key.algorithm.as_str()).or_insert(at);
+            *oldest = at.min(*oldest);
+        }
+        for algorithm in Algorithm::ALL.map(Algorithm::as_str) {
+            match since.get(algorithm) {
+                Some(at) => self.signing_since.with_label_values(&[algorithm]).set(*at),
+                // It may never have been there.
+                None => drop(self.signing_since.remove_label_values(&[algorithm])),
+            }
+        }
     }
 
     /// Counts attempts to deliver messages of webhooks.

@@ -17,7 +17,7 @@ use crate::http::rates::Counts;
 use crate::http::{Api, metrics_router, router};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::settings::{Database, Listen, Settings};
-use crate::signing::{Algorithm, Ring, SecretBox, Signer, SigningError};
+use crate::signing::{Ring, SecretBox, Signer, SigningError, Use};
 use crate::store::accelerator::Accelerator;
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::Sqlite;
@@ -345,8 +345,7 @@ struct Opened {
 }
 
 fn secrets(settings: &Settings) -> Result<Option<Arc<SecretBox>>, SigningError> {
-    let Some(path) = &settings.wrapping_key else { return Ok(None) };
-    Ok(Some(Arc::new(SecretBox::open(path)?)))
+    Ok(SecretBox::open(settings)?.map(Arc::new))
 }
 
 fn written(listen: &Listen) -> String {
@@ -448,11 +447,8 @@ async fn count(store: &dyn Store, metrics: &Metrics) {
     match counted.await {
         Ok((keys, now, live)) => {
             metrics.live(live);
-            for algorithm in Algorithm::ALL {
-                if let Some(key) = Ring::of(algorithm, &keys).active(now) {
-                    metrics.signs_since(algorithm, key.active_at);
-                }
-            }
+            let active = Use::ALL.map(|usage| Ring::of(usage, &keys).active(now).cloned());
+            metrics.sign_since(active.iter().flatten());
         }
         Err(error) => tracing::warn!(%error, "live sessions were not counted"),
     }

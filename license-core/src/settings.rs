@@ -9,6 +9,8 @@
 //! signing: { wrapping_key: /etc/license-core/wrapping.key }   # optional: signed lease receipts
 //! # signing: { pkcs11: { module: /usr/lib/hsm.so, token: license, pin: file:/etc/license-core/pin } }
 //! # signing: { google_kms: { receipts: projects/P/locations/L/keyRings/R/cryptoKeys/K, credentials: metadata } }
+//! #   with `algorithms: { receipts: EdDSA, files: RS512 }` in `signing`: each `EdDSA`, `ES256` or `RS512`
+//! secrets: { key: file:/etc/license-core/secrets.key }         # optional: seals webhooks' secrets and the accelerator
 //! personal_data: { key: file:/etc/license-core/personal.key }  # optional: what is known of people, sealed at rest
 //! metrics: 127.0.0.1:9444                                     # optional: Prometheus, apart from the API
 //! webhooks: { allow: [10.1.0.0/16] }                          # optional: private networks that webhooks may lead to
@@ -19,19 +21,23 @@
 //! ```
 
 mod accelerator;
+mod algorithms;
 mod backups;
 mod key_place;
 mod personal_data;
 mod rates;
+mod secrets;
 mod source;
 mod span;
 mod webhooks;
 
 pub use accelerator::Accelerator;
+pub use algorithms::Algorithms;
 pub use backups::Backups;
 pub use key_place::{Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, ServiceAccount};
 pub use personal_data::PersonalData;
 pub use rates::{Rate, Rates};
+pub use secrets::Secrets;
 pub use span::{NoSpan, Span};
 pub use webhooks::Webhooks;
 
@@ -58,6 +64,11 @@ pub struct Settings {
     /// File of the key that seals the signing keys in the store; made with mode 0600 at the first start. Without it
     /// and without `key_place` the service gives no receipts and has no key set.
     pub wrapping_key: Option<PathBuf>,
+    /// What new signing keys sign with.
+    pub algorithms: Algorithms,
+    /// What webhooks' secrets and the accelerator are sealed under. Without it, `wrapping_key`; without either there are
+    /// neither of them.
+    pub secrets: Option<Secrets>,
     /// Where new signing keys are made instead. Those that `wrapping_key` seals sign on until their successors do.
     pub key_place: Option<KeyPlace>,
     /// What personal data is sealed under at rest. Without it, it stands in the clear.
@@ -194,6 +205,8 @@ impl Settings {
             edge_keys,
             lease: Lease::default(),
             wrapping_key: None,
+            algorithms: Algorithms::default(),
+            secrets: None,
             key_place: None,
             personal_data: None,
             metrics: None,

@@ -1,5 +1,5 @@
-//! What the service signs with: its own keys (Ed25519, and RSA-4096 for license files), rotated by its own schedule,
-//! wherever they live: sealed in the store, in a hardware module, or in a cloud.
+//! What the service signs with: its own keys (Ed25519, and RSA-4096 for license files, unless the settings say
+//! otherwise), rotated by its own schedule, wherever they live: sealed in the store, in a hardware module, or in a cloud.
 //!
 //! A key is published (`pending`) for a day before it signs (`active`), verifies what it signed for eight days after
 //! its successor took over (`verify_only`), and then is `retired`; `revoked` ends it at once. Nothing but times is
@@ -14,6 +14,7 @@ mod kms;
 mod license_file;
 mod local;
 mod offline;
+mod pair;
 mod pkcs11;
 mod port;
 mod receipt;
@@ -22,7 +23,8 @@ mod ring;
 mod secret;
 mod wrapping;
 
-pub(crate) use algorithm::Algorithm;
+pub use algorithm::Algorithm;
+pub(crate) use algorithm::Use;
 pub(crate) use checkpoint::verify_checkpoint;
 pub(crate) use desk::NotSigned;
 pub use jws::KeySet;
@@ -32,11 +34,11 @@ pub use offline::{Memory, verify_offline};
 pub use port::PortError;
 pub(crate) use receipt::Kind;
 pub use receipt::{Receipt, Unverified, verify, verify_return};
-pub(crate) use response::{
-    ALGORITHM, CONTENT_DIGEST, Component, Input, SIGNATURE, SIGNATURE_INPUT, Value, base,
-    digest_of, signature_field,
-};
 pub use response::{BadResponse, Exchange, SignedResponse, verify_response};
+pub(crate) use response::{
+    CONTENT_DIGEST, Component, Input, SIGNATURE, SIGNATURE_INPUT, Value, base, digest_of,
+    signature_field,
+};
 pub(crate) use ring::{KeyState, Ring};
 pub(crate) use secret::SecretBox;
 pub use wrapping::WrappingKeyError;
@@ -46,7 +48,7 @@ use crate::domain::lease::Session;
 use crate::domain::license::License;
 use crate::domain::names::TenantId;
 use crate::metrics;
-use crate::settings::{KeyPlace, Settings};
+use crate::settings::{Algorithms, KeyPlace, Settings};
 use crate::store::office::Scope;
 use crate::store::{SealedKey, Store, StoreError};
 use desk::{Active, DEADLINE, Desk, LEASE_WAITS};
@@ -117,7 +119,8 @@ pub(crate) struct Signer {
     /// Where new keys are made instead, when the settings say so.
     place: Option<Box<dyn KeyPort>>,
     store: Arc<dyn Store>,
-    active: RwLock<HashMap<Algorithm, Arc<Active>>>,
+    algorithms: Algorithms,
+    active: RwLock<HashMap<Use, Arc<Active>>>,
     /// Held while the first key for license files is made, which may take seconds.
     making: Mutex<()>,
     responses: Semaphore,
@@ -169,7 +172,9 @@ impl Signer {
         }
         let (desk, active) = (Desk::new(clock, metrics.clone()), RwLock::new(HashMap::new()));
         let (making, responses) = (Mutex::new(()), Semaphore::new(RESPONSES_MAX));
-        let signer = Self { local, place, store, active, making, responses, desk, metrics };
+        let algorithms = settings.algorithms;
+        let signer =
+            Self { local, place, store, algorithms, active, making, responses, desk, metrics };
         match signer.refresh().await {
             Err(error) if error.passes() => {
                 let error = error.with_causes();
@@ -181,35 +186,34 @@ impl Signer {
     }
 
     /// Reads the keys again and makes the next one when its time has come. To be called every few seconds: a
-    /// revocation anywhere takes effect with the next call. RSA keys are made once one was asked for.
+    /// revocation anywhere takes effect with the next call. Keys for license files are made once one was asked for.
     pub(crate) async fn refresh(&self) -> Result<(), SigningError> {
         let (keys, now) = self.store.signing_keys().await?;
         let mut first_error = None;
-        for algorithm in Algorithm::ALL {
-            let ring = Ring::of(algorithm, &keys);
+        for usage in Use::ALL {
+            let ring = Ring::of(usage, &keys);
             let due = ring.next_due(now, |key| self.home(key));
-            if let Some(active_at) =
-                due.filter(|_| algorithm == Algorithm::EdDsa || !ring.is_empty())
-                && let Err(error) = self.add(algorithm, active_at, now).await
+            if let Some(active_at) = due.filter(|_| usage == Use::Receipts || !ring.is_empty())
+                && let Err(error) = self.add(usage, active_at, now).await
             {
                 first_error.get_or_insert(error);
             }
         }
         let (keys, now) = self.store.signing_keys().await?;
         let mut active = HashMap::new();
-        for algorithm in Algorithm::ALL {
-            let ring = Ring::of(algorithm, &keys);
+        for usage in Use::ALL {
+            let ring = Ring::of(usage, &keys);
             let Some(key) = ring.active(now) else { continue };
             match self.opened(key).await {
                 Ok(opened) => {
-                    active.insert(algorithm, opened);
+                    active.insert(usage, opened);
                 }
                 Err(error) => {
                     first_error.get_or_insert(error);
                 }
             }
         }
-        self.metrics.ready.set(i64::from(active.contains_key(&Algorithm::EdDsa)));
+        self.metrics.ready.set(i64::from(active.contains_key(&Use::Receipts)));
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = active;
         first_error.map_or(Ok(()), Err)
     }
@@ -218,31 +222,38 @@ impl Signer {
         let holds = |place: Option<&dyn KeyPort>| place.is_some_and(|place| place.holds(key));
         let local = self.local.as_ref().map(|local| local as &dyn KeyPort);
         match &self.place {
-            Some(place) if place.holds(key) => Home::Here,
+            Some(place) if place.holds(key) => self.here_if_wanted(key),
             Some(_) if holds(local) => Home::Elsewhere,
-            None if holds(local) => Home::Here,
+            None if holds(local) => self.here_if_wanted(key),
             Some(_) | None => Home::Lost,
         }
+    }
+
+    /// A key of another algorithm than the settings name is followed as one that lives where keys were made before.
+    fn here_if_wanted(&self, key: &SealedKey) -> Home {
+        if key.algorithm == self.algorithms.of(key.usage) { Home::Here } else { Home::Elsewhere }
     }
 
     /// Makes the key of the next generation. Another process may be faster: then its key stands.
     async fn add(
         &self,
-        algorithm: Algorithm,
+        usage: Use,
         active_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), SigningError> {
+        let algorithm = self.algorithms.of(usage);
         let (keys, _) = self.store.signing_keys().await?;
         let generation = keys.iter().map(|key| key.generation).max().unwrap_or(0) + 1;
         let place = self.place.as_deref();
         let place = place.or_else(|| self.local.as_ref().map(|local| local as &dyn KeyPort));
         let place = place.ok_or(SigningError::NotSigned)?;
-        let made = in_time(MAKING, place.make(algorithm, &keys)).await;
+        let made = in_time(MAKING, place.make(usage, algorithm, &keys)).await;
         let made = made
             .map_err(|source| SigningError::Port { key: algorithm.as_str().to_owned(), source })?;
         let key = SealedKey {
             generation,
             algorithm,
+            usage,
             kid: algorithm.thumbprint(&made.public),
             public: made.public,
             sealed: made.sealed,
@@ -260,12 +271,12 @@ impl Signer {
         Ok(())
     }
 
-    fn active(&self, algorithm: Algorithm) -> Option<Arc<Active>> {
-        self.active.read().unwrap_or_else(PoisonError::into_inner).get(&algorithm).cloned()
+    fn active(&self, usage: Use) -> Option<Arc<Active>> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner).get(&usage).cloned()
     }
 
     async fn opened(&self, key: &SealedKey) -> Result<Arc<Active>, SigningError> {
-        if let Some(active) = self.active(key.algorithm)
+        if let Some(active) = self.active(key.usage)
             && active.kid == key.kid
         {
             return Ok(active);
@@ -286,13 +297,13 @@ impl Signer {
         }))
     }
 
-    /// Makes the next key of every algorithm that has one. Returns how many it made.
+    /// Makes the next key of every use that has one. Returns how many it made.
     pub(crate) async fn rotate(&self) -> Result<usize, SigningError> {
         let mut made = 0;
-        for algorithm in Algorithm::ALL {
+        for usage in Use::ALL {
             let (keys, now) = self.store.signing_keys().await?;
-            if !Ring::of(algorithm, &keys).is_empty() {
-                self.add(algorithm, Ring::follows_at(now), now).await?;
+            if !Ring::of(usage, &keys).is_empty() {
+                self.add(usage, Ring::follows_at(now), now).await?;
                 made += 1;
             }
         }
@@ -322,7 +333,7 @@ impl Signer {
         session: &Session,
         patience: Duration,
     ) -> Result<String, SigningError> {
-        let active = self.active(Algorithm::EdDsa).ok_or(SigningError::NotSigned)?;
+        let active = self.active(Use::Receipts).ok_or(SigningError::NotSigned)?;
         let text = receipt::mint(kind, tenant, session, head(&active));
         self.signed(&active, text, patience).await
     }
@@ -338,27 +349,27 @@ impl Signer {
         signed.map_err(|_| SigningError::NotSigned)
     }
 
-    /// Signs a response: `text` makes of the key's name what is signed. `None` where that does not go at once, and, so
+    /// Signs a response: `text` makes of the key's name and algorithm what is signed. `None` where that does not go at once, and, so
     /// that strangers wear out no signer outside this process, for those that it knows nothing of.
     pub(crate) async fn response<T>(
         &self,
         is_admitted: bool,
-        text: impl FnOnce(&str) -> Option<(T, String)>,
+        text: impl FnOnce(&str, Algorithm) -> Option<(T, String)>,
     ) -> Option<(T, Vec<u8>)> {
-        let active = self.active(Algorithm::EdDsa)?;
+        let active = self.active(Use::Receipts)?;
         let _turn = match active.is_local {
             true => None,
             false if is_admitted => Some(self.responses.try_acquire().ok()?),
             false => return None,
         };
-        let (made, text) = text(&active.kid)?;
+        let (made, text) = text(&active.kid, active.algorithm)?;
         let signed = self.desk.raw(&active, text.as_bytes(), LEASE_WAITS).await.ok()?;
         Some((made, signed))
     }
 
     /// Says whether a text that is worth nothing without its signature is worth beginning.
     pub(crate) fn may_sign(&self) -> bool {
-        self.active(Algorithm::EdDsa).is_some_and(|active| !self.desk.is_closed_to(&active))
+        self.active(Use::Receipts).is_some_and(|active| !self.desk.is_closed_to(&active))
     }
 
     /// Signs a license file, off the threads that answer requests. The first one makes the key.
@@ -367,19 +378,19 @@ impl Signer {
         license: License,
         entitlements: Vec<String>,
         now: Timestamp,
-    ) -> Result<String, SigningError> {
-        if self.active(Algorithm::Rs512).is_none() {
+    ) -> Result<(Algorithm, String), SigningError> {
+        if self.active(Use::Files).is_none() {
             let making = timeout(DEADLINE, self.making.lock()).await;
             let _making = making.map_err(|_| SigningError::NotSigned)?;
             let (keys, now) = self.store.signing_keys().await?;
-            if Ring::of(Algorithm::Rs512, &keys).active(now).is_none() {
-                self.add(Algorithm::Rs512, now, now).await?;
+            if Ring::of(Use::Files, &keys).active(now).is_none() {
+                self.add(Use::Files, now, now).await?;
             }
             self.refresh().await?;
         }
-        let active = self.active(Algorithm::Rs512).ok_or(SigningError::NotSigned)?;
+        let active = self.active(Use::Files).ok_or(SigningError::NotSigned)?;
         let text = license_file::mint(&license, entitlements, head(&active), now);
-        self.signed(&active, text, DEADLINE).await
+        Ok((active.algorithm, self.signed(&active, text, DEADLINE).await?))
     }
 
     /// Signs the heads of chains that went on, an hour or more after the last time. Returns how many it signed.
@@ -388,7 +399,7 @@ impl Signer {
         for tenant in self.store.checkpoints_due(CHECKPOINT_EVERY).await? {
             let scope = Scope { tenant: tenant.clone(), actor: "service".to_owned() };
             let Some((chain, now)) = self.store.head(scope.clone()).await? else { continue };
-            let Some(active) = self.active(Algorithm::EdDsa) else { return Ok(signed) };
+            let Some(active) = self.active(Use::Receipts) else { return Ok(signed) };
             let text = checkpoint::mint(&tenant, chain, head(&active), now);
             // The signer is down: the next round will do it.
             let Ok(text) = self.signed(&active, text, DEADLINE).await else { return Ok(signed) };
@@ -401,7 +412,7 @@ impl Signer {
     /// Returns the JWKS of every key that signs, will sign or signed what may still be shown.
     pub(crate) async fn jwks(&self) -> Result<serde_json::Value, StoreError> {
         let (keys, now) = self.store.signing_keys().await?;
-        let shown = Algorithm::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).jwks(now));
+        let shown = Use::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).jwks(now));
         Ok(serde_json::json!({ "keys": shown.collect::<Vec<_>>() }))
     }
 }

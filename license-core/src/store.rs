@@ -19,7 +19,7 @@ use crate::domain::key::KeyHash;
 use crate::domain::lease::Session;
 use crate::domain::license::{License, NewLicense, Standing};
 use crate::domain::names::{HardwareId, LicenseName, SubjectId, TenantId};
-use crate::signing::Algorithm;
+use crate::signing::{Algorithm, Use};
 use async_trait::async_trait;
 pub(crate) use data_keys::{DataKey, DataKeys};
 use std::collections::BTreeMap;
@@ -275,6 +275,7 @@ pub(crate) enum Change {
 pub(crate) struct SealedKey {
     pub(crate) generation: i64,
     pub(crate) algorithm: Algorithm,
+    pub(crate) usage: Use,
     pub(crate) kid: String,
     pub(crate) public: Vec<u8>,
     pub(crate) sealed: Vec<u8>,

@@ -1,4 +1,4 @@
-//! `GET /api/v1/license/{id}/file`: the license, signed with RSA-4096 and SHA-512.
+//! `GET /api/v1/license/{id}/file`: the license, signed (with RSA-4096 and SHA-512 unless the settings say otherwise).
 
 use super::gate::Member;
 use super::request::{Asked, Id, Plain, Reply};
@@ -21,13 +21,13 @@ pub(super) async fn show(
     let signer = api.signer.as_ref().ok_or(Reason::SigningUnavailable)?;
     let now = api.store.now().await?;
     let file = signer.license_file(license, entitlements.unwrap_or_default(), now).await;
-    let file = file.map_err(|error| {
+    let (algorithm, file) = file.map_err(|error| {
         let error = error.with_causes();
         tracing::error!(error, "no license file was signed");
         Reason::SigningUnavailable
     })?;
     Ok(answer::json(
         StatusCode::OK,
-        &json!({"license_id": id, "algorithm": "RS512", "license_file": file}),
+        &json!({"license_id": id, "algorithm": algorithm.as_str(), "license_file": file}),
     ))
 }

@@ -3,7 +3,7 @@
 
 use super::Api;
 use super::gate::Admitted;
-use crate::signing::{ALGORITHM, CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT};
+use crate::signing::{Algorithm, CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT};
 use crate::signing::{Component, Exchange, Input, Value};
 use crate::signing::{base, digest_of, signature_field};
 use axum::body::Body;
@@ -67,8 +67,8 @@ async fn signed(
     let signer = api.signer.as_ref()?;
     let now = api.clock.now().as_secs();
     let (input, signature) = signer
-        .response(is_admitted, |kid| {
-            let input = agreed(asked, kid, now, exchange.headers)?;
+        .response(is_admitted, |kid, algorithm| {
+            let input = agreed(asked, kid, algorithm, now, exchange.headers)?;
             let base = base(&input, exchange)?;
             Some((input, base))
         })
@@ -80,16 +80,24 @@ async fn signed(
 
 /// Makes of what was asked what is signed; `None` where the client asks for what is not done here. An empty list asks
 /// for everything that a client needs.
-fn agreed(asked: Input, kid: &str, now_secs: u64, headers: &HeaderMap) -> Option<Input> {
+fn agreed(
+    asked: Input,
+    kid: &str,
+    algorithm: Algorithm,
+    now_secs: u64,
+    headers: &HeaderMap,
+) -> Option<Input> {
+    let alg = algorithm.in_http_signatures();
     let mut parameters = vec![
         ("created".to_owned(), Value::Number(i64::try_from(now_secs).ok()?)),
         ("keyid".to_owned(), Value::Text(kid.to_owned())),
-        ("alg".to_owned(), Value::Text(ALGORITHM.to_owned())),
     ];
+    // Without a registered name the key says it (RFC 9421 §2.3: `alg` is optional).
+    parameters.extend(alg.map(|alg| ("alg".to_owned(), Value::Text(alg.to_owned()))));
     for (name, value) in asked.parameters {
         match (name.as_str(), &value) {
             ("created", Value::Flag) => {}
-            ("alg", Value::Text(alg)) if alg == ALGORITHM => {}
+            ("alg", Value::Text(wanted)) if Some(wanted.as_str()) == alg => {}
             ("keyid", Value::Text(wanted)) if wanted == kid => {}
             ("nonce" | "tag", Value::Text(_)) => parameters.push((name, value)),
             (_, _) => return None,

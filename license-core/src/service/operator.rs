@@ -10,7 +10,7 @@ use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::signing::{
-    Algorithm, KeySet, KeyState, Ring, Signer, SigningError, WrappingKeyError, verify_checkpoint,
+    KeySet, KeyState, Ring, Signer, SigningError, Use, WrappingKeyError, verify_checkpoint,
 };
 use crate::store::erasure::{Erased, erase};
 use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
@@ -93,8 +93,10 @@ pub enum OperatorError {
     #[error("the tenant has ten webhooks already")]
     TooManyWebhooks,
     /// Secrets cannot be sealed.
-    #[error("webhooks need `signing.wrapping_key` in the settings, which seals their secrets")]
-    NoWrappingKey,
+    #[error(
+        "webhooks need `secrets` or `signing.wrapping_key` in the settings, which seals their secrets"
+    )]
+    NoSecretsKey,
     /// The wrapping key cannot be used; the service makes it at its first start.
     #[error("the wrapping key cannot be used; the service makes it at its first start")]
     WrappingKey(#[from] WrappingKeyError),
@@ -196,6 +198,7 @@ const AUDIT_PAGE: u32 = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct KeyLine {
     pub(crate) kid: String,
+    pub(crate) usage: &'static str,
     pub(crate) algorithm: &'static str,
     pub(crate) state: KeyState,
     pub(crate) created_at: Timestamp,
@@ -449,7 +452,7 @@ impl Operator {
     async fn key_history(&self) -> Result<KeySet, OperatorError> {
         let (keys, _) = self.store.signing_keys().await?;
         let known: Vec<_> =
-            Algorithm::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).history()).collect();
+            Use::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).history()).collect();
         let text = serde_json::json!({ "keys": known }).to_string();
         KeySet::parse(text.as_bytes()).map_err(|_| OperatorError::NoKey)
     }
@@ -458,11 +461,12 @@ impl Operator {
     pub(crate) async fn signing_keys(&self) -> Result<Vec<KeyLine>, OperatorError> {
         let (keys, now) = self.store.signing_keys().await?;
         let mut lines = vec![];
-        for algorithm in Algorithm::ALL {
-            let ring = Ring::of(algorithm, &keys);
+        for usage in Use::ALL {
+            let ring = Ring::of(usage, &keys);
             lines.extend(ring.states(now).map(|(key, state)| KeyLine {
                 kid: key.kid.clone(),
-                algorithm: algorithm.as_str(),
+                usage: usage.as_str(),
+                algorithm: key.algorithm.as_str(),
                 state,
                 created_at: key.created_at,
                 active_at: key.active_at,
@@ -478,11 +482,11 @@ impl Operator {
             .iter()
             .find(|key| key.kid == kid && key.revoked_at.is_none())
             .ok_or(OperatorError::NoKey)?;
-        if key.algorithm == Algorithm::Rs512 {
+        if key.usage == Use::Files {
             // License files are not counted: whoever shows one fetches another.
             return Ok(Stranded { receipts: 0, borrow_tokens: 0 });
         }
-        let (from, to) = Ring::of(key.algorithm, &keys).signs_between(key, now);
+        let (from, to) = Ring::of(key.usage, &keys).signs_between(key, now);
         Ok(self.store.signed_between(from, to).await?)
     }
 
@@ -499,7 +503,7 @@ impl Operator {
         self.store.clone()
     }
 
-    /// Makes the next signing key of each algorithm that signs, where the settings want keys to live. It is published at
+    /// Makes the next signing key of each use, where the settings want keys to live. It is published at
     /// once and signs a day later; what the present one signed verifies on. Returns how many were made.
     ///
     /// # Errors

@@ -29,8 +29,7 @@ impl WebhookDesk {
     }
 
     fn secrets(&self) -> Result<SecretBox, OperatorError> {
-        let path = self.settings.wrapping_key.as_ref().ok_or(OperatorError::NoWrappingKey)?;
-        Ok(SecretBox::open(path)?)
+        SecretBox::open(&self.settings)?.ok_or(OperatorError::NoSecretsKey)
     }
 
     fn sealed(&self, id: Uuid) -> Result<(Vec<u8>, Zeroizing<String>), OperatorError> {

@@ -4,7 +4,7 @@ mod signing;
 
 use super::accelerator::{check_ahead, check_url};
 use super::{
-    Accelerator, Database, Lease, Listen, PersonalData, Postgres, Rates, Secret, Settings,
+    Accelerator, Database, Lease, Listen, PersonalData, Postgres, Rates, Secret, Secrets, Settings,
     SettingsError, Span, Webhooks, read_limited,
 };
 use serde::Deserialize;
@@ -26,7 +26,8 @@ struct Source {
     #[serde(default)]
     lease: LeaseSource,
     signing: Option<SigningSource>,
-    personal_data: Option<PersonalDataSource>,
+    secrets: Option<KeySource>,
+    personal_data: Option<KeySource>,
     metrics: Option<SocketAddr>,
     webhooks: Option<super::webhooks::Source>,
     backups: Option<Spanned<super::backups::Source>>,
@@ -36,7 +37,7 @@ struct Source {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PersonalDataSource {
+struct KeySource {
     key: Spanned<String>,
     former_key: Option<Spanned<String>>,
 }
@@ -106,6 +107,7 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         edge_keys,
         lease,
         signing,
+        secrets,
         personal_data,
         metrics,
         webhooks,
@@ -114,7 +116,8 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         accelerator,
     } = source;
     let lease = resolve_lease(&lease, text, name)?;
-    let (wrapping_key, key_place) = signing::resolve(signing, File { text, name, base })?;
+    let (wrapping_key, key_place, algorithms) =
+        signing::resolve(signing, File { text, name, base })?;
     let accelerator = match &accelerator {
         None => None,
         Some(field) if matches!(database, DatabaseSource::Sqlite(_)) => {
@@ -122,9 +125,8 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
                 "an `accelerator` is for PostgreSQL: SQLite takes heartbeats in batches by itself";
             return Err(at(Some(&field.url), text, name, rule));
         }
-        Some(field) if wrapping_key.is_none() => {
-            let rule =
-                "an `accelerator` needs `signing.wrapping_key`, which seals what stands in it";
+        Some(field) if wrapping_key.is_none() && secrets.is_none() => {
+            let rule = "an `accelerator` needs `secrets` or `signing.wrapping_key`, which seals what stands in it";
             return Err(at(Some(&field.url), text, name, rule));
         }
         Some(field) => Some(resolve_accelerator(field, lease, text, name, base)?),
@@ -159,10 +161,16 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         lease,
         accelerator,
         wrapping_key,
+        algorithms,
         key_place,
+        secrets: secrets
+            .map(|source| resolve_key(&source, text, name, base))
+            .transpose()?
+            .map(|(key, former_key)| Secrets { key, former_key }),
         personal_data: personal_data
-            .map(|source| resolve_personal_data(&source, text, name, base))
-            .transpose()?,
+            .map(|source| resolve_key(&source, text, name, base))
+            .transpose()?
+            .map(|(key, former_key)| PersonalData { key, former_key }),
     })
 }
 
@@ -217,19 +225,17 @@ fn resolve_accelerator(
     Ok(Accelerator { url, ahead, ca: source.ca.as_ref().map(|path| base.join(path)) })
 }
 
-fn resolve_personal_data(
-    source: &PersonalDataSource,
+/// Fetches a key, and the one before it.
+fn resolve_key(
+    source: &KeySource,
     text: &str,
     name: &str,
     base: &Path,
-) -> Result<PersonalData, SettingsError> {
+) -> Result<(Secret, Option<Secret>), SettingsError> {
     let secret = |field: &Spanned<String>| {
         reference(&field.value, base).map_err(|problem| at(Some(field), text, name, &problem))
     };
-    Ok(PersonalData {
-        key: secret(&source.key)?,
-        former_key: source.former_key.as_ref().map(secret).transpose()?,
-    })
+    Ok((secret(&source.key)?, source.former_key.as_ref().map(secret).transpose()?))
 }
 
 fn resolve_postgres(

@@ -20,8 +20,8 @@ pub(super) const LEASE_WAITS: Duration = Duration::from_millis(250);
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// The most signatures that are in hand at once outside this process.
 const REMOTE_MAX: usize = 16;
-/// The most license files that are signed at once in this process: milliseconds of a processor each.
-const FILES_MAX: usize = 2;
+/// The most that is signed at once in this process by an algorithm that takes milliseconds of a processor each time.
+const SLOW_MAX: usize = 2;
 
 /// A key that signs.
 pub(super) struct Active {
@@ -65,7 +65,7 @@ impl NotSigned {
 pub(super) struct Desk {
     shared: Arc<Shared>,
     remote: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
 }
 
 struct Shared {
@@ -80,7 +80,7 @@ impl Desk {
         Self {
             shared,
             remote: Arc::new(Semaphore::new(REMOTE_MAX)),
-            files: Arc::new(Semaphore::new(FILES_MAX)),
+            slow: Arc::new(Semaphore::new(SLOW_MAX)),
         }
     }
 
@@ -108,19 +108,25 @@ impl Desk {
         patience: Duration,
     ) -> Result<Vec<u8>, NotSigned> {
         let signed = if active.is_local {
-            self.here(active, message).await
+            self.here(active, message, patience).await
         } else {
             self.elsewhere(active, message, patience).await
         };
         signed.inspect_err(|why| self.shared.metrics.not_signed(why.as_str()))
     }
 
-    async fn here(&self, active: &Arc<Active>, message: &[u8]) -> Result<Vec<u8>, NotSigned> {
-        let _turn = match active.algorithm {
-            Algorithm::EdDsa => None,
-            Algorithm::Rs512 => {
-                Some(self.files.clone().acquire_owned().await.map_err(|_| NotSigned::Busy)?)
-            }
+    async fn here(
+        &self,
+        active: &Arc<Active>,
+        message: &[u8],
+        patience: Duration,
+    ) -> Result<Vec<u8>, NotSigned> {
+        let _turn = if active.algorithm.is_slow() {
+            let turn = timeout(patience, self.slow.clone().acquire_owned()).await;
+            let Ok(Ok(turn)) = turn else { return Err(NotSigned::Busy) };
+            Some(turn)
+        } else {
+            None
         };
         self.shared.try_once(active, message).await
     }

@@ -3,7 +3,8 @@
 use super::algorithm::{Algorithm, EXPONENT};
 use super::receipt::Unverified;
 use aws_lc_rs::signature::{
-    ED25519, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents,
+    UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -40,6 +41,7 @@ pub(super) fn verify_with(
 ) -> Result<(), Unverified> {
     match algorithm {
         Algorithm::EdDsa => verify_ed25519(public, signed, signature),
+        Algorithm::Es256 => verify_es256(public, signed, signature),
         Algorithm::Rs512 => verify_rs512(public, &EXPONENT, signed, signature),
     }
 }
@@ -89,6 +91,7 @@ struct Jwk {
     crv: Option<String>,
     kid: String,
     x: Option<String>,
+    y: Option<String>,
     n: Option<String>,
     e: Option<String>,
 }
@@ -103,35 +106,57 @@ impl KeySet {
         if set.keys.len() > KEYS_MAX { Err(Unverified::Malformed) } else { Ok(set) }
     }
 
-    /// Verifies with the Ed25519 key of this name.
-    pub(super) fn verify_ed25519_of(
+    /// Returns the algorithm of the key of this name.
+    pub(super) fn algorithm_of(&self, kid: &str) -> Result<Algorithm, Unverified> {
+        self.key(kid)?.algorithm()
+    }
+
+    /// Verifies with the key of this name.
+    pub(super) fn verify_by(
         &self,
         kid: &str,
         signed: &[u8],
         signature: &[u8],
     ) -> Result<(), Unverified> {
-        let named = Protected {
-            alg: Algorithm::EdDsa.as_str().to_owned(),
-            typ: String::new(),
-            kid: kid.to_owned(),
-        };
-        self.verify(&named, signed, signature)
+        self.key(kid)?.verify(signed, signature)
     }
 
     /// The algorithm follows from the key, never from the text: the text must name the same.
     fn verify(&self, named: &Protected, signed: &[u8], signature: &[u8]) -> Result<(), Unverified> {
-        let key =
-            self.keys.iter().find(|key| key.kid == named.kid).ok_or(Unverified::UnknownKey)?;
-        match (key.kty.as_str(), key.crv.as_deref()) {
-            ("OKP", Some("Ed25519")) if named.alg == "EdDSA" => {
-                verify_ed25519(&part(key.x.as_ref())?, signed, signature)
+        let key = self.key(&named.kid)?;
+        if key.algorithm()?.as_str() != named.alg {
+            return Err(Unverified::Malformed);
+        }
+        key.verify(signed, signature)
+    }
+
+    fn key(&self, kid: &str) -> Result<&Jwk, Unverified> {
+        self.keys.iter().find(|key| key.kid == kid).ok_or(Unverified::UnknownKey)
+    }
+}
+
+impl Jwk {
+    fn algorithm(&self) -> Result<Algorithm, Unverified> {
+        match (self.kty.as_str(), self.crv.as_deref()) {
+            ("OKP", Some("Ed25519")) => Ok(Algorithm::EdDsa),
+            ("EC", Some("P-256")) => Ok(Algorithm::Es256),
+            ("RSA", None) => Ok(Algorithm::Rs512),
+            // Any other kind of key.
+            (_, _) => Err(Unverified::Malformed),
+        }
+    }
+
+    fn verify(&self, signed: &[u8], signature: &[u8]) -> Result<(), Unverified> {
+        match self.algorithm()? {
+            Algorithm::EdDsa => verify_ed25519(&part(self.x.as_ref())?, signed, signature),
+            Algorithm::Es256 => {
+                let (x, y) = (part(self.x.as_ref())?, part(self.y.as_ref())?);
+                verify_es256(&[&[4], x.as_slice(), &y].concat(), signed, signature)
             }
-            ("RSA", None) if named.alg == "RS512" => {
-                let (modulus, exponent) = (part(key.n.as_ref())?, part(key.e.as_ref())?);
+            Algorithm::Rs512 => {
+                let (modulus, exponent) = (part(self.n.as_ref())?, part(self.e.as_ref())?);
                 verify_rs512(&modulus, &exponent, signed, signature)
             }
-            // Any other kind of key, and a text that names another algorithm than its key's.
-            (_, _) => Err(Unverified::Malformed),
         }
     }
 }
@@ -142,6 +167,13 @@ fn part(text: Option<&String>) -> Result<Vec<u8>, Unverified> {
 
 fn verify_ed25519(point: &[u8], signed: &[u8], signature: &[u8]) -> Result<(), Unverified> {
     UnparsedPublicKey::new(&ED25519, point)
+        .verify(signed, signature)
+        .map_err(|_| Unverified::Signature)
+}
+
+/// Verifies ECDSA over P-256 with SHA-256; the signature is r and s, 32 bytes each.
+fn verify_es256(point: &[u8], signed: &[u8], signature: &[u8]) -> Result<(), Unverified> {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
         .verify(signed, signature)
         .map_err(|_| Unverified::Signature)
 }

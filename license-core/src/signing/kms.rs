@@ -5,17 +5,19 @@
 mod client;
 mod crc32c;
 mod credentials;
+mod der;
+mod ecdsa;
 mod public_key;
 
 pub(crate) use credentials::metadata_server;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Use};
 use super::port::{KeyPort, Made, PortError, PrivateKey};
 use crate::clock::Clock;
 use crate::settings::GoogleKms;
 use crate::store::SealedKey;
 use async_trait::async_trait;
-use aws_lc_rs::digest::{SHA512, digest};
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::Client;
@@ -54,10 +56,10 @@ impl Kms {
         Self { api: Arc::new(api), settings: settings.clone() }
     }
 
-    fn crypto_key(&self, algorithm: Algorithm) -> Result<&str, PortError> {
-        match algorithm {
-            Algorithm::EdDsa => Ok(&self.settings.receipts),
-            Algorithm::Rs512 => self.settings.files.as_deref().ok_or_else(|| {
+    fn crypto_key(&self, usage: Use) -> Result<&str, PortError> {
+        match usage {
+            Use::Receipts => Ok(&self.settings.receipts),
+            Use::Files => self.settings.files.as_deref().ok_or_else(|| {
                 PortError::Refused("`signing.google_kms` names no key for `files`".to_owned())
             }),
         }
@@ -68,6 +70,7 @@ impl Kms {
 const fn api_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::EdDsa => "EC_SIGN_ED25519",
+        Algorithm::Es256 => "EC_SIGN_P256_SHA256",
         Algorithm::Rs512 => "RSA_SIGN_PKCS1_4096_SHA512",
     }
 }
@@ -123,23 +126,30 @@ fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
 
 #[async_trait]
 impl KeyPort for Kms {
+    /// A version of another key than the settings name is somebody else's: the store's word is not enough to ask for it.
     fn holds(&self, key: &SealedKey) -> bool {
-        version_of(key).is_some()
+        let Ok(crypto_key) = self.crypto_key(key.usage) else { return false };
+        let number = version_of(key)
+            .and_then(|version| version.strip_prefix(crypto_key))
+            .and_then(|rest| rest.strip_prefix("/cryptoKeyVersions/"));
+        number.is_some_and(is_number)
     }
 
-    async fn make(&self, algorithm: Algorithm, known: &[SealedKey]) -> Result<Made, PortError> {
-        let version = self.unused(algorithm, known).await?;
+    async fn make(
+        &self,
+        usage: Use,
+        algorithm: Algorithm,
+        known: &[SealedKey],
+    ) -> Result<Made, PortError> {
+        let version = self.unused(usage, algorithm, known).await?;
         let public = self.api.public_key(&version, algorithm).await?;
         Ok(Made { public, sealed: format!("{SCHEME}{version}").into_bytes() })
     }
 
     async fn open(&self, key: &SealedKey) -> Result<Box<dyn PrivateKey>, PortError> {
         let version = version_of(key).unwrap_or_default().to_owned();
-        // The store's word is not enough to ask for another project's key.
-        let crypto_key = self.crypto_key(key.algorithm)?;
-        let path = format!("{crypto_key}/cryptoKeyVersions/");
-        if !version.strip_prefix(&path).is_some_and(is_number) {
-            let text = format!("`{version}` is no version of `{crypto_key}`");
+        if !self.holds(key) {
+            let text = format!("`{version}` is no version of a key that the settings name");
             return Err(PortError::Refused(text));
         }
         Ok(Box::new(KmsKey { api: self.api.clone(), version, algorithm: key.algorithm }))
@@ -152,8 +162,13 @@ fn is_number(text: &str) -> bool {
 
 impl Kms {
     /// Finds an enabled version that no generation has used, or makes one.
-    async fn unused(&self, algorithm: Algorithm, known: &[SealedKey]) -> Result<String, PortError> {
-        let path = format!("{}/cryptoKeyVersions", self.crypto_key(algorithm)?);
+    async fn unused(
+        &self,
+        usage: Use,
+        algorithm: Algorithm,
+        known: &[SealedKey],
+    ) -> Result<String, PortError> {
+        let path = format!("{}/cryptoKeyVersions", self.crypto_key(usage)?);
         let target = format!("{path}?pageSize={VERSIONS_MAX}");
         let versions: Versions = self.api.call(Method::GET, &target, None).await?;
         let is_free = |version: &&Version| {
@@ -211,19 +226,14 @@ impl Api {
             Algorithm::EdDsa => json!({
                 "data": STANDARD.encode(message), "dataCrc32c": crc32c(message).to_string(),
             }),
-            Algorithm::Rs512 => {
-                let hash = digest(&SHA512, message);
-                json!({
-                    "digest": {"sha512": STANDARD.encode(hash)},
-                    "digestCrc32c": crc32c(hash.as_ref()).to_string(),
-                })
-            }
+            Algorithm::Es256 => digest_body("sha256", digest(&SHA256, message).as_ref()),
+            Algorithm::Rs512 => digest_body("sha512", digest(&SHA512, message).as_ref()),
         };
         let target = format!("{version}:asymmetricSign");
         let signed: Signature = self.call(Method::POST, &target, Some(body)).await?;
         let is_verified = match algorithm {
             Algorithm::EdDsa => signed.verified_data_crc32c,
-            Algorithm::Rs512 => signed.verified_digest_crc32c,
+            Algorithm::Es256 | Algorithm::Rs512 => signed.verified_digest_crc32c,
         };
         if !is_verified {
             return Err(mangled("what was to be signed did not arrive whole"));
@@ -236,7 +246,11 @@ impl Api {
         if i64::from(crc32c(&signature)) != signed.signature_crc32c {
             return Err(mangled("the checksum of the signature differs"));
         }
-        Ok(signature)
+        match algorithm {
+            Algorithm::EdDsa | Algorithm::Rs512 => Ok(signature),
+            Algorithm::Es256 => ecdsa::fixed(&signature)
+                .ok_or_else(|| mangled("the signature is not two numbers of P-256")),
+        }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -286,6 +300,10 @@ fn word(body: &[u8]) -> String {
         word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     });
     word.unwrap_or_default()
+}
+
+fn digest_body(name: &str, hash: &[u8]) -> Value {
+    json!({"digest": {name: STANDARD.encode(hash)}, "digestCrc32c": crc32c(hash).to_string()})
 }
 
 struct KmsKey {

@@ -1,6 +1,7 @@
 //! Keys of this process, sealed in the store under the wrapping key.
 
-use super::algorithm::{Algorithm, Pair};
+use super::algorithm::{Algorithm, Use};
+use super::pair::Pair;
 use super::port::{KeyPort, Made, PortError, PrivateKey};
 use super::wrapping::{WrappingKey, WrappingKeyError};
 use crate::store::SealedKey;
@@ -35,7 +36,12 @@ impl KeyPort for Local {
         !lives_elsewhere(key)
     }
 
-    async fn make(&self, algorithm: Algorithm, _known: &[SealedKey]) -> Result<Made, PortError> {
+    async fn make(
+        &self,
+        _usage: Use,
+        algorithm: Algorithm,
+        _known: &[SealedKey],
+    ) -> Result<Made, PortError> {
         let none = |_| PortError::Refused("the system gives no randomness for a key".to_owned());
         let generate = move || -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), _> {
             let pair = Pair::generate(algorithm)?;
@@ -64,14 +70,12 @@ struct LocalKey(Arc<Pair>);
 impl PrivateKey for LocalKey {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError> {
         let failed = |_| PortError::Refused("the key does not sign".to_owned());
-        match self.0.algorithm() {
-            Algorithm::EdDsa => self.0.sign(message).map_err(failed),
-            // Milliseconds: not on a thread that answers requests.
-            Algorithm::Rs512 => {
-                let (pair, message) = (self.0.clone(), message.to_vec());
-                blocking(move || pair.sign(&message)).await?.map_err(failed)
-            }
+        if !self.0.algorithm().is_slow() {
+            return self.0.sign(message).map_err(failed);
         }
+        // Milliseconds: not on a thread that answers requests.
+        let (pair, message) = (self.0.clone(), message.to_vec());
+        blocking(move || pair.sign(&message)).await?.map_err(failed)
     }
 }
 

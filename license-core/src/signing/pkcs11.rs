@@ -5,12 +5,14 @@
 
 mod token;
 
-use super::algorithm::{Algorithm, EXPONENT};
+use super::algorithm::{Algorithm, EXPONENT, Use};
 use super::local::blocking;
+use super::pair::P256_POINT_BYTES;
 use super::port::{KeyPort, Made, PortError, PrivateKey};
 use crate::settings::Pkcs11;
 use crate::store::SealedKey;
 use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -29,6 +31,8 @@ const MODULUS_BYTES: usize = 512;
 const POINT_BYTES: usize = 32;
 /// The two ways to name Ed25519: PKCS#11 3.0's own, and the object identifier that other modules ask for.
 const CURVES: [&[u8]; 2] = [b"\x13\x0cedwards25519", b"\x06\x03\x2b\x65\x70"];
+/// The object identifier of P-256 (`prime256v1`).
+const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 
 /// The keys in a token.
 pub(super) struct Module {
@@ -52,7 +56,12 @@ impl KeyPort for Module {
         id_of(key).is_some()
     }
 
-    async fn make(&self, algorithm: Algorithm, known: &[SealedKey]) -> Result<Made, PortError> {
+    async fn make(
+        &self,
+        _usage: Use,
+        algorithm: Algorithm,
+        known: &[SealedKey],
+    ) -> Result<Made, PortError> {
         let known: Vec<Vec<u8>> = known.iter().filter_map(id_of).map(<[u8]>::to_vec).collect();
         let token = self.token.clone();
         blocking(move || {
@@ -100,7 +109,13 @@ impl PrivateKey for TokenKey {
         blocking(move || {
             let mechanism = match algorithm {
                 Algorithm::EdDsa => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
+                // Over a digest, as not every module hashes; it answers r and s, 32 bytes each.
+                Algorithm::Es256 => Mechanism::Ecdsa,
                 Algorithm::Rs512 => Mechanism::Sha512RsaPkcs,
+            };
+            let message = match algorithm {
+                Algorithm::EdDsa | Algorithm::Rs512 => message,
+                Algorithm::Es256 => digest(&SHA256, &message).as_ref().to_vec(),
             };
             token.with_session(|seat| {
                 let key = seat.private(&id)?;
@@ -114,6 +129,7 @@ impl PrivateKey for TokenKey {
 const fn key_type(algorithm: Algorithm) -> KeyType {
     match algorithm {
         Algorithm::EdDsa => KeyType::EC_EDWARDS,
+        Algorithm::Es256 => KeyType::EC,
         Algorithm::Rs512 => KeyType::RSA,
     }
 }
@@ -191,6 +207,10 @@ fn generate(session: &Session, label: &str, algorithm: Algorithm) -> Result<Made
             });
             first().or_else(|_| second())
         }
+        Algorithm::Es256 => {
+            let public = public(&[Attribute::EcParams(P256.to_vec())]);
+            session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private())
+        }
         Algorithm::Rs512 => {
             let public = public(&[
                 Attribute::ModulusBits(4096.into()),
@@ -221,20 +241,31 @@ fn public_of(
     let found = session.find_objects(&wanted).map_err(failed)?;
     let Some(key) = found.first() else { return Ok(None) };
     let asked = match algorithm {
-        Algorithm::EdDsa => vec![AttributeType::EcPoint],
+        Algorithm::EdDsa | Algorithm::Es256 => vec![AttributeType::EcPoint],
         Algorithm::Rs512 => vec![AttributeType::Modulus, AttributeType::PublicExponent],
     };
     let found = session.get_attributes(*key, &asked).map_err(failed)?;
-    Ok(public_key(&found))
+    Ok(public_key(algorithm, &found))
 }
 
-/// Takes a point with or without its DER header, and a modulus of 4096 bits whose exponent is 65537.
-fn public_key(found: &[Attribute]) -> Option<Vec<u8>> {
+/// Takes a point of the algorithm's curve with or without its DER header, and a modulus of 4096 bits whose exponent is
+/// 65537. A point of P-256 is not compressed; one of another curve has another length.
+fn public_key(algorithm: Algorithm, found: &[Attribute]) -> Option<Vec<u8>> {
     let (mut public, mut exponent_fits) = (None, true);
     for attribute in found {
         if let Attribute::EcPoint(point) = attribute {
-            let point = point.strip_prefix(&[4, 32]).unwrap_or(point);
-            public = (point.len() == POINT_BYTES).then(|| point.to_vec());
+            public = match algorithm {
+                Algorithm::EdDsa => {
+                    let point = point.strip_prefix(&[4, 32]).unwrap_or(point);
+                    (point.len() == POINT_BYTES).then(|| point.to_vec())
+                }
+                Algorithm::Es256 => {
+                    let point = point.strip_prefix(&[4, 65]).unwrap_or(point);
+                    (point.len() == P256_POINT_BYTES && point.first() == Some(&4))
+                        .then(|| point.to_vec())
+                }
+                Algorithm::Rs512 => None,
+            };
         } else if let Attribute::Modulus(modulus) = attribute {
             let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
             public = (modulus.len() == MODULUS_BYTES).then(|| modulus.to_vec());
@@ -249,6 +280,7 @@ fn public_key(found: &[Attribute]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::public_key;
+    use crate::signing::algorithm::Algorithm::{EdDsa, Es256, Rs512};
     use cryptoki::object::Attribute;
 
     #[test]
@@ -256,17 +288,29 @@ mod tests {
         let point = vec![7; 32];
         let with_header = [&[4, 32], point.as_slice()].concat();
         for form in [point.clone(), with_header] {
-            assert_eq!(public_key(&[Attribute::EcPoint(form)]), Some(point.clone()));
+            assert_eq!(public_key(EdDsa, &[Attribute::EcPoint(form)]), Some(point.clone()));
         }
-        assert_eq!(public_key(&[Attribute::EcPoint(vec![7; 33])]), None);
+        assert_eq!(public_key(EdDsa, &[Attribute::EcPoint(vec![7; 33])]), None);
+        let p256 = [&[4], [7; 64].as_slice()].concat();
+        for form in [p256.clone(), [&[4, 65], p256.as_slice()].concat()] {
+            assert_eq!(public_key(Es256, &[Attribute::EcPoint(form.clone())]), Some(p256.clone()));
+            assert_eq!(public_key(EdDsa, &[Attribute::EcPoint(form)]), None);
+        }
+        // A compressed point, and one of P-384.
+        for other in [[&[2], [7; 32].as_slice()].concat(), [&[4], [7; 96].as_slice()].concat()] {
+            assert_eq!(public_key(Es256, &[Attribute::EcPoint(other)]), None);
+        }
         let modulus = vec![9; 512];
         let rsa = |modulus: Vec<u8>, exponent: &[u8]| {
-            public_key(&[Attribute::Modulus(modulus), Attribute::PublicExponent(exponent.to_vec())])
+            public_key(
+                Rs512,
+                &[Attribute::Modulus(modulus), Attribute::PublicExponent(exponent.to_vec())],
+            )
         };
         assert_eq!(rsa(modulus.clone(), &[1, 0, 1]), Some(modulus.clone()));
         assert_eq!(rsa(modulus.clone(), &[0, 1, 0, 1]), Some(modulus.clone()));
         assert_eq!(rsa(modulus, &[3]), None);
         assert_eq!(rsa(vec![9; 256], &[1, 0, 1]), None);
-        assert_eq!(public_key(&[]), None);
+        assert_eq!(public_key(Rs512, &[]), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Where private keys live: the port, whatever stands behind it. A key of this process, of a hardware module or of a
 //! cloud is made and opened in the same two calls, and signs by a third.
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Use};
 use crate::store::SealedKey;
 use async_trait::async_trait;
 
@@ -31,7 +31,12 @@ pub(crate) trait KeyPort: Send + Sync {
     /// Says whether a key lives here.
     fn holds(&self, key: &SealedKey) -> bool;
     /// Makes a key; `known` are those that were made before, here or elsewhere.
-    async fn make(&self, algorithm: Algorithm, known: &[SealedKey]) -> Result<Made, PortError>;
+    async fn make(
+        &self,
+        usage: Use,
+        algorithm: Algorithm,
+        known: &[SealedKey],
+    ) -> Result<Made, PortError>;
     /// Opens a key that lives here.
     async fn open(&self, key: &SealedKey) -> Result<Box<dyn PrivateKey>, PortError>;
 }
@@ -39,6 +44,6 @@ pub(crate) trait KeyPort: Send + Sync {
 /// A private key.
 #[async_trait]
 pub(crate) trait PrivateKey: Send + Sync {
-    /// Signs.
+    /// Signs, in the form that JWS has.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PortError>;
 }

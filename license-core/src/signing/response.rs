@@ -20,9 +20,6 @@ pub(crate) const SIGNATURE_INPUT: &str = "signature-input";
 pub(crate) const SIGNATURE: &str = "signature";
 /// The header that holds the body's digest.
 pub(crate) const CONTENT_DIGEST: &str = "content-digest";
-/// The algorithm's name in RFC 9421 §6.2.
-pub(crate) const ALGORITHM: &str = "ed25519";
-
 /// How old a signed response may be, and how far a clock may be behind.
 const AGE_SECS_MAX: u64 = 300;
 const LEEWAY_SECS: u64 = 60;
@@ -105,18 +102,20 @@ pub fn verify_response(
     if header(CONTENT_DIGEST) != Some(digest_of(exchange.body).as_str()) {
         return Err(BadResponse::Digest);
     }
-    let created = match (input.parameter("created"), input.parameter("alg")) {
-        (Some(Value::Number(created)), None) => Some(*created),
-        (Some(Value::Number(created)), Some(Value::Text(alg))) if alg == ALGORITHM => {
-            Some(*created)
-        }
-        (_, _) => None,
-    };
-    let created = created.and_then(|created| u64::try_from(created).ok());
-    let created = created.ok_or(BadResponse::Unsigned)?;
     let kid = input.text("keyid").ok_or(BadResponse::Unsigned)?;
+    let algorithm = keys.algorithm_of(kid).map_err(BadResponse::Signature)?;
+    let is_its_own = match (input.parameter("alg"), algorithm.in_http_signatures()) {
+        (None, _) => true,
+        (Some(Value::Text(alg)), Some(its)) => alg == its,
+        (Some(_), _) => false,
+    };
+    let created = match input.parameter("created") {
+        Some(Value::Number(created)) if is_its_own => u64::try_from(*created).ok(),
+        Some(_) | None => None,
+    };
+    let created = created.ok_or(BadResponse::Unsigned)?;
     let base = base(&input, exchange).ok_or(BadResponse::Coverage)?;
-    keys.verify_ed25519_of(kid, base.as_bytes(), &signature).map_err(BadResponse::Signature)?;
+    keys.verify_by(kid, base.as_bytes(), &signature).map_err(BadResponse::Signature)?;
     let now = now.as_secs();
     if created > now.saturating_add(LEEWAY_SECS) || now > created.saturating_add(AGE_SECS_MAX) {
         return Err(BadResponse::Time);

@@ -1,6 +1,6 @@
 //! The signing keys in the order of their generations, and what each is at a moment. Pure.
 
-use super::algorithm::Algorithm;
+use super::algorithm::Use;
 use crate::clock::Timestamp;
 use crate::store::SealedKey;
 use serde_json::Value;
@@ -47,22 +47,22 @@ impl KeyState {
 pub(crate) enum Home {
     /// Where new keys are made.
     Here,
-    /// Where keys were made before; it signs on until its successor takes over.
+    /// Where keys were made before, or of an algorithm from before; it signs on until its successor takes over.
     Elsewhere,
     /// Nowhere that the settings name: it cannot sign.
     Lost,
 }
 
-/// The signing keys of one algorithm.
+/// The signing keys of one use.
 #[derive(Default, Debug)]
 pub(crate) struct Ring {
     keys: Vec<SealedKey>,
 }
 
 impl Ring {
-    /// Takes the keys of one algorithm.
-    pub(crate) fn of(algorithm: Algorithm, keys: &[SealedKey]) -> Self {
-        Self::new(keys.iter().filter(|key| key.algorithm == algorithm).cloned().collect())
+    /// Takes the keys of one use.
+    pub(crate) fn of(usage: Use, keys: &[SealedKey]) -> Self {
+        Self::new(keys.iter().filter(|key| key.usage == usage).cloned().collect())
     }
 
     /// Says whether there is no key.
@@ -161,13 +161,14 @@ impl Ring {
 mod tests {
     use super::{DAY, Home, KeyState, PUBLISHED_AHEAD, Ring, SIGNS, VERIFIES_ON};
     use crate::clock::Timestamp;
-    use crate::signing::algorithm::Algorithm;
+    use crate::signing::algorithm::{Algorithm, Use};
     use crate::store::SealedKey;
 
     fn key(generation: i64, active_at: Timestamp) -> SealedKey {
         SealedKey {
             generation,
             algorithm: Algorithm::EdDsa,
+            usage: Use::Receipts,
             kid: format!("k{generation}"),
             public: vec![],
             sealed: vec![],

@@ -1,6 +1,6 @@
 //! The key that seals the signing keys at rest: 32 random bytes in a file of mode 0600, apart from the database.
 
-use crate::settings::{ReadError, read_limited};
+use crate::settings::{ReadError, Secret, read_limited};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -36,6 +36,9 @@ pub enum WrappingKeyError {
     /// The file does not hold a key.
     #[error("`{0}` must hold 32 bytes in base64")]
     Form(PathBuf),
+    /// What a setting refers to is no key.
+    #[error("`{0}` must be 32 bytes in base64")]
+    Setting(&'static str),
 }
 
 /// Seals and opens signing keys.
@@ -55,6 +58,17 @@ impl WrappingKey {
         }
         let bytes = STANDARD.decode(text.trim_ascii()).map(Zeroizing::new);
         let form = || WrappingKeyError::Form(path.to_owned());
+        let bytes = bytes.map_err(|_| form())?;
+        if bytes.len() != KEY_BYTES {
+            return Err(form());
+        }
+        RandomizedNonceKey::new(&AES_256_GCM, &bytes).map(Self).map_err(|_| form())
+    }
+
+    /// Takes a key that a setting refers to.
+    pub(super) fn of(secret: &Secret, setting: &'static str) -> Result<Self, WrappingKeyError> {
+        let form = || WrappingKeyError::Setting(setting);
+        let bytes = STANDARD.decode(secret.reveal().trim()).map(Zeroizing::new);
         let bytes = bytes.map_err(|_| form())?;
         if bytes.len() != KEY_BYTES {
             return Err(form());

@@ -76,7 +76,7 @@ macro_rules! readers {
         use crate::domain::lease::Session;
         use crate::domain::license::{Footing, Leasing, License, Standing};
         use crate::domain::policy::{Expiry, Policy, TakeOver};
-        use crate::signing::Algorithm;
+        use crate::signing::{Algorithm, Use};
         use crate::store::rows::{count, foreign};
         use crate::store::{SealedKey, Seats};
         use sqlx::Row as _;
@@ -179,10 +179,13 @@ macro_rules! readers {
 
         /// Reads a row of `signing_key`.
         pub(in crate::store) fn signing_key(row: &$Row) -> Result<SealedKey, sqlx::Error> {
+            let algorithm = Algorithm::from_name(row.try_get("algorithm")?)
+                .ok_or_else(|| foreign("algorithm"))?;
             Ok(SealedKey {
                 generation: row.try_get("generation")?,
-                algorithm: Algorithm::from_column(row.try_get("algorithm")?)
-                    .ok_or_else(|| foreign("algorithm"))?,
+                algorithm,
+                usage: Use::from_column(row.try_get("usage")?, algorithm)
+                    .ok_or_else(|| foreign("usage"))?,
                 kid: row.try_get("kid")?,
                 public: row.try_get("public")?,
                 sealed: row.try_get("sealed")?,

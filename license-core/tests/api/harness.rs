@@ -11,7 +11,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use license_core::settings::{
-    Accelerator, Database, KeyPlace, Lease, Listen, PersonalData, Rates, Webhooks,
+    Accelerator, Algorithms, Database, KeyPlace, Lease, Listen, PersonalData, Rates, Secrets,
+    Webhooks,
 };
 use license_core::{
     Clock, CreatedLicense, Leasing, NewLicense, Running, Service, Settings, TenantId, Timestamp,
@@ -235,6 +236,10 @@ pub(crate) struct World {
     pub(crate) key_place: Option<KeyPlace>,
     /// What its personal data is sealed under.
     pub(crate) personal_data: Option<PersonalData>,
+    /// What its keys sign with.
+    pub(crate) algorithms: Algorithms,
+    /// What secrets are sealed under; then it has no wrapping key.
+    pub(crate) secrets: Option<Secrets>,
     dir: TempDir,
 }
 
@@ -270,6 +275,8 @@ impl World {
             accelerator: None,
             key_place: None,
             personal_data: None,
+            algorithms: Algorithms::default(),
+            secrets: None,
             dir,
         }
     }
@@ -286,7 +293,10 @@ impl World {
         settings.rates = self.rates;
         settings.accelerator.clone_from(&self.accelerator);
         let place = self.key_place.clone().or_else(|| crate::hsm::token_of(self.dir()));
-        settings.wrapping_key = (self.signs && place.is_none()).then(|| self.path("wrapping.key"));
+        settings.algorithms = self.algorithms;
+        settings.secrets.clone_from(&self.secrets);
+        let is_sealed = self.signs && place.is_none() && self.secrets.is_none();
+        settings.wrapping_key = is_sealed.then(|| self.path("wrapping.key"));
         settings.personal_data = self.personal_data.clone();
         settings.key_place = place.filter(|_| self.signs);
         settings

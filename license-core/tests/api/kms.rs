@@ -8,13 +8,14 @@ use http::Method;
 use license_core::settings::{
     Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Secret, ServiceAccount,
 };
-use license_core::signing::{KeySet, verify, verify_license_file, verify_offline};
+use license_core::signing::{Algorithm, KeySet, verify, verify_license_file, verify_offline};
 use license_core::{Clock as _, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const HOUR: u64 = 3600;
 const RECEIPTS: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/receipts";
+const P256: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/p256";
 const FILES: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/files";
 
 fn here(port: u16) -> Endpoint {
@@ -82,6 +83,31 @@ async fn everything_is_signed_in_the_cloud(world: World) {
     assert_eq!((fake.tokens(), fake.versions(RECEIPTS), fake.versions(FILES)), (1, 1, 1));
 }
 
+async fn a_cloud_signs_receipts_with_another_curve_and_another_key_takes_over_at_once(
+    mut world: World,
+) {
+    let fake = Fake::start().await;
+    world.algorithms.receipts = Algorithm::Es256;
+    let mut settings = place(&fake);
+    settings.receipts = P256.to_owned();
+    let world = over(world, settings).await;
+    let license = world.license("acme", "editor", 9).await;
+    let anna = user("acme", "anna");
+    for number in 0..20 {
+        // Numbers with a leading zero, and without, come up among so many.
+        let got = world.acquire(anna, &license.key, &format!("hw-{}", number % 9)).await;
+        let text = receipt(&world, anna, &got).await;
+        verify(&text, &keys(&world).await, world.clock.now()).unwrap();
+    }
+    // Another key in the settings: the one before is nobody's here any more, and nothing waits a day.
+    let mut world = world;
+    world.algorithms.receipts = Algorithm::EdDsa;
+    let world = over(world, place(&fake)).await;
+    let got = world.acquire(anna, &license.key, "hw-0").await;
+    verify(&receipt(&world, anna, &got).await, &keys(&world).await, world.clock.now()).unwrap();
+    assert_eq!((fake.versions(P256), fake.versions(RECEIPTS)), (1, 1));
+}
+
 async fn leases_go_on_while_the_signer_is_down(world: World) {
     let fake = Fake::start().await;
     let world = over(world, place(&fake)).await;
@@ -133,6 +159,7 @@ async fn leases_go_on_while_the_signer_is_down(world: World) {
 
 crate::harness::on_both_stores! {
     everything_is_signed_in_the_cloud,
+    a_cloud_signs_receipts_with_another_curve_and_another_key_takes_over_at_once,
     leases_go_on_while_the_signer_is_down,
 }
 

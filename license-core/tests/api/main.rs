@@ -10,6 +10,7 @@
 mod accelerator;
 mod administration;
 mod adversity;
+mod algorithms;
 mod audit;
 mod bad_input;
 mod cluster;

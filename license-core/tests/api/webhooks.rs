@@ -3,7 +3,9 @@
 use crate::harness::{Answer, World, admin, on_both_stores, user};
 use crate::process::Machine;
 use crate::receiver::{Received, Receiver, SILENT};
-use license_core::settings::Webhooks;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use license_core::settings::{Secret, Secrets, Webhooks};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -18,6 +20,7 @@ on_both_stores! {
     secrets_are_rotated_with_an_overlap,
     the_end_of_a_term_is_told_once_before_and_once_after,
     a_webhook_is_administered_and_bounded,
+    secrets_have_a_key_of_their_own_that_can_be_replaced,
 }
 
 /// Lets the world send to loopback addresses.
@@ -27,6 +30,44 @@ async fn telling(mut world: World) -> World {
     world.webhooks = Webhooks { allow: vec!["127.0.0.0/8".parse().unwrap()], ca: None };
     world.start().await;
     world
+}
+
+fn secrets_key(byte: u8) -> Secret {
+    Secret::new(STANDARD.encode([byte; 32]))
+}
+
+/// Without a wrapping key, as beside a hardware module or a cloud, and through a change of the key.
+async fn secrets_have_a_key_of_their_own_that_can_be_replaced(world: World) {
+    let mut world = telling(world).await;
+    let receiver = Receiver::new().await;
+    let license = world.license("acme", "editor", 9).await;
+    let anna = user("acme", "anna");
+    let key = |byte: u8, former: Option<u8>| {
+        Some(Secrets { key: secrets_key(byte), former_key: former.map(secrets_key) })
+    };
+    world.secrets = key(1, None);
+    world.stop().await;
+    world.start().await;
+    let made = hook(&world, &receiver.url(), json!(["license.seat.acquired"])).await;
+    for (round, (present, former)) in [(1, None), (2, Some(1))].into_iter().enumerate() {
+        world.secrets = key(present, former);
+        world.stop().await;
+        world.start().await;
+        let got = world.acquire(anna, &license.key, &round.to_string()).await;
+        assert!(got.body.get("receipt").is_none(), "it has no signing key: {got:?}");
+        let all = receiver.count(round + 1).await;
+        assert!(all.iter().all(|message| message.is_signed_by(&[made.text("secret")])));
+    }
+    // Sealed anew, the secret needs the former key no longer.
+    let rotate = format!("/api/v1/webhook/{}/rotate-secret", made.text("id"));
+    let again = world.call(admin("acme"), "POST", &rotate, json!({"overlap_secs": 0})).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    world.secrets = key(2, None);
+    world.stop().await;
+    world.start().await;
+    world.acquire(anna, &license.key, "last").await;
+    let all = receiver.count(3).await;
+    assert!(all.last().unwrap().is_signed_by(&[again.text("secret")]));
 }
 
 async fn hook(world: &World, url: &str, events: Value) -> Answer {

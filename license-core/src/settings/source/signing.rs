@@ -1,8 +1,10 @@
 //! `signing:` as the file writes it.
 
 use super::{at, reference};
+use crate::settings::algorithms;
 use crate::settings::{
-    Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, Secret, ServiceAccount, SettingsError,
+    Algorithms, Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, Secret, ServiceAccount,
+    SettingsError,
 };
 use crate::signing::metadata_server;
 use serde::Deserialize;
@@ -16,6 +18,8 @@ pub(super) struct SigningSource {
     wrapping_key: Option<PathBuf>,
     pkcs11: Option<Spanned<Pkcs11Source>>,
     google_kms: Option<Spanned<GoogleKmsSource>>,
+    #[serde(default)]
+    algorithms: algorithms::Source,
 }
 
 #[derive(Deserialize)]
@@ -62,12 +66,12 @@ impl File<'_> {
     }
 }
 
-/// Returns the wrapping key's file and the place of the keys.
+/// Returns the wrapping key's file, the place of the keys, and their algorithms.
 pub(super) fn resolve(
     source: Option<SigningSource>,
     file: File<'_>,
-) -> Result<(Option<PathBuf>, Option<KeyPlace>), SettingsError> {
-    let Some(source) = source else { return Ok((None, None)) };
+) -> Result<(Option<PathBuf>, Option<KeyPlace>, Algorithms), SettingsError> {
+    let Some(source) = source else { return Ok((None, None, Algorithms::default())) };
     let place = match (source.pkcs11, source.google_kms) {
         (None, None) => None,
         (Some(token), None) => Some(KeyPlace::Pkcs11(pkcs11(token.value, file)?)),
@@ -83,7 +87,7 @@ pub(super) fn resolve(
         let rule = "`signing` needs `wrapping_key`, `pkcs11` or `google_kms`";
         return Err(SettingsError::Source(format!("{}: {rule}", file.name)));
     }
-    Ok((wrapping_key, place))
+    Ok((wrapping_key, place, source.algorithms.into()))
 }
 
 fn pkcs11(source: Pkcs11Source, file: File<'_>) -> Result<Pkcs11, SettingsError> {

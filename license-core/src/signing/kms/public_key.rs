@@ -1,6 +1,8 @@
 //! Public keys as Cloud KMS shows them: `SubjectPublicKeyInfo` (RFC 5280 §4.1) in PEM.
 
+use super::der::{element, whole};
 use crate::signing::algorithm::{Algorithm, EXPONENT};
+use crate::signing::pair::P256_POINT_BYTES;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -8,6 +10,11 @@ const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 /// `SEQUENCE { OBJECT IDENTIFIER 1.3.101.112 }` (RFC 8410 §4).
 const ED25519: [u8; 7] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+/// `SEQUENCE { OBJECT IDENTIFIER 1.2.840.10045.2.1, OBJECT IDENTIFIER 1.2.840.10045.3.1.7 }` (RFC 5480 §2.1).
+const P256: [u8; 21] = [
+    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+    0xce, 0x3d, 0x03, 0x01, 0x07,
+];
 /// `SEQUENCE { OBJECT IDENTIFIER 1.2.840.113549.1.1.1, NULL }` (RFC 8017 appendix A.1).
 const RSA: [u8; 15] =
     [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
@@ -31,6 +38,10 @@ fn of_der(der: &[u8], algorithm: Algorithm) -> Option<Vec<u8>> {
             let point = whole(key.strip_prefix(&ED25519)?, BIT_STRING)?.strip_prefix(&[0])?;
             (point.len() == POINT_BYTES).then(|| point.to_vec())
         }
+        Algorithm::Es256 => {
+            let point = whole(key.strip_prefix(&P256)?, BIT_STRING)?.strip_prefix(&[0])?;
+            (point.len() == P256_POINT_BYTES && point.first() == Some(&4)).then(|| point.to_vec())
+        }
         Algorithm::Rs512 => {
             let key = whole(key.strip_prefix(&RSA)?, BIT_STRING)?.strip_prefix(&[0])?;
             let (modulus, exponent) = element(whole(key, SEQUENCE)?, INTEGER)?;
@@ -43,34 +54,9 @@ fn of_der(der: &[u8], algorithm: Algorithm) -> Option<Vec<u8>> {
     }
 }
 
-/// Takes an element that is all there is.
-fn whole(der: &[u8], tag: u8) -> Option<&[u8]> {
-    element(der, tag).filter(|(_, rest)| rest.is_empty()).map(|(content, _)| content)
-}
-
-/// Takes an element off the front: its content, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let rest = der.strip_prefix(&[tag])?;
-    let (first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        length @ 0..=0x7f => (usize::from(*length), rest),
-        0x81 => {
-            let (length, rest) = rest.split_first()?;
-            (usize::from(*length), rest)
-        }
-        0x82 => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        // Longer ones, and those without a length, are no keys.
-        _ => return None,
-    };
-    rest.split_at_checked(length)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ED25519, RSA, of_pem};
+    use super::{ED25519, P256, RSA, of_pem};
     use crate::signing::algorithm::Algorithm;
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -99,12 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_are_read_and_nothing_else() {
+    fn every_kind_is_read_and_nothing_else() {
         let point = [7; 32];
         let ed25519 =
             tlv(0x30, &[ED25519.to_vec(), tlv(3, &[&[0], point.as_slice()].concat())].concat());
         assert_eq!(of_pem(&pem(&ed25519), Algorithm::EdDsa).unwrap(), point);
         assert_eq!(of_pem(&pem(&ed25519), Algorithm::Rs512), None);
+        let p256 = [&[4], [7; 64].as_slice()].concat();
+        let spki =
+            |point: &[u8]| tlv(0x30, &[P256.to_vec(), tlv(3, &[&[0], point].concat())].concat());
+        assert_eq!(of_pem(&pem(&spki(&p256)), Algorithm::Es256).unwrap(), p256);
+        assert_eq!(of_pem(&pem(&spki(&p256)), Algorithm::EdDsa), None);
+        assert_eq!(of_pem(&pem(&spki(&[2; 33])), Algorithm::Es256), None);
         let modulus = [&[0], [0xa5; 512].as_slice()].concat();
         let good = rsa(&modulus, &[1, 0, 1]);
         assert_eq!(of_pem(&pem(&good), Algorithm::Rs512).unwrap(), [0xa5; 512]);

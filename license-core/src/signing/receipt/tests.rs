@@ -1,7 +1,8 @@
 use super::{Head, KeySet, Kind, Unverified, mint, verify};
 use crate::clock::Timestamp;
 use crate::domain::lease::Session;
-use crate::signing::algorithm::{Algorithm, Pair};
+use crate::signing::algorithm::Algorithm;
+use crate::signing::pair::Pair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use serde_json::{Value, json};

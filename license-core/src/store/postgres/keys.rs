@@ -25,8 +25,8 @@ impl Keys for Postgres {
 
     async fn add_signing_key(&self, key: SealedKey) -> Result<bool, StoreError> {
         let added = sqlx::query(
-            "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at, algorithm) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at, algorithm, usage) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         )
         .bind(key.generation)
         .bind(key.kid)
@@ -35,6 +35,7 @@ impl Keys for Postgres {
         .bind(key.created_at.to_column())
         .bind(key.active_at.to_column())
         .bind(key.algorithm.as_str())
+        .bind(key.usage.as_str())
         .execute(&self.pool)
         .await
         .map_err(unavailable)?;

@@ -24,8 +24,8 @@ impl Keys for Sqlite {
             .write(move |connection, _| {
                 Box::pin(async move {
                     let added = sqlx::query(
-                        "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at, algorithm) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                        "INSERT INTO signing_key (generation, kid, public, sealed, created_at, active_at, algorithm, usage) \
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
                     )
                     .bind(key.generation)
                     .bind(key.kid)
@@ -34,6 +34,7 @@ impl Keys for Sqlite {
                     .bind(key.created_at.to_column())
                     .bind(key.active_at.to_column())
         .bind(key.algorithm.as_str())
+        .bind(key.usage.as_str())
                     .execute(connection)
                     .await?;
                     Ok(added.rows_affected() > 0)

@@ -1,11 +1,11 @@
 //! Cloud KMS and a metadata server on one loopback port, with the shapes of the API's reference (v1).
 
-use aws_lc_rs::digest::{Digest, SHA512};
+use aws_lc_rs::digest::{Digest, SHA256, SHA512};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA512, RsaKeyPair,
-    UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA512, RsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -43,6 +43,7 @@ pub(super) enum Trouble {
 
 enum Pair {
     Ed25519(Ed25519KeyPair),
+    P256(EcdsaKeyPair),
     Rsa(Box<RsaKeyPair>),
 }
 
@@ -230,6 +231,8 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
         ("POST", Some((key, ""))) => {
             let pair = if key.ends_with("/files") {
                 Pair::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa4096).unwrap()))
+            } else if key.ends_with("/p256") {
+                Pair::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
             } else {
                 Pair::Ed25519(Ed25519KeyPair::generate().unwrap())
             };
@@ -265,6 +268,7 @@ fn troubled(trouble: Trouble) -> Option<Answer> {
 fn algorithm(pair: &Pair) -> &'static str {
     match pair {
         Pair::Ed25519(_) => "EC_SIGN_ED25519",
+        Pair::P256(_) => "EC_SIGN_P256_SHA256",
         Pair::Rsa(_) => "RSA_SIGN_PKCS1_4096_SHA512",
     }
 }
@@ -309,6 +313,10 @@ impl Inner {
                         let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
                         der.as_ref().to_vec()
                     }
+                    Pair::P256(pair) => {
+                        let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+                        der.as_ref().to_vec()
+                    }
                     Pair::Rsa(pair) => {
                         let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
                         der.as_ref().to_vec()
@@ -339,6 +347,12 @@ impl Inner {
                 let other = Ed25519KeyPair::generate().unwrap();
                 let pair = if trouble == Trouble::OtherKey { &other } else { pair };
                 (pair.sign(&data).as_ref().to_vec(), "verifiedDataCrc32c")
+            }
+            Pair::P256(pair) => {
+                let hash = decoded(&asked["digest"]["sha256"]);
+                assert_eq!(number(&asked["digestCrc32c"]), crc32c(&hash));
+                let digest = Digest::import_less_safe(&hash, &SHA256).unwrap();
+                (pair.sign_digest(&digest).unwrap().as_ref().to_vec(), "verifiedDigestCrc32c")
             }
             Pair::Rsa(pair) => {
                 let hash = decoded(&asked["digest"]["sha512"]);

@@ -1,5 +1,6 @@
 use crate::settings::source::parse;
-use crate::settings::{GoogleCredentials, KeyPlace, Settings};
+use crate::settings::{Algorithms, GoogleCredentials, KeyPlace, Settings};
+use crate::signing::Algorithm;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -41,6 +42,25 @@ fn a_token_is_named_by_its_label_and_its_pin_is_a_reference() {
     }
     let error = read(dir.path(), "{}").unwrap_err();
     assert!(error.contains("needs `wrapping_key`"), "{error}");
+}
+
+#[test]
+fn algorithms_are_chosen_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = |algorithms: &str| read(dir.path(), &format!("{{ wrapping_key: w{algorithms} }}"));
+    let of = |text: &str| read(text).unwrap().algorithms;
+    assert_eq!(of(""), Algorithms { receipts: Algorithm::EdDsa, files: Algorithm::Rs512 });
+    let chosen = ", algorithms: { receipts: ES256, files: EdDSA }";
+    assert_eq!(of(chosen), Algorithms { receipts: Algorithm::Es256, files: Algorithm::EdDsa });
+    assert_eq!(of(", algorithms: { receipts: RS512 }").receipts, Algorithm::Rs512);
+    for (bad, says) in [
+        (", algorithms: { receipts: none }", "`none` is not one of"),
+        (", algorithms: { receipts: eddsa }", "`eddsa` is not one of"),
+        (", algorithms: { receipt: EdDSA }", "receipt"),
+    ] {
+        let error = read(bad).unwrap_err();
+        assert!(error.contains(says), "{bad}: {error}");
+    }
 }
 
 #[test]
