@@ -618,29 +618,34 @@ async fn audit(action: AuditAction, operator: &Operator, out: &mut dyn Write) ->
     match action {
         AuditAction::Verify { tenant, head } => {
             let noted = head.map(|head| head.parse::<Head>()).transpose()?;
-            let walked = operator.walk_audit(tenant, noted, &mut |_| Ok(())).await?;
+            let walked = operator.walk_audit(tenant, noted, &mut |_, _| Ok(())).await?;
             let (events, checkpoints) = (walked.head.position, walked.checkpoints.len());
-            writeln!(out, "{events} events, {checkpoints} checkpoints, head {}", walked.head)?;
+            write!(out, "{events} events, {checkpoints} checkpoints, head {}", walked.head)?;
+            if walked.beginning != Head::START {
+                write!(out, ", after {} by retention", walked.beginning)?;
+            }
+            writeln!(out)?;
         }
         AuditAction::Export { tenant, from, to } => {
             let (from, to) = (from.map(millis), to.map(millis));
-            let (mut before, mut last) = (Head::START, Head::START);
-            let mut begun = false;
+            // The heads before the first event of the period and at its last one.
+            let mut period: Option<(Head, Head)> = None;
+            let mut ended = false;
             let walked = operator
-                .walk_audit(tenant.clone(), None, &mut |linked| {
-                    if from.is_some_and(|from| linked.event.at < from && !begun) {
-                        before = linked.head;
+                .walk_audit(tenant.clone(), None, &mut |before, linked| {
+                    if period.is_none() && from.is_some_and(|from| linked.event.at < from) {
                         return Ok(());
                     }
-                    begun = true;
-                    if to.is_some_and(|to| linked.event.at >= to) {
+                    // Times in a chain are nearly in order: what follows the end of the period has no place in it.
+                    ended |= to.is_some_and(|to| linked.event.at >= to);
+                    if ended {
                         return Ok(());
                     }
-                    last = linked.head;
+                    period = Some((period.map_or(before, |(first, _)| first), linked.head));
                     writeln!(out, "{}", export::event(linked))
                 })
                 .await?;
-            let last = if last == Head::START { before } else { last };
+            let (before, last) = period.unwrap_or((walked.head, walked.head));
             writeln!(out, "{}", export::proof(&tenant, before, last, &walked.checkpoints))?;
         }
         AuditAction::Check { file, keys } => {

@@ -7,6 +7,7 @@ pub(crate) use signing::Signing;
 
 use crate::clock::Timestamp;
 use crate::signing::Algorithm;
+use crate::store::retention::DataClass;
 use crate::store::{Connections, SealedKey, Stranded};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -25,6 +26,7 @@ pub(crate) struct Metrics {
     latency: HistogramVec,
     pub(crate) swept: IntCounter,
     pub(crate) linked: IntCounter,
+    forgotten: IntCounterVec,
     pub(crate) checkpoints: IntCounter,
     deliveries: IntCounterVec,
     pub(crate) accelerated: IntCounterVec,
@@ -80,6 +82,13 @@ impl Metrics {
             swept: IntCounter::new(
                 "license_sessions_swept_total",
                 "Sessions that the sweeper ended.",
+            )?,
+            forgotten: IntCounterVec::new(
+                Opts::new(
+                    "license_forgotten_rows_total",
+                    "Rows that were deleted for their age, by class of data.",
+                ),
+                &["class"],
             )?,
             linked: IntCounter::new(
                 "license_audit_events_linked_total",
@@ -147,6 +156,10 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
         metrics.registry.register(Box::new(metrics.swept.clone()))?;
         metrics.registry.register(Box::new(metrics.linked.clone()))?;
+        metrics.registry.register(Box::new(metrics.forgotten.clone()))?;
+        for class in DataClass::ALL {
+            metrics.forgotten.with_label_values(&[class.as_str()]);
+        }
         metrics.registry.register(Box::new(metrics.checkpoints.clone()))?;
         metrics.registry.register(Box::new(metrics.deliveries.clone()))?;
         metrics.registry.register(Box::new(metrics.accelerated.clone()))?;
@@ -182,6 +195,11 @@ impl Metrics {
         self.store_connections.with_label_values(&["in_use"]).set(in_use.into());
         self.store_connections.with_label_values(&["idle"]).set(idle.into());
         self.store_connections_limit.set(limit.into());
+    }
+
+    /// Counts what was deleted for its age.
+    pub(crate) fn forgotten(&self, class: DataClass, rows: u64) {
+        self.forgotten.with_label_values(&[class.as_str()]).inc_by(rows);
     }
 
     /// Tells how many sessions live.

@@ -1,5 +1,6 @@
 //! The service as a whole: start, run, end; and the operator's port to it.
 
+mod audit;
 mod backups;
 mod data_keys;
 mod operator;
@@ -16,10 +17,11 @@ use crate::http::listener::Listener;
 use crate::http::rates::Counts;
 use crate::http::{Api, metrics_router, router};
 use crate::metrics::{Metrics, MetricsPage};
-use crate::settings::{Database, Listen, Settings};
+use crate::settings::{Database, Listen, Retention, Settings};
 use crate::signing::{Ring, SecretBox, Signer, SigningError, Use};
 use crate::store::accelerator::Accelerator;
 use crate::store::postgres::{self, Postgres};
+use crate::store::retention::DataClass;
 use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Role, Store, StoreError};
 use crate::vault::{Vault, VaultError};
@@ -43,6 +45,8 @@ const AUDIT_EVENTS_MAX: u32 = 5_000;
 /// counted.
 const MINUTE_ROUNDS: u64 = 12;
 const SWEEP_SESSIONS_MAX: u32 = 10_000;
+/// The most rows of one class of data that a round forgets.
+const FORGOTTEN_ROWS_MAX: u32 = 10_000;
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +195,7 @@ impl Service {
         };
         let mut tasks = vec![
             tokio::spawn(listener.serve(router(api), ended.clone())),
-            tokio::spawn(sweep(store.clone(), metrics.clone(), ended.clone())),
+            tokio::spawn(sweep(store.clone(), settings.retention, metrics.clone(), ended.clone())),
             tokio::spawn(stay_alive(store.clone(), metrics.clone(), ended.clone())),
             tokio::spawn(signing_keys::keep(signer, metrics.clone(), ended.clone())),
             tokio::spawn(read_data_keys(vault, ended.clone())),
@@ -409,11 +413,19 @@ pub(crate) async fn told_to_end(ended: &mut watch::Receiver<End>) {
     drop(ended.wait_for(|ended| *ended != End::No).await);
 }
 
-async fn sweep(store: Arc<dyn Store>, metrics: Arc<Metrics>, mut ended: watch::Receiver<End>) {
+async fn sweep(
+    store: Arc<dyn Store>,
+    retention: Retention,
+    metrics: Arc<Metrics>,
+    mut ended: watch::Receiver<End>,
+) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
-            _ = ticks.tick() => sweep_once(store.as_ref(), &metrics).await,
+            _ = ticks.tick() => {
+                sweep_once(store.as_ref(), &metrics).await;
+                forget(store.as_ref(), retention, &metrics).await;
+            }
             () = told_to_end(&mut ended) => return,
         }
     }
@@ -433,6 +445,20 @@ async fn sweep_once(store: &dyn Store, metrics: &Metrics) {
             }
         }
         Err(error) => tracing::warn!(%error, "the sweep failed, the next one will do its work"),
+    }
+}
+
+/// Forgets a batch of each class of data that is old enough.
+async fn forget(store: &dyn Store, retention: Retention, metrics: &Metrics) {
+    for class in DataClass::ALL {
+        let Some(age) = retention.of(class) else { continue };
+        match store.forget(class, age, FORGOTTEN_ROWS_MAX).await {
+            Ok(rows) => metrics.forgotten(class, rows),
+            Err(error) => {
+                let class = class.as_str();
+                tracing::warn!(%error, class, "nothing was forgotten, a later round will do it");
+            }
+        }
     }
 }
 

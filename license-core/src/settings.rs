@@ -16,6 +16,7 @@
 //! webhooks: { allow: [10.1.0.0/16] }                          # optional: private networks that webhooks may lead to
 //! backups: { directory: /var/backups/license-core, every: 1d, keep: 30 } # optional: copies of a SQLite store
 //! accelerator: { url: env:REDIS_URL, ahead: 180s }             # optional, with PostgreSQL: heartbeats from Redis or Valkey
+//! retention: { audit: 400d, sessions: 90d, denials: 400d, answers: 1d } # optional: how long what is over is kept
 //! rates: { acquire: 10/1m, heartbeat: 20/1m }                 # optional: per user and process, where no edge counts
 //! lease: { ttl: 360s, heartbeat: 180s, age_max: 7d, offline_max: 0s }   # offline_max: up to 7d of borrowing
 //! ```
@@ -26,6 +27,7 @@ mod backups;
 mod key_place;
 mod personal_data;
 mod rates;
+mod retention;
 mod secrets;
 mod source;
 mod span;
@@ -37,6 +39,7 @@ pub use backups::Backups;
 pub use key_place::{Endpoint, GoogleCredentials, GoogleKms, KeyPlace, Pkcs11, ServiceAccount};
 pub use personal_data::PersonalData;
 pub use rates::{Rate, Rates};
+pub use retention::Retention;
 pub use secrets::Secrets;
 pub use span::{NoSpan, Span};
 pub use webhooks::Webhooks;
@@ -79,6 +82,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// When copies of a SQLite store are made.
     pub backups: Option<Backups>,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// How often one user may ask of this process.
     pub rates: Rates,
     /// What heartbeats are answered from, beside PostgreSQL.
@@ -212,6 +217,7 @@ impl Settings {
             metrics: None,
             webhooks: Webhooks::default(),
             backups: None,
+            retention: Retention::default(),
             rates: Rates::default(),
             accelerator: None,
         }

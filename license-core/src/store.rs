@@ -9,6 +9,7 @@ pub(crate) mod erasure;
 pub(crate) mod office;
 pub(crate) mod outbox;
 pub(crate) mod postgres;
+pub(crate) mod retention;
 mod rows;
 pub(crate) mod sqlite;
 
@@ -323,11 +324,25 @@ pub(crate) trait Audit: Send + Sync {
 
 /// A store serves all.
 pub(crate) trait Store:
-    Leases + Administration + Keys + DataKeys + Audit + office::Office + outbox::Outbox
+    Leases
+    + Administration
+    + Keys
+    + DataKeys
+    + Audit
+    + office::Office
+    + outbox::Outbox
+    + retention::Forgets
 {
 }
-impl<T: Leases + Administration + Keys + DataKeys + Audit + office::Office + outbox::Outbox> Store
-    for T
+impl<T> Store for T where
+    T: Leases
+        + Administration
+        + Keys
+        + DataKeys
+        + Audit
+        + office::Office
+        + outbox::Outbox
+        + retention::Forgets
 {
 }
 

@@ -141,12 +141,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Starts at the first event; the chain must pass through every head that was `noted` down.
-    pub(crate) fn through(noted: impl IntoIterator<Item = Head>) -> Self {
-        Self::from(Head::START, noted)
-    }
-
-    /// Starts after a head that is taken for good.
+    /// Starts after a head that is taken for good; the chain must pass through every head that was `noted` down.
     pub(crate) fn from(head: Head, noted: impl IntoIterator<Item = Head>) -> Self {
         let mut noted: Vec<Head> =
             noted.into_iter().filter(|noted| *noted != Head::START).collect();
@@ -208,7 +203,7 @@ mod tests {
     }
 
     fn walk(chain: &[Linked], noted: Option<Head>) -> Result<Head, Broken> {
-        let mut walk = Walk::through(noted);
+        let mut walk = Walk::from(Head::START, noted);
         chain.iter().try_for_each(|linked| walk.step("acme", linked))?;
         walk.end()
     }
@@ -279,7 +274,7 @@ mod tests {
 
     #[test]
     fn another_tenants_chain_does_not_pass() {
-        let mut walk = Walk::through(None);
+        let mut walk = Walk::from(Head::START, None);
         assert_eq!(walk.step("other", &chain(1)[0]), Err(Broken::Changed(1)));
     }
 

@@ -3,17 +3,14 @@
 
 use super::webhook_desk::WebhookDesk;
 use crate::clock::{Clock, Timestamp};
-use crate::domain::audit::{Broken, Head, Linked, Walk};
 use crate::domain::key::LicenseKey;
 use crate::domain::license::{NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::signing::{
-    KeySet, KeyState, Ring, Signer, SigningError, Use, WrappingKeyError, verify_checkpoint,
-};
+use crate::signing::{KeyState, Ring, Signer, SigningError, Use, WrappingKeyError};
 use crate::store::erasure::{Erased, erase};
-use crate::store::office::{Burst, Checkpoint, LicenseChange, Scope, Which};
+use crate::store::office::{Burst, LicenseChange, Scope, Which};
 use crate::store::{Change, Conflict, OpenError, Role, Store, StoreError, Stranded};
 use crate::vault::VaultError;
 use std::fmt;
@@ -167,32 +164,6 @@ pub(crate) struct SessionLine {
     pub(crate) last_heartbeat_at: Timestamp,
     pub(crate) expires_at: Timestamp,
 }
-
-/// Why an audit trail was not walked to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AuditError {
-    /// The chain does not hold.
-    #[error("the audit chain is broken: {0}")]
-    Broken(#[from] Broken),
-    /// A checkpoint was forged, or its key was revoked.
-    #[error("the checkpoint at position {0} is not signed by a key of this service")]
-    Checkpoint(i64),
-    /// The store has no answer.
-    #[error(transparent)]
-    Operator(#[from] OperatorError),
-    /// The events cannot be written out.
-    #[error("the events cannot be written out")]
-    Output(#[from] std::io::Error),
-}
-
-/// A chain that was walked to its end.
-#[derive(Debug)]
-pub(crate) struct Walked {
-    pub(crate) head: Head,
-    pub(crate) checkpoints: Vec<Checkpoint>,
-}
-
-const AUDIT_PAGE: u32 = 1000;
 
 /// A signing key as operators see it.
 #[derive(Clone, Debug)]
@@ -395,66 +366,6 @@ impl Operator {
             expires_at: session.expires_at,
         });
         Ok(lines.collect())
-    }
-
-    /// Links what happened so far, and hands each event of the tenant's chain to `each` while the chain holds. The chain
-    /// must pass through every checkpoint, each signed by a key that was not revoked, and through `noted`.
-    pub(crate) async fn walk_audit(
-        &self,
-        tenant: TenantId,
-        noted: Option<Head>,
-        each: &mut dyn FnMut(&Linked) -> std::io::Result<()>,
-    ) -> Result<Walked, AuditError> {
-        while self.store.link(AUDIT_PAGE).await.map_err(OperatorError::from)? > 0 {}
-        let checkpoints = self.checkpoints(&tenant).await?;
-        let heads = checkpoints.iter().map(|checkpoint| checkpoint.head).chain(noted);
-        let mut walk = Walk::through(heads);
-        let mut after = 0;
-        loop {
-            let page = self
-                .store
-                .linked(tenant.clone(), after, AUDIT_PAGE)
-                .await
-                .map_err(OperatorError::from)?;
-            let Some(last) = page.last() else {
-                return Ok(Walked { head: walk.end()?, checkpoints });
-            };
-            after = last.head.position;
-            for linked in &page {
-                walk.step(tenant.as_str(), linked)?;
-                each(linked)?;
-            }
-        }
-    }
-
-    /// Reads the tenant's checkpoints and holds each to its signature.
-    async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, AuditError> {
-        let keys = self.key_history().await?;
-        let scope = Scope { tenant: tenant.clone(), actor: "operator".to_owned() };
-        let (mut all, mut after) = (vec![], 0);
-        loop {
-            let page = self.store.checkpoints(scope.clone(), after, AUDIT_PAGE).await;
-            let page = page.map_err(OperatorError::from)?;
-            let Some(last) = page.last() else { return Ok(all) };
-            after = last.head.position;
-            for checkpoint in page {
-                let forged = |_| AuditError::Checkpoint(checkpoint.head.position);
-                let head = verify_checkpoint(&checkpoint.signed, tenant, &keys).map_err(forged)?;
-                if head != checkpoint.head {
-                    return Err(AuditError::Checkpoint(checkpoint.head.position));
-                }
-                all.push(checkpoint);
-            }
-        }
-    }
-
-    /// Returns every key that was not revoked.
-    async fn key_history(&self) -> Result<KeySet, OperatorError> {
-        let (keys, _) = self.store.signing_keys().await?;
-        let known: Vec<_> =
-            Use::ALL.into_iter().flat_map(|one| Ring::of(one, &keys).history()).collect();
-        let text = serde_json::json!({ "keys": known }).to_string();
-        KeySet::parse(text.as_bytes()).map_err(|_| OperatorError::NoKey)
     }
 
     /// Lists the signing keys.

@@ -31,6 +31,8 @@ struct Source {
     metrics: Option<SocketAddr>,
     webhooks: Option<super::webhooks::Source>,
     backups: Option<Spanned<super::backups::Source>>,
+    #[serde(default)]
+    retention: super::retention::Source,
     rates: Option<super::rates::Source>,
     accelerator: Option<super::accelerator::Source>,
 }
@@ -112,6 +114,7 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
         metrics,
         webhooks,
         backups,
+        retention,
         rates,
         accelerator,
     } = source;
@@ -142,7 +145,11 @@ pub(super) fn parse(text: &[u8], name: &str, base: &Path) -> Result<Settings, Se
             None => at(Some(field), text, name, rule),
         })?),
     };
+    let signs = wrapping_key.is_some() || key_place.is_some();
+    let retention = retention.resolve(signs);
+    let retention = retention.map_err(|(rule, field)| at(Some(field), text, name, rule))?;
     Ok(Settings {
+        retention,
         listen: match listen {
             ListenSource::Unix(path) => Listen::Unix(base.join(path)),
             ListenSource::Tcp(address) => Listen::Tcp(address),
@@ -333,6 +340,12 @@ mod tests {
         let cases = [
             ("version: 1", "version: 2", "version `2` is not known"),
             ("edge_keys", "edge_key", "edge_key"),
+            ("edge_keys", "retention: { sessions: 29d }\nedge_keys", "30d to 3660d"),
+            ("edge_keys", "retention: { denials: 3661d }\nedge_keys", "30d to 3660d"),
+            ("edge_keys", "retention: { answers: 59m }\nedge_keys", "1h to 1d"),
+            ("edge_keys", "retention: { answers: 2d }\nedge_keys", "1h to 1d"),
+            ("edge_keys", "retention: { audit: 30d }\nedge_keys", "at signed checkpoints only"),
+            ("edge_keys", "retention: { audits: 30d }\nedge_keys", "audits"),
             ("unix:", "pipe:", "pipe"),
             ("10m", "10", "not a duration"),
             ("10m", "10 m", "not a duration"),
@@ -426,7 +439,7 @@ mod tests {
             (yaml(&good, ", policy: lru"), "policy"),
             (
                 yaml(&good, "").replace("signing: { wrapping_key: w }\n", ""),
-                "needs `signing.wrapping_key`",
+                "needs `secrets` or `signing.wrapping_key`",
             ),
             (
                 format!(

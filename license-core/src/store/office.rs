@@ -307,6 +307,8 @@ office! {
 
     /// Reads the head of the tenant's chain.
     checkpoints::head() -> Option<(Head, Timestamp)>;
+    /// Reads the head that the tenant's chain begins after; `None` where retention let nothing go.
+    checkpoints::beginning() -> Option<Head>;
     /// Keeps a signed head.
     checkpoints::add_checkpoint(head: Head, signed: String) -> ();
     /// Lists signed heads after a position.

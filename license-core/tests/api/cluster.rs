@@ -124,16 +124,24 @@ impl TestDatabase {
     }
 
     fn command(&self, dir: &Path, verb: &[&str], arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_license-core"))
-            .args(verb)
-            .arg(dir.join("postgres.yaml"))
-            .args(arguments)
-            .env("TEST_URL", self.url("license_test_app"))
-            .env("TEST_OWNER_URL", self.url("license_test_owner"))
-            .output()
-            .unwrap();
+        let output = self.program(dir, verb).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Returns an operator's command that is to be given its words.
+    pub(crate) fn admin_command(&self, dir: &Path) -> Command {
+        self.program(dir, &["admin", "--config"])
+    }
+
+    fn program(&self, dir: &Path, verb: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_license-core"));
+        command
+            .args(verb)
+            .arg(dir.join("postgres.yaml"))
+            .env("TEST_URL", self.url("license_test_app"))
+            .env("TEST_OWNER_URL", self.url("license_test_owner"));
+        command
     }
 
     /// Logs in as that role, or as the superuser when it is empty.

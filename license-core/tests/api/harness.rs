@@ -11,14 +11,15 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use license_core::settings::{
-    Accelerator, Algorithms, Database, KeyPlace, Lease, Listen, PersonalData, Rates, Secrets,
-    Webhooks,
+    Accelerator, Algorithms, Database, KeyPlace, Lease, Listen, PersonalData, Rates, Retention,
+    Secrets, Webhooks,
 };
 use license_core::{
     Clock, CreatedLicense, Leasing, NewLicense, Running, Service, Settings, TenantId, Timestamp,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -231,6 +232,7 @@ pub(crate) struct World {
     pub(crate) signs: bool,
     pub(crate) webhooks: Webhooks,
     pub(crate) rates: Rates,
+    pub(crate) retention: Retention,
     pub(crate) accelerator: Option<Accelerator>,
     /// Where its keys live, when not in its store.
     pub(crate) key_place: Option<KeyPlace>,
@@ -272,6 +274,7 @@ impl World {
             signs: false,
             webhooks: Webhooks::default(),
             rates: Rates::default(),
+            retention: Retention::default(),
             accelerator: None,
             key_place: None,
             personal_data: None,
@@ -291,6 +294,7 @@ impl World {
         settings.lease = self.lease;
         settings.webhooks = self.webhooks.clone();
         settings.rates = self.rates;
+        settings.retention = self.retention;
         settings.accelerator.clone_from(&self.accelerator);
         let place = self.key_place.clone().or_else(|| crate::hsm::token_of(self.dir()));
         settings.algorithms = self.algorithms;
@@ -379,6 +383,26 @@ impl World {
 
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.socket()).await
+    }
+
+    /// Runs an operator's command beside the service: what it says, or why it fails.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = match &self.postgres {
+            Some(postgres) => postgres.admin_command(self.dir()),
+            None => {
+                let yaml = "version: 1\nlisten: { unix: l.sock }\nedge_keys: edge.jwks\n\
+                    database: { sqlite: license.db }\n";
+                std::fs::write(self.path("sqlite.yaml"), yaml).unwrap();
+                let mut command = Command::new(env!("CARGO_BIN_EXE_license-core"));
+                command.args(["admin", "--config"]).arg(self.path("sqlite.yaml"));
+                command
+            }
+        };
+        command.args(arguments);
+        // Off this thread, on which the service goes on.
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     /// Makes a request with its assertion.

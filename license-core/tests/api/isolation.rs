@@ -7,7 +7,7 @@ use license_core::{OpenError, Service, StartError};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 const APP: &str = "license_test_app";
-const TENANT_TABLES: [(&str, &str); 15] = [
+const TENANT_TABLES: [(&str, &str); 16] = [
     ("tenant", "id"),
     ("subject", "tenant_id"),
     ("license", "tenant_id"),
@@ -23,6 +23,7 @@ const TENANT_TABLES: [(&str, &str); 15] = [
     ("webhook", "tenant_id"),
     ("webhook_outbox", "tenant_id"),
     ("license_notice", "tenant_id"),
+    ("audit_beginning", "tenant_id"),
 ];
 /// What the application may delete, of its own tenant.
 const DELETABLE: [&str; 9] = [
@@ -60,6 +61,7 @@ async fn two_tenants() -> Option<World> {
                 "INSERT INTO webhook_outbox VALUES ('{tenant}', 'o', 'w', 'e', 0, '{{}}', 0, 9000000000000)"
             ),
             format!("INSERT INTO license_notice VALUES ('{tenant}', '{id}', 'expired', 0)"),
+            format!("INSERT INTO audit_beginning VALUES ('{tenant}', 1, 'h', 0)"),
             format!("INSERT INTO waiting VALUES ('{tenant}', '{id}', 'machine:x', 0, 0)"),
         ] {
             run(&mut superuser, &row).await;

@@ -31,6 +31,7 @@ mod rates;
 mod receipts;
 mod receiver;
 mod restore;
+mod retention;
 mod seats;
 mod signatures;
 mod valkey;

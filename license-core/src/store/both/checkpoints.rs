@@ -21,6 +21,18 @@ pub(in crate::store) async fn head(
     Ok(found.as_ref().map(rows::head).transpose()?.map(|head| (head, now)))
 }
 
+pub(in crate::store) async fn beginning(
+    connection: &mut Connection,
+    scope: &Scope,
+    _now: Timestamp,
+) -> Result<Option<Head>, sqlx::Error> {
+    let found = sqlx::query("SELECT position, hash FROM audit_beginning WHERE tenant_id = $1")
+        .bind(scope.tenant.as_str())
+        .fetch_optional(connection)
+        .await?;
+    found.as_ref().map(rows::head).transpose()
+}
+
 pub(in crate::store) async fn add_checkpoint(
     connection: &mut Connection,
     scope: &Scope,

@@ -69,7 +69,7 @@ pub(in crate::store) async fn erase_events(
     // What others did to the person names it in its details.
     let found = sqlx::query(
         "SELECT id, actor, kind, detail, commitment FROM audit_event WHERE tenant_id = $1 AND position IS NOT NULL \
-         AND (actor = $2 OR kind LIKE 'subject.%')",
+         AND (actor = $2 OR kind LIKE 'subject.%') AND kind <> 'audit.retained'",
     )
     .bind(tenant)
     .bind(subject.as_str())

@@ -8,8 +8,8 @@ use sqlx::Row as _;
 
 /// A request that is in hand for longer than this was lost with its process.
 const IN_HAND_MS: i64 = 60_000;
-/// How long an answer is kept.
-pub(in crate::store) const KEPT_MS: i64 = 86_400_000;
+/// How long an answer counts at most; `retention.answers` may say less.
+const KEPT_MS: i64 = 86_400_000;
 
 pub(in crate::store) async fn claim(
     connection: &mut Connection,

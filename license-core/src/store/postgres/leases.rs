@@ -2,7 +2,6 @@
 
 use super::super::accelerator::{Ahead, Ended, Found};
 use super::at_once::{Grant, Renewal};
-use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
 use super::both::seating;
 use super::{AWAY, Postgres, is_stale, millis, rows};
 use crate::clock::Timestamp;
@@ -112,11 +111,6 @@ impl Leases for Postgres {
         let swept: i64 = sqlx::query_scalar("SELECT sweep($1)")
             .bind(i64::from(limit))
             .fetch_one(&self.pool)
-            .await
-            .map_err(unavailable)?;
-        sqlx::query("SELECT forget_answers($1)")
-            .bind(ANSWERS_KEPT_MS)
-            .execute(&self.pool)
             .await
             .map_err(unavailable)?;
         Ok(u64::try_from(swept).unwrap_or(0))

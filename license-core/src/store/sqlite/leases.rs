@@ -1,7 +1,6 @@
 //! Seats on SQLite: the transactions behind acquire, heartbeat and release.
 
 use super::Sqlite;
-use super::both::idempotency::KEPT_MS as ANSWERS_KEPT_MS;
 use super::both::seating;
 use super::rows;
 use crate::clock::Timestamp;
@@ -412,9 +411,5 @@ async fn sweep(
     .bind(limit)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM idempotency WHERE created_at < ?1")
-        .bind(now.to_column().saturating_sub(ANSWERS_KEPT_MS))
-        .execute(connection)
-        .await?;
     Ok(swept.rows_affected())
 }
