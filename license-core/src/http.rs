@@ -3,6 +3,7 @@
 mod acquire;
 mod answer;
 mod catalog;
+mod docs;
 pub(crate) mod gate;
 mod holders;
 mod idempotency;
@@ -85,6 +86,8 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api.clone());
     let open = open
         .route("/openapi.json", get(openapi::show))
+        .route("/docs", get(docs::show))
+        .route("/docs/", get(docs::show))
         .with_state(api.clone())
         .method_not_allowed_fallback(async || refuse(Reason::MethodNotAllowed));
     // The envelope goes around both, so that every answer has its shape.
@@ -106,13 +109,13 @@ impl Api {
 
 /// Says that the process lives.
 async fn health() -> Response {
-    answer::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+    answer::json(StatusCode::OK, &answer::Status { status: "ok" })
 }
 
 /// Says that the store serves.
 async fn ready(State(api): State<Api>) -> Response {
     match api.store.ready().await {
-        Ok(()) => answer::json(StatusCode::OK, &serde_json::json!({ "status": "ready" })),
+        Ok(()) => answer::json(StatusCode::OK, &answer::Status { status: "ready" }),
         Err(error) => refuse(error),
     }
 }

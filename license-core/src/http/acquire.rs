@@ -14,6 +14,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,14 +25,23 @@ const METADATA_ENTRIES_MAX: usize = 16;
 const METADATA_NAME_BYTES_MAX: usize = 64;
 const METADATA_VALUE_BYTES_MAX: usize = 256;
 
-#[derive(Deserialize)]
+/// Who wants a seat where. One of `hardware_id` and `machine_id` names the machine.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schemars(
+    rename = "Acquire",
+    extend("anyOf" = [{"required": ["hardware_id"]}, {"required": ["machine_id"]}])
+)]
+pub(super) struct Body {
     license_key: String,
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     hardware_id: Option<String>,
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     machine_id: Option<String>,
+    #[schemars(length(max = 254))]
     user_email: Option<String>,
     #[serde(default)]
+    #[schemars(schema_with = "metadata")]
     metadata: Metadata,
     /// The session whose seat is to be taken when no other is free; the policy says whose may be.
     take_over: Option<Uuid>,
@@ -39,13 +49,23 @@ struct Body {
     receipt: Option<String>,
     /// Clients of the sibling system send these two; a client's own word on them is never believed nor kept.
     #[serde(rename = "ip_address")]
+    #[schemars(with = "Option<serde_json::Value>")]
     _ip_address: Option<IgnoredAny>,
     #[serde(rename = "user_agent")]
+    #[schemars(with = "Option<serde_json::Value>")]
     _user_agent: Option<IgnoredAny>,
 }
 
-#[derive(Serialize)]
-struct View {
+/// Describes what a client may say of itself.
+fn metadata(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": METADATA_ENTRIES_MAX,
+        "additionalProperties": {"type": "string", "maxLength": METADATA_VALUE_BYTES_MAX}})
+}
+
+/// A session that holds a seat, and how many seats are leased.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Grant")]
+pub(super) struct View {
     #[serde(flatten)]
     session: SessionView,
     seats_used: u32,

@@ -14,20 +14,21 @@ use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 const REQUEST_ID: &str = "x-edge-request-id";
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Answers with a JSON body.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let text = serde_json::to_vec(body).expect("answers are plain structs of texts and numbers");
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// Answers with a JSON body, whose type says what the document says of it.
+pub(super) fn json(status: StatusCode, body: &(impl Serialize + JsonSchema)) -> Response {
+    bytes(status, text_of(body))
+}
+
+fn text_of(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("answers are plain structs of texts and numbers")
 }
 
 /// Answers with a JSON body that stands already.
@@ -39,15 +40,21 @@ pub(super) fn bytes(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 /// Answers 200 with a thing and the tag of its state.
-pub(super) fn found(body: &Value) -> Response {
-    let mut response = json(StatusCode::OK, body);
-    response.headers_mut().insert(ETAG, tag_of(body));
+pub(super) fn found(body: &(impl Serialize + JsonSchema)) -> Response {
+    let text = text_of(body);
+    let tag = tag_of_text(&text);
+    let mut response = bytes(StatusCode::OK, text);
+    response.headers_mut().insert(ETAG, tag);
     response
 }
 
 /// Returns the tag of a thing's state: equal bodies have equal tags.
-pub(super) fn tag_of(body: &Value) -> HeaderValue {
-    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, body.to_string().as_bytes()));
+pub(super) fn tag_of(body: &impl Serialize) -> HeaderValue {
+    tag_of_text(&text_of(body))
+}
+
+fn tag_of_text(text: &[u8]) -> HeaderValue {
+    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, text));
     let short: String = hash.chars().take(22).collect();
     HeaderValue::from_str(&format!("\"{short}\"")).expect("base64url is a header's text")
 }
@@ -156,13 +163,42 @@ fn log_refusal(refusal: &Refusal, request_id: &str, method: &str, route: &str) {
     }
 }
 
+/// A refusal, as every client reads it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct Refused<'a> {
+    error: &'static str,
+    message: &'static str,
+    /// The message once more, for clients of the sibling system.
+    detail: &'static str,
+    request_id: &'a str,
+    #[schemars(extend("const" = "license"))]
+    source: &'static str,
+    retryable: bool,
+    /// Whether it is the service's verdict on the license.
+    conclusive: bool,
+    details: &'a Map<String, Value>,
+}
+
+/// How something stands.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Status {
+    pub(super) status: &'static str,
+}
+
 /// Writes the one error shape over the handler's bodiless refusal, keeping its headers (`Allow` of a 405).
 fn refused(refusal: &Refusal, request_id: &str, response: &Response) -> Response {
     let row = refusal.reason.row();
-    let body = json!({
-        "error": row.code, "message": row.message, "detail": row.message, "request_id": request_id,
-        "source": "license", "retryable": row.retryable, "conclusive": row.conclusive, "details": refusal.details,
-    });
+    let body = Refused {
+        error: row.code,
+        message: row.message,
+        detail: row.message,
+        request_id,
+        source: "license",
+        retryable: row.retryable,
+        conclusive: row.conclusive,
+        details: &refusal.details,
+    };
     let mut answer = json(response.status(), &body);
     for (name, value) in response.headers() {
         if name != CONTENT_LENGTH {

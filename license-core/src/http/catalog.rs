@@ -1,18 +1,27 @@
 //! Products.
 
-use super::request::{Admin, Asked, Name, Part, Plain, Reply, Sent, listed};
+use super::request::{Admin, Asked, Moment, Name, Part, Plain, Reply, Sent, listed};
 use super::{Api, answer};
 use crate::domain::names::LicenseName;
 use crate::reason::{Reason, Refusal};
 use crate::store::office::Product;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-fn view(product: &Product) -> Value {
-    let created = product.created_at.to_rfc3339();
-    json!({"name": product.name, "description": product.description, "created_at": created})
+/// What licenses are for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Product")]
+pub(super) struct View {
+    name: String,
+    description: String,
+    created_at: Moment,
+}
+
+fn view(product: Product) -> View {
+    let created_at = product.created_at.into();
+    View { name: product.name, description: product.description, created_at }
 }
 
 /// Answers 200 with the tenant's products.
@@ -24,7 +33,7 @@ pub(super) async fn products(
     let page = part.page()?;
     let limit = page.limit;
     let found = api.store.products(scope, page).await?;
-    Ok(answer::found(&listed(found, limit, |row| row.name.clone(), |row| view(&row))))
+    Ok(answer::found(&listed(found, limit, |row| row.name.clone(), view)))
 }
 
 /// Answers 200 with the product.
@@ -35,13 +44,16 @@ pub(super) async fn product(
     Asked(Plain {}): Asked<Plain>,
 ) -> Reply {
     let product = api.store.product(scope, name).await?.ok_or(Reason::NotFound)?;
-    Ok(answer::found(&view(&product)))
+    Ok(answer::found(&view(product)))
 }
 
-#[derive(Deserialize)]
+/// How a product is described.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ProductText")]
 pub(super) struct Described {
     #[serde(default)]
+    #[schemars(length(max = 1024))]
     description: String,
 }
 
@@ -61,7 +73,7 @@ pub(super) async fn put_product(
     let status =
         if made.ok_or(Reason::TenantAccess)? { StatusCode::CREATED } else { StatusCode::OK };
     let product = api.store.product(scope, name).await?.ok_or(Reason::NotFound)?;
-    Ok(answer::json(status, &view(&product)))
+    Ok(answer::json(status, &view(product)))
 }
 
 /// Answers 204 when the product is gone, 409 while licenses are of it.

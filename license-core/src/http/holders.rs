@@ -1,7 +1,7 @@
 //! Sessions as administrators and their own holders see them in lists.
 
 use super::gate::Member;
-use super::request::{Admin, Asked, Id, Plain, Reply, listed, page, uuid, wrong};
+use super::request::{Admin, Asked, Id, Moment, Plain, Reply, listed, page, uuid, wrong};
 use super::{Api, answer};
 use crate::clock::Timestamp;
 use crate::domain::lease::Session;
@@ -10,19 +10,55 @@ use crate::store::office::Which;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
-fn view(session: &Session, now: Timestamp) -> Value {
-    json!({
-        "id": session.id, "session_id": session.id, "license_id": session.license, "user_id": session.subject,
-        "hardware_id": session.hardware, "machine_id": session.hardware, "user_email": session.user_email,
-        "metadata": session.metadata, "lease_epoch": session.epoch, "started_at": session.started_at.to_rfc3339(),
-        "last_heartbeat_at": session.last_heartbeat_at.to_rfc3339(), "expires_at": session.expires_at.to_rfc3339(),
-        "is_active": session.ending(now).is_none(), "ending": session.ending(now).map(|ending| ending.as_str()),
-        "borrowed_until": session.borrowed_until.map(Timestamp::to_rfc3339),
-        "idle_secs": now.since(session.last_heartbeat_at).as_secs(),
-    })
+/// A session, live or ended, as administrators and its holder see it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Holder")]
+pub(super) struct View {
+    id: Uuid,
+    session_id: Uuid,
+    license_id: Uuid,
+    user_id: String,
+    hardware_id: String,
+    machine_id: String,
+    user_email: Option<String>,
+    metadata: BTreeMap<String, String>,
+    lease_epoch: i64,
+    started_at: Moment,
+    last_heartbeat_at: Moment,
+    expires_at: Moment,
+    is_active: bool,
+    #[schemars(extend("enum" = ["expired", "released", "revoked", null]))]
+    ending: Option<&'static str>,
+    borrowed_until: Option<Moment>,
+    /// How long it has not been heard of.
+    idle_secs: u64,
+}
+
+fn view(session: Session, now: Timestamp) -> View {
+    let ending = session.ending(now);
+    View {
+        id: session.id,
+        session_id: session.id,
+        license_id: session.license,
+        user_id: session.subject,
+        hardware_id: session.hardware.clone(),
+        machine_id: session.hardware,
+        user_email: session.user_email,
+        metadata: session.metadata,
+        lease_epoch: session.epoch,
+        started_at: session.started_at.into(),
+        last_heartbeat_at: session.last_heartbeat_at.into(),
+        expires_at: session.expires_at.into(),
+        is_active: ending.is_none(),
+        ending: ending.map(|ending| ending.as_str()),
+        borrowed_until: session.borrowed_until.map(Moment::from),
+        idle_secs: now.since(session.last_heartbeat_at).as_secs(),
+    }
 }
 
 #[derive(Deserialize)]
@@ -62,7 +98,7 @@ pub(super) async fn list(
     }
     let now = api.store.now().await?;
     let list =
-        listed(opened, limit, |session| session.id.to_string(), |session| view(&session, now));
+        listed(opened, limit, |session| session.id.to_string(), |session| view(session, now));
     Ok(answer::found(&list))
 }
 
@@ -78,7 +114,7 @@ pub(super) async fn show(
         member.roles.admin || session.subject == member.subject.as_str()
     };
     let (session, now) = found.filter(seen).ok_or(Reason::TenantAccess)?;
-    Ok(answer::found(&view(&api.open(&member.tenant, session).await, now)))
+    Ok(answer::found(&view(api.open(&member.tenant, session).await, now)))
 }
 
 /// Answers 204 when the seat was taken back, 409 when the session is offline, 410 when it had ended before.

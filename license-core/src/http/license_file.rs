@@ -7,7 +7,19 @@ use crate::reason::Reason;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// A license, signed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LicenseFile")]
+pub(super) struct View {
+    license_id: Uuid,
+    #[schemars(extend("enum" = ["EdDSA", "ES256", "RS512"]))]
+    algorithm: &'static str,
+    license_file: String,
+}
 
 /// Answers 200 with the file, 503 where nothing can be signed.
 pub(super) async fn show(
@@ -28,6 +40,6 @@ pub(super) async fn show(
     })?;
     Ok(answer::json(
         StatusCode::OK,
-        &json!({"license_id": id, "algorithm": algorithm.as_str(), "license_file": file}),
+        &View { license_id: id, algorithm: algorithm.as_str(), license_file: file },
     ))
 }

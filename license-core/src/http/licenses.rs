@@ -2,10 +2,9 @@
 
 use super::gate::Member;
 use super::request::{
-    Admin, Asked, Id, IdAndName, Part, Plain, Reply, Sent, listed, moment, wrong,
+    Admin, Asked, Id, IdAndName, Moment, Part, Plain, Reply, Sent, listed, moment, wrong,
 };
 use super::{Api, answer};
-use crate::clock::Timestamp;
 use crate::domain::key::{KeyPrefix, LicenseKey};
 use crate::domain::license::{Leasing, License, NewLicense, Standing};
 use crate::domain::names::LicenseName;
@@ -16,19 +15,60 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use uuid::Uuid;
+
+/// A license and its seats.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "License")]
+pub(super) struct View {
+    id: Uuid,
+    tenant_id: String,
+    name: String,
+    product: String,
+    #[schemars(extend("enum" = ["active", "suspended", "revoked"]))]
+    status: &'static str,
+    #[schemars(extend("enum" = ["per_machine", "per_user"]))]
+    leasing: &'static str,
+    seats_total: u32,
+    seats_used: u32,
+    created_at: Moment,
+    expires_at: Option<Moment>,
+    revision: i64,
+    policy: Option<String>,
+    burst_seats: u32,
+    burst_until: Moment,
+}
 
 /// Shows a license.
-pub(super) fn view(license: &License, seats: Seats) -> Value {
-    json!({
-        "id": license.id, "tenant_id": license.tenant.as_str(), "name": license.name, "product": license.product,
-        "status": license.standing.as_str(), "leasing": license.leasing.as_str(), "seats_total": seats.total,
-        "seats_used": seats.used, "created_at": license.created_at.to_rfc3339(),
-        "expires_at": license.expires_at.map(Timestamp::to_rfc3339), "revision": license.revision, "policy": license.policy,
-        "burst_seats": license.burst_seats, "burst_until": license.burst_until.to_rfc3339(),
-    })
+pub(super) fn view(license: License, seats: Seats) -> View {
+    View {
+        id: license.id,
+        tenant_id: license.tenant.as_str().to_owned(),
+        name: license.name,
+        product: license.product,
+        status: license.standing.as_str(),
+        leasing: license.leasing.as_str(),
+        seats_total: seats.total,
+        seats_used: seats.used,
+        created_at: license.created_at.into(),
+        expires_at: license.expires_at.map(Moment::from),
+        revision: license.revision,
+        policy: license.policy,
+        burst_seats: license.burst_seats,
+        burst_until: license.burst_until.into(),
+    }
+}
+
+/// A license that was made, and its key, which is shown this once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedLicense")]
+pub(super) struct Created {
+    #[serde(flatten)]
+    license: View,
+    license_key: String,
 }
 
 /// Answers 200, or 403 alike for another tenant's license and for none.
@@ -39,7 +79,7 @@ pub(super) async fn show(
     Asked(Plain {}): Asked<Plain>,
 ) -> Reply {
     let (license, seats) = api.store.license(member.tenant, id).await??;
-    Ok(answer::found(&view(&license, seats)))
+    Ok(answer::found(&view(license, seats)))
 }
 
 /// Answers 200 with the tenant's licenses.
@@ -51,18 +91,26 @@ pub(super) async fn list(
     let page = part.page()?;
     let limit = page.limit;
     let found = api.store.list_licenses(scope, page).await?;
-    let view = |(license, seats)| view(&license, seats);
+    let view = |(license, seats)| view(license, seats);
     Ok(answer::found(&listed(found, limit, |(license, _)| license.id.to_string(), view)))
 }
 
-#[derive(Deserialize)]
+/// A license that is to be made.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewLicense")]
 pub(super) struct New {
+    #[schemars(length(min = 1, max = 128))]
     name: String,
+    #[schemars(length(min = 1, max = 128))]
     product: String,
+    #[schemars(range(max = 4_294_967_295_u32))]
     seats: u32,
+    #[schemars(extend("enum" = ["per_machine", "per_user", null]))]
     leasing: Option<String>,
+    #[schemars(regex(pattern = "^[A-Z][A-Z0-9]{1,11}$"))]
     key_prefix: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     expires_at: Option<String>,
 }
 
@@ -88,11 +136,9 @@ pub(super) async fn create(
     let key = LicenseKey::generate(&new.key_prefix).map_err(|_| Reason::StoreUnavailable)?;
     let id = api.store.add_license(scope.clone(), new, key.hash()).await?.map_err(conflict)?;
     let (license, seats) = api.store.license(scope.tenant, id).await??;
-    let mut shown = view(&license, seats);
-    if let Some(fields) = shown.as_object_mut() {
-        fields.insert("license_key".to_owned(), json!(key.into_text().as_str()));
-    }
-    Ok(answer::json(StatusCode::CREATED, &shown))
+    let license_key = key.into_text().as_str().to_owned();
+    let created = Created { license: view(license, seats), license_key };
+    Ok(answer::json(StatusCode::CREATED, &created))
 }
 
 fn leasing(word: Option<&str>) -> Result<Leasing, Refusal> {
@@ -112,23 +158,34 @@ pub(super) fn conflict(conflict: Conflict) -> Refusal {
     .into()
 }
 
-#[derive(Deserialize)]
+/// What is to be otherwise of a license. `null` takes a term and a policy away.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LicenseChange")]
 pub(super) struct Change {
+    #[schemars(range(max = 4_294_967_295_u32))]
     seats: Option<u32>,
+    #[schemars(extend("enum" = ["active", "suspended", "revoked", null]))]
     status: Option<String>,
+    #[schemars(length(min = 1, max = 128))]
     product: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     expires_at: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>", length(min = 1, max = 128))]
     policy: Option<Option<String>>,
     burst: Option<BurstText>,
 }
 
-#[derive(Deserialize)]
+/// More seats for a time.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Burst")]
 struct BurstText {
+    #[schemars(range(max = 4_294_967_295_u32))]
     seats: u32,
+    #[schemars(range(max = 2_678_400))]
     secs: u64,
 }
 
@@ -188,14 +245,27 @@ pub(super) async fn change(
     };
     if let Some(tags) = headers.get(IF_MATCH) {
         let (license, seats) = api.store.license(scope.tenant.clone(), id).await??;
-        let tag = answer::tag_of(&view(&license, seats));
+        let revision = license.revision;
+        let tag = answer::tag_of(&view(license, seats));
         if tags.as_bytes() != b"*" && !answer::names_tag(tags, &tag) {
             return Err(Reason::PreconditionFailed.into());
         }
-        wanted.revision = Some(license.revision);
+        wanted.revision = Some(revision);
     }
     let (license, seats) = api.store.amend_license(scope, id, wanted).await?.map_err(conflict)?;
-    Ok(answer::found(&view(&license, seats)))
+    Ok(answer::found(&view(license, seats)))
+}
+
+/// How many sessions were ended.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Released {
+    pub(super) released: u64,
+}
+
+/// Names of entitlements.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Names {
+    items: Vec<String>,
 }
 
 /// Answers 200 with how many sessions were ended.
@@ -203,7 +273,7 @@ pub(super) async fn release_all(State(api): State<Api>, Admin(scope): Admin, Id(
     api.store.license(scope.tenant.clone(), id).await??;
     let which = Which { license: Some(id), subject: None };
     let released = api.store.release_all(scope, which).await?;
-    Ok(answer::json(StatusCode::OK, &json!({ "released": released })))
+    Ok(answer::json(StatusCode::OK, &Released { released }))
 }
 
 /// Answers 200 with the names.
@@ -214,7 +284,7 @@ pub(super) async fn entitlements(
     Asked(Plain {}): Asked<Plain>,
 ) -> Reply {
     let names = api.store.entitlements(member.scope(), id).await?.ok_or(Reason::TenantAccess)?;
-    Ok(answer::found(&json!({ "items": names })))
+    Ok(answer::found(&Names { items: names }))
 }
 
 /// Answers 204, whether the license had it before or not.

@@ -1,9 +1,8 @@
 //! Seats that are taken offline and brought back, and clients that come back after an absence.
 
 use super::gate::Member;
-use super::request::{Asked, Id, Plain, Reply, Sent, wrong};
+use super::request::{Asked, Id, Moment, Plain, Reply, Sent, wrong};
 use super::{Api, Held, Person, answer};
-use crate::clock::Timestamp;
 use crate::domain::denial::{Denial, Ending};
 use crate::reason::{Reason, Refusal};
 use crate::signing::{Kind, SigningError};
@@ -11,14 +10,46 @@ use crate::store::{Acquire, Fresh, Named, SessionRef};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-#[derive(Deserialize)]
+/// How long a seat is to be offline.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Borrow {
+    #[schemars(range(min = 3600, max = 604_800))]
     duration_secs: u64,
+}
+
+/// A seat that is offline.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Borrowed {
+    session_id: Uuid,
+    license_id: Uuid,
+    /// Of two tokens for one license, the greater was given later.
+    sequence: i64,
+    borrowed_until: Option<Moment>,
+    borrow_token: String,
+}
+
+/// The receipt of a lease.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Receipt {
+    session_id: Uuid,
+    receipt: String,
+}
+
+/// A seat that came back.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Returned {
+    session_id: Uuid,
+    license_id: Uuid,
+    sequence: i64,
+    #[schemars(extend("enum" = ["expired", "released", "revoked", null]))]
+    ending: Option<&'static str>,
+    /// `null` where it could not be signed: ask again.
+    return_receipt: Option<String>,
 }
 
 /// The shortest time that a seat is borrowed for; a lease covers less.
@@ -56,10 +87,13 @@ pub(super) async fn borrow(
         return Err(ended().into());
     }
     let borrowed = reserved;
-    let body = json!({
-        "session_id": id, "license_id": held.license, "sequence": borrowed.epoch,
-        "borrowed_until": borrowed.borrowed_until.map(Timestamp::to_rfc3339), "borrow_token": token,
-    });
+    let body = Borrowed {
+        session_id: id,
+        license_id: held.license,
+        sequence: borrowed.epoch,
+        borrowed_until: borrowed.borrowed_until.map(Moment::from),
+        borrow_token: token,
+    };
     Ok(answer::json(StatusCode::OK, &body))
 }
 
@@ -79,7 +113,7 @@ pub(super) async fn receipt(
     }
     let signer = api.signer.as_ref().ok_or(Reason::SigningUnavailable)?;
     let receipt = signer.sign(Kind::Lease, &member.tenant, &session).await.map_err(unsigned)?;
-    Ok(answer::json(StatusCode::OK, &json!({"session_id": id, "receipt": receipt})))
+    Ok(answer::json(StatusCode::OK, &Receipt { session_id: id, receipt }))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
@@ -104,17 +138,22 @@ pub(super) async fn give_back(
         None => None,
     };
     let ending = session.ended.map(Ending::as_str);
-    let body = json!({
-        "session_id": id, "license_id": session.license, "sequence": session.epoch, "ending": ending,
-        "return_receipt": receipt,
-    });
+    let body = Returned {
+        session_id: id,
+        license_id: session.license,
+        sequence: session.epoch,
+        ending,
+        return_receipt: receipt,
+    };
     Ok(answer::json(StatusCode::OK, &body))
 }
 
-#[derive(Deserialize)]
+/// Who comes back.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reconnect {
     old_session_id: Uuid,
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     hardware_id: String,
 }
 

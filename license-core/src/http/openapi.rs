@@ -1,14 +1,15 @@
-//! `GET /openapi.json`: the API as OpenAPI 3.1, made from the table of operations and the table of refusals, so that
-//! no answer is undocumented.
-
-mod schemas;
+//! `GET /openapi.json`: the API as OpenAPI 3.1, made from the table of operations, the table of refusals and the types
+//! that handlers read and answer with, so that no answer is undocumented.
 
 use super::answer;
 use super::operations::{Access, OPERATIONS, Operation};
 use crate::reason::{REASONS, Reason, Row};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 const GATE: &[Reason] = &[
     Reason::MissingAssertion,
@@ -24,15 +25,46 @@ const KEYED: &[Reason] =
 
 /// Answers 200 with the document.
 pub(super) async fn show() -> Response {
-    answer::json(StatusCode::OK, &document())
+    answer::bytes(StatusCode::OK, TEXT.clone())
 }
 
-fn document() -> Value {
+/// It is the same for as long as the program runs.
+static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| document().to_string().into_bytes());
+
+/// The schemas of what is read and of what is answered: what may be left out of the one stands in the other.
+struct Schemas {
+    read: SchemaGenerator,
+    answered: SchemaGenerator,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let settings = || {
+            SchemaSettings::draft2020_12()
+                .with(|settings| settings.definitions_path = "/components/schemas".into())
+        };
+        Self {
+            read: settings().for_deserialize().into_generator(),
+            answered: settings().for_serialize().into_generator(),
+        }
+    }
+
+    /// Returns every schema by its name. A type is either read or answered with.
+    fn all(mut self) -> Map<String, Value> {
+        self.answered.subschema_for::<answer::Refused<'_>>();
+        let mut all = self.read.take_definitions(true);
+        all.extend(self.answered.take_definitions(true));
+        all
+    }
+}
+
+pub(super) fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
+    let mut schemas = Schemas::new();
     for operation in OPERATIONS {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
-            methods.insert(operation.method.to_owned(), described(operation));
+            methods.insert(operation.method.to_owned(), described(operation, &mut schemas));
         }
     }
     json!({
@@ -48,16 +80,18 @@ fn document() -> Value {
                 "schema": {"type": "string"}}},
             "headers": {
                 "Signature-Input": {"description": "What the signature covers, its time and its key in `/.well-known/jwks.json`, where the request asks for one", "schema": {"type": "string"}},
-                "Signature": {"description": "The signature: Ed25519", "schema": {"type": "string"}},
+                "Signature": {"description": "The signature, by the algorithm of its key", "schema": {"type": "string"}},
                 "Content-Digest": {"description": "SHA-256 of the body, where the request asks for a signature", "schema": {"type": "string"}},
             },
-            "schemas": schemas::all(),
+            "schemas": schemas.all(),
         },
     })
 }
 
-fn described(operation: &Operation) -> Value {
-    let mut value = json!({"operationId": operation.id, "summary": operation.summary, "responses": responses(operation)});
+fn described(operation: &Operation, schemas: &mut Schemas) -> Value {
+    let responses = responses(operation, &mut schemas.answered);
+    let mut value =
+        json!({"operationId": operation.id, "summary": operation.summary, "responses": responses});
     if operation.access != Access::Open {
         value["security"] = json!([{"edge": []}]);
     }
@@ -73,7 +107,7 @@ fn described(operation: &Operation) -> Value {
         value["parameters"] = json!(parameters);
     }
     if let Some(body) = operation.body {
-        let schema = json!({"$ref": format!("#/components/schemas/{body}")});
+        let schema = body(&mut schemas.read);
         value["requestBody"] =
             json!({"required": true, "content": {"application/json": {"schema": schema}}});
     }
@@ -119,7 +153,7 @@ fn signed_headers() -> Value {
         .into()
 }
 
-fn responses(operation: &Operation) -> Value {
+fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     // Things that are read have a tag, by which a client asks whether they changed.
     if operation.method == "get"
@@ -134,7 +168,7 @@ fn responses(operation: &Operation) -> Value {
     for (status, description, schema) in operation.success {
         let mut response = json!({ "description": description });
         if let Some(schema) = schema {
-            let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+            let schema = schema(schemas);
             response["content"] = json!({"application/json": {"schema": schema}});
         }
         responses.insert(status.to_string(), response);

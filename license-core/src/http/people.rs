@@ -1,7 +1,9 @@
 //! The tenant, which is always the one that the assertion names, and its subjects.
 
-use super::licenses::standing;
-use super::request::{Admin, Asked, Name, Part, Plain, Reply, Sent, TenantOperator, listed};
+use super::licenses::{Released, standing};
+use super::request::{
+    Admin, Asked, Moment, Name, Part, Plain, Reply, Sent, TenantOperator, listed,
+};
 use super::{Api, answer};
 use crate::domain::names::SubjectId;
 use crate::reason::Reason;
@@ -9,15 +11,32 @@ use crate::store::erasure::erase as erase_person;
 use crate::store::office::{Scope, Subject, Which};
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-async fn tenant_view(api: &Api, scope: Scope) -> Result<Value, crate::reason::Refusal> {
+/// The tenant.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Tenant")]
+pub(super) struct TenantView {
+    id: String,
+    #[schemars(extend("enum" = ["active", "suspended"]))]
+    status: &'static str,
+    created_at: Moment,
+    licenses: u32,
+    seats_total: u32,
+    seats_used: u32,
+}
+
+async fn tenant_view(api: &Api, scope: Scope) -> Result<TenantView, crate::reason::Refusal> {
     let tenant = api.store.tenant(scope.clone()).await?.ok_or(Reason::TenantAccess)?;
-    Ok(json!({
-        "id": scope.tenant.as_str(), "status": tenant.standing.as_str(), "created_at": tenant.created_at.to_rfc3339(),
-        "licenses": tenant.licenses, "seats_total": tenant.seats.total, "seats_used": tenant.seats.used,
-    }))
+    Ok(TenantView {
+        id: scope.tenant.as_str().to_owned(),
+        status: tenant.standing.as_str(),
+        created_at: tenant.created_at.into(),
+        licenses: tenant.licenses,
+        seats_total: tenant.seats.total,
+        seats_used: tenant.seats.used,
+    })
 }
 
 /// Answers 200 with the tenant.
@@ -39,9 +58,12 @@ pub(super) async fn create_tenant(
     Ok(answer::json(status, &tenant_view(&api, scope).await?))
 }
 
-#[derive(Deserialize)]
+/// Whether a tenant or a user may work.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Standing")]
 pub(super) struct Status {
+    #[schemars(extend("enum" = ["active", "suspended"]))]
     status: String,
 }
 
@@ -57,8 +79,29 @@ pub(super) async fn change_tenant(
     Ok(answer::found(&tenant_view(&api, scope).await?))
 }
 
-fn view(subject: &Subject) -> Value {
-    json!({"id": subject.id, "status": subject.standing.as_str()})
+/// A user, and whether it may work.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Subject")]
+pub(super) struct View {
+    id: String,
+    #[schemars(extend("enum" = ["active", "suspended"]))]
+    status: &'static str,
+}
+
+fn view(subject: Subject) -> View {
+    View { id: subject.id, status: subject.standing.as_str() }
+}
+
+/// What was erased of a user.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Erased")]
+pub(super) struct ErasedView {
+    /// What stands for the user in sessions from now on.
+    pseudonym: String,
+    sessions: u64,
+    events: u64,
+    /// Events that name the user still.
+    kept_events: u64,
 }
 
 /// Answers 200 with the subjects that were ever suspended.
@@ -70,7 +113,7 @@ pub(super) async fn subjects(
     let page = part.page()?;
     let limit = page.limit;
     let found = api.store.subjects(scope, page).await?;
-    Ok(answer::found(&listed(found, limit, |row| row.id.clone(), |row| view(&row))))
+    Ok(answer::found(&listed(found, limit, |row| row.id.clone(), view)))
 }
 
 /// Answers 200: who was never acted on is active.
@@ -80,7 +123,7 @@ pub(super) async fn subject(
     Name(id): Name<SubjectId>,
     Asked(Plain {}): Asked<Plain>,
 ) -> Reply {
-    Ok(answer::found(&view(&api.store.subject(scope, id).await?)))
+    Ok(answer::found(&view(api.store.subject(scope, id).await?)))
 }
 
 /// Answers 200 with the subject as it stands now. Its sessions get no heartbeat while it is suspended.
@@ -94,7 +137,7 @@ pub(super) async fn change_subject(
     if !api.store.subject_standing(scope.clone(), id.clone(), standing).await? {
         return Err(Reason::TenantAccess.into());
     }
-    Ok(answer::found(&view(&api.store.subject(scope, id).await?)))
+    Ok(answer::found(&view(api.store.subject(scope, id).await?)))
 }
 
 /// Answers 200 with what was erased, 409 while the user has a seat offline. Live sessions end.
@@ -105,8 +148,12 @@ pub(super) async fn erase(
 ) -> Reply {
     let erased = erase_person(api.store.as_ref(), scope, id).await?;
     let erased = erased.ok_or(Reason::SessionBorrowed)?;
-    let body = json!({"pseudonym": erased.pseudonym, "sessions": erased.sessions, "events": erased.events,
-        "kept_events": erased.kept_events});
+    let body = ErasedView {
+        pseudonym: erased.pseudonym,
+        sessions: erased.sessions,
+        events: erased.events,
+        kept_events: erased.kept_events,
+    };
     Ok(answer::json(StatusCode::OK, &body))
 }
 
@@ -118,5 +165,5 @@ pub(super) async fn release_all(
 ) -> Reply {
     let which = Which { license: None, subject: Some(id) };
     let released = api.store.release_all(scope, which).await?;
-    Ok(answer::json(StatusCode::OK, &json!({ "released": released })))
+    Ok(answer::json(StatusCode::OK, &Released { released }))
 }

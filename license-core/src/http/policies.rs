@@ -7,31 +7,60 @@ use crate::domain::policy::{Expiry, Policy, TakeOver};
 use crate::reason::{Reason, Refusal};
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-#[derive(Deserialize)]
+/// How leases are to behave.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PolicyText")]
 pub(super) struct Body {
+    #[schemars(range(min = 60, max = 86_400))]
     ttl_secs: Option<u64>,
+    #[schemars(range(min = 60, max = 31_622_400))]
     age_max_secs: Option<u64>,
+    #[schemars(range(max = 604_800))]
     offline_max_secs: Option<u64>,
     #[serde(default)]
+    #[schemars(range(max = 1000))]
     overdraft_percent: u32,
+    #[schemars(extend("enum" = ["never", "own", "any", null]))]
     take_over: Option<String>,
+    #[schemars(extend("enum" = ["restrict", "maintain", "allow", null]))]
     expiry: Option<String>,
     #[serde(default)]
     queue: bool,
 }
 
-fn view(name: &str, policy: &Policy) -> Value {
+/// How leases behave. What is `null` follows the settings.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Policy")]
+pub(super) struct View {
+    name: String,
+    ttl_secs: Option<u64>,
+    age_max_secs: Option<u64>,
+    offline_max_secs: Option<u64>,
+    overdraft_percent: u32,
+    #[schemars(extend("enum" = ["never", "own", "any"]))]
+    take_over: &'static str,
+    #[schemars(extend("enum" = ["restrict", "maintain", "allow"]))]
+    expiry: &'static str,
+    queue: bool,
+}
+
+fn view(name: &str, policy: &Policy) -> View {
     let secs = |time: Option<Duration>| time.map(|time| time.as_secs());
-    json!({
-        "name": name, "ttl_secs": secs(policy.ttl), "age_max_secs": secs(policy.age_max),
-        "offline_max_secs": secs(policy.offline_max), "overdraft_percent": policy.overdraft_percent,
-        "take_over": policy.take_over.as_str(), "expiry": policy.expiry.as_str(), "queue": policy.queue,
-    })
+    View {
+        name: name.to_owned(),
+        ttl_secs: secs(policy.ttl),
+        age_max_secs: secs(policy.age_max),
+        offline_max_secs: secs(policy.offline_max),
+        overdraft_percent: policy.overdraft_percent,
+        take_over: policy.take_over.as_str(),
+        expiry: policy.expiry.as_str(),
+        queue: policy.queue,
+    }
 }
 
 /// Reads a whole number of seconds within bounds.

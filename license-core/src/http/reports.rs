@@ -1,20 +1,70 @@
 //! Reports for administrators: use, denials, the audit trail.
 
-use super::request::{Admin, Asked, Id, Part, Reply, listed, moment};
+use super::request::{Admin, Asked, Id, Moment, Part, Reply, listed, moment};
 use super::{Api, answer};
 use crate::clock::Timestamp;
+use crate::domain::audit::Linked;
 use crate::reason::{Reason, Refusal};
-use crate::store::office::Page;
+use crate::store::office::{Denied, Page};
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
+use uuid::Uuid;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Period {
     from: Option<String>,
     to: Option<String>,
+}
+
+/// How a license was used.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Usage")]
+pub(super) struct UsageView {
+    license_id: Uuid,
+    name: String,
+    from: Moment,
+    to: Moment,
+    seats_total: u32,
+    seats_used: u32,
+    peak_sessions: u32,
+    sessions_started: u32,
+    denied: u32,
+    suggested_seats: u32,
+}
+
+/// How often seats were denied within an hour.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Denial")]
+pub(super) struct DenialView {
+    hour: Moment,
+    code: String,
+    times: u32,
+}
+
+/// A signed head of the audit trail.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Checkpoint")]
+pub(super) struct CheckpointView {
+    head: String,
+    at: Moment,
+    checkpoint: String,
+}
+
+/// An event of the audit trail, and its place in it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+pub(super) struct EventView {
+    head: String,
+    at: Moment,
+    kind: String,
+    actor: String,
+    license_id: Option<String>,
+    session_id: Option<String>,
+    detail: Value,
 }
 
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
@@ -48,11 +98,18 @@ pub(super) async fn usage(
     } else {
         total.max(usage.peak_sessions).saturating_mul(6).div_ceil(5)
     };
-    let body = json!({
-        "license_id": usage.license.id, "name": usage.license.name, "from": from.to_rfc3339(), "to": to.to_rfc3339(),
-        "seats_total": total, "seats_used": usage.seats.used, "peak_sessions": usage.peak_sessions,
-        "sessions_started": usage.acquired, "denied": usage.denied, "suggested_seats": suggested,
-    });
+    let body = UsageView {
+        license_id: usage.license.id,
+        name: usage.license.name,
+        from: from.into(),
+        to: to.into(),
+        seats_total: total,
+        seats_used: usage.seats.used,
+        peak_sessions: usage.peak_sessions,
+        sessions_started: usage.acquired,
+        denied: usage.denied,
+        suggested_seats: suggested,
+    };
     Ok(answer::found(&body))
 }
 
@@ -66,7 +123,7 @@ pub(super) async fn denials(
     let page = part.page()?;
     let limit = page.limit;
     let found = api.store.denials(scope, id, page).await?.ok_or(Reason::TenantAccess)?;
-    let view = |row: crate::store::office::Denied| json!({"hour": row.hour.to_rfc3339(), "code": row.code, "times": row.times});
+    let view = |row: Denied| DenialView { hour: row.hour.into(), code: row.code, times: row.times };
     Ok(answer::found(&listed(found, limit, |row| row.hour.as_millis().to_string(), view)))
 }
 
@@ -82,7 +139,11 @@ pub(super) async fn checkpoints(
         found,
         page.limit,
         |one| one.head.position.to_string(),
-        |one| json!({"head": one.head.to_string(), "at": one.at.to_rfc3339(), "checkpoint": one.signed}),
+        |one| CheckpointView {
+            head: one.head.to_string(),
+            at: one.at.into(),
+            checkpoint: one.signed,
+        },
     );
     Ok(answer::found(&list))
 }
@@ -105,12 +166,14 @@ pub(super) async fn audit(
         found,
         page.limit,
         |linked| linked.head.position.to_string(),
-        |linked| {
-            let (event, detail) =
-                (&linked.event, serde_json::from_str::<Value>(&linked.event.detail));
-            json!({"head": linked.head.to_string(), "at": Timestamp::from_column(event.at).to_rfc3339(),
-            "kind": event.kind, "actor": event.actor, "license_id": event.license, "session_id": event.session,
-            "detail": detail.unwrap_or(Value::Null)})
+        |Linked { event, head }| EventView {
+            head: head.to_string(),
+            at: Timestamp::from_column(event.at).into(),
+            kind: event.kind,
+            actor: event.actor,
+            license_id: event.license,
+            session_id: event.session,
+            detail: serde_json::from_str(&event.detail).unwrap_or(Value::Null),
         },
     );
     Ok(answer::found(&list))

@@ -14,8 +14,10 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// What a handler answers.
@@ -27,10 +29,10 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A JSON body.
+/// A JSON body, whose type says what the document says of it.
 pub(super) struct Sent<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
+impl<T: DeserializeOwned + JsonSchema, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
@@ -195,18 +197,55 @@ pub(super) fn page(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, Ref
 }
 
 /// Renders a part of a list; `name` says where the next part begins.
-pub(super) fn listed<T>(
+pub(super) fn listed<T, V>(
     mut rows: Vec<T>,
     page_limit: u32,
     name: impl Fn(&T) -> String,
-    view: impl Fn(T) -> serde_json::Value,
-) -> serde_json::Value {
+    view: impl Fn(T) -> V,
+) -> List<V> {
     let limit = usize::try_from(page_limit).unwrap_or(usize::MAX).saturating_sub(1);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(name(row)));
-    let items: Vec<_> = rows.into_iter().map(view).collect();
-    serde_json::json!({ "items": items, "next_cursor": next })
+    let next_cursor = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(name(row)));
+    List { items: rows.into_iter().map(view).collect(), next_cursor }
+}
+
+/// A part of a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
+pub(super) struct List<T> {
+    items: Vec<T>,
+    /// Where the next part begins; `null` after the last one.
+    next_cursor: Option<String>,
+}
+
+/// A moment, as answers write it.
+pub(super) struct Moment(Timestamp);
+
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Self(time)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339())
+    }
+}
+
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
+    }
 }
 
 /// The query of a list.

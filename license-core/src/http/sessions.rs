@@ -1,9 +1,8 @@
 //! `PATCH …/sessions/{id}/heartbeat` and `DELETE …/sessions/{id}`: a seat kept and given back.
 
 use super::gate::Member;
-use super::request::Id;
+use super::request::{Id, Moment};
 use super::{Api, answer};
-use crate::clock::Timestamp;
 use crate::domain::lease::Session;
 use crate::reason::Refusal;
 use crate::settings::Lease;
@@ -13,12 +12,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A live session as its holder sees it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
 pub(super) struct SessionView {
     id: Uuid,
     session_id: Uuid,
@@ -29,13 +30,13 @@ pub(super) struct SessionView {
     user_email: Option<String>,
     metadata: BTreeMap<String, String>,
     lease_epoch: i64,
-    started_at: String,
-    last_heartbeat_at: String,
-    expires_at: String,
+    started_at: Moment,
+    last_heartbeat_at: Moment,
+    expires_at: Moment,
     is_active: bool,
     lease_ttl: u64,
     heartbeat_interval: u64,
-    borrowed_until: Option<String>,
+    borrowed_until: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<String>,
 }
@@ -54,13 +55,13 @@ impl SessionView {
             user_email: session.user_email,
             metadata: session.metadata,
             lease_epoch: session.epoch,
-            started_at: session.started_at.to_rfc3339(),
-            last_heartbeat_at: session.last_heartbeat_at.to_rfc3339(),
-            expires_at: session.expires_at.to_rfc3339(),
+            started_at: session.started_at.into(),
+            last_heartbeat_at: session.last_heartbeat_at.into(),
+            expires_at: session.expires_at.into(),
             is_active: session.ended.is_none(),
             lease_ttl,
             heartbeat_interval: interval_secs(&session.id, lease, lease_ttl),
-            borrowed_until: session.borrowed_until.map(Timestamp::to_rfc3339),
+            borrowed_until: session.borrowed_until.map(Moment::from),
             receipt,
         }
     }

@@ -10,18 +10,32 @@ use crate::reason::{Reason, Refusal};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const ENTITLEMENTS_MAX: usize = 100;
 
-#[derive(Deserialize)]
+/// A key, and what is asked of it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Validate")]
 pub(super) struct Body {
     license_key: String,
+    #[schemars(length(min = 1, max = 128))]
     product: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 128)))]
     entitlements: Vec<String>,
+}
+
+/// What a license key is worth.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Verdict {
+    valid: bool,
+    code: &'static str,
+    license: licenses::View,
+    entitlements: Vec<String>,
+    missing_entitlements: Vec<String>,
 }
 
 /// Answers 200 with the verdict, 403 alike for another tenant's key and for nobody's.
@@ -39,8 +53,8 @@ pub(super) async fn validate(
     }
     let opened = api.store.opened(member.scope(), member.subject.clone(), key.hash()).await?;
     let opened = opened.ok_or(Reason::TenantAccess)?;
-    let missing: Vec<&String> =
-        body.entitlements.iter().filter(|name| !opened.entitlements.contains(name)).collect();
+    let is_missing = |name: &&String| !opened.entitlements.contains(name);
+    let missing: Vec<String> = body.entitlements.iter().filter(is_missing).cloned().collect();
     let code = match opened.footing.admits(opened.now) {
         Err(denial) => Refusal::from(denial).reason.row().code,
         Ok(())
@@ -51,9 +65,12 @@ pub(super) async fn validate(
         Ok(()) if !missing.is_empty() => "entitlements_missing",
         Ok(()) => "valid",
     };
-    let verdict = json!({
-        "valid": code == "valid", "code": code, "missing_entitlements": missing,
-        "entitlements": opened.entitlements, "license": licenses::view(&opened.license, opened.seats),
-    });
+    let verdict = Verdict {
+        valid: code == "valid",
+        code,
+        license: licenses::view(opened.license, opened.seats),
+        entitlements: opened.entitlements,
+        missing_entitlements: missing,
+    };
     Ok(answer::json(StatusCode::OK, &verdict))
 }

@@ -1,26 +1,67 @@
 //! Webhooks: where the tenant hears of its seats and licenses.
 
-use super::request::{Admin, Asked, Id, Part, Plain, Reply, Sent, listed};
+use super::request::{Admin, Asked, Id, Moment, Part, Plain, Reply, Sent, listed};
 use super::{Api, answer};
-use crate::clock::Timestamp;
-use crate::domain::webhook::{Events, NewWebhook, NotMade, Webhook, WebhookChange};
+use crate::domain::webhook::{EVENTS, Events, NewWebhook, NotMade, Webhook, WebhookChange};
 use crate::reason::{Reason, Refusal};
 use crate::signing::SecretBox;
 use crate::webhooks::{Target, new_secret, secret_name};
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
 
-fn view(hook: &Webhook) -> Value {
-    json!({
-        "id": hook.id, "url": hook.url, "events": hook.events.names(),
-        "status": if hook.is_active { "active" } else { "disabled" }, "reason": hook.reason,
-        "created_at": hook.created_at.to_rfc3339(), "delivered_at": hook.delivered_at.map(Timestamp::to_rfc3339),
-        "failed_at": hook.failed_at.map(Timestamp::to_rfc3339), "failure": hook.failure, "waiting": hook.waiting,
-    })
+/// A webhook.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Webhook")]
+pub(super) struct View {
+    id: Uuid,
+    url: String,
+    events: Vec<&'static str>,
+    #[schemars(extend("enum" = ["active", "disabled"]))]
+    status: &'static str,
+    /// Why it is disabled.
+    reason: Option<String>,
+    created_at: Moment,
+    delivered_at: Option<Moment>,
+    failed_at: Option<Moment>,
+    failure: Option<String>,
+    /// How many messages wait for it.
+    waiting: u32,
+}
+
+fn view(hook: Webhook) -> View {
+    View {
+        id: hook.id,
+        url: hook.url,
+        events: hook.events.names(),
+        status: if hook.is_active { "active" } else { "disabled" },
+        reason: hook.reason,
+        created_at: hook.created_at.into(),
+        delivered_at: hook.delivered_at.map(Moment::from),
+        failed_at: hook.failed_at.map(Moment::from),
+        failure: hook.failure,
+        waiting: hook.waiting,
+    }
+}
+
+/// A webhook and its secret, which is shown this once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WebhookSecret")]
+pub(super) struct WithSecret {
+    #[serde(flatten)]
+    webhook: View,
+    secret: String,
+    /// Until when the secret before signs too.
+    former_secret_until: Moment,
+}
+
+/// Describes a choice of events: those that there are.
+fn event_names(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = EVENTS.iter().chain(&["*"]).copied().collect();
+    json_schema!({"type": ["array", "null"], "minItems": 1, "items": {"enum": names}})
 }
 
 /// Answers 200 with the tenant's webhooks.
@@ -32,7 +73,7 @@ pub(super) async fn list(
     let page = part.page()?;
     let limit = page.limit;
     let found = api.store.webhooks(scope, page).await?;
-    Ok(answer::found(&listed(found, limit, |hook| hook.id.to_string(), |hook| view(&hook))))
+    Ok(answer::found(&listed(found, limit, |hook| hook.id.to_string(), view)))
 }
 
 /// Answers 200 with the webhook.
@@ -43,13 +84,17 @@ pub(super) async fn show(
     Asked(Plain {}): Asked<Plain>,
 ) -> Reply {
     let hook = api.store.webhook(scope, id).await?.ok_or(Reason::NotFound)?;
-    Ok(answer::found(&view(&hook)))
+    Ok(answer::found(&view(hook)))
 }
 
-#[derive(Deserialize)]
+/// A webhook that is to be made.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewWebhook")]
 pub(super) struct New {
+    #[schemars(length(max = 2048), extend("format" = "uri"))]
     url: String,
+    #[schemars(schema_with = "event_names")]
     events: Option<Vec<String>>,
 }
 
@@ -72,16 +117,12 @@ pub(super) async fn create(
         NotMade::TooMany => Reason::TooManyWebhooks,
     })?;
     let hook = api.store.webhook(scope, id).await?.ok_or(Reason::NotFound)?;
-    Ok(answer::json(StatusCode::CREATED, &with_secret(&hook, &text)))
+    Ok(answer::json(StatusCode::CREATED, &with_secret(hook, &text)))
 }
 
-fn with_secret(hook: &Webhook, secret: &str) -> Value {
-    let mut shown = view(hook);
-    if let Some(fields) = shown.as_object_mut() {
-        fields.insert("secret".to_owned(), json!(secret));
-        fields.insert("former_secret_until".to_owned(), json!(hook.former_until.to_rfc3339()));
-    }
-    shown
+fn with_secret(hook: Webhook, secret: &str) -> WithSecret {
+    let former_secret_until = hook.former_until.into();
+    WithSecret { webhook: view(hook), secret: secret.to_owned(), former_secret_until }
 }
 
 fn secrets(api: &Api) -> Result<&SecretBox, Refusal> {
@@ -98,11 +139,16 @@ fn events(names: &[String]) -> Result<Events, Refusal> {
         .map_err(|why| Refusal::field("events", &why.to_string()))
 }
 
-#[derive(Deserialize)]
+/// What is to be otherwise of a webhook.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "WebhookChange")]
 pub(super) struct Change {
+    #[schemars(length(max = 2048), extend("format" = "uri"))]
     url: Option<String>,
+    #[schemars(schema_with = "event_names")]
     events: Option<Vec<String>>,
+    #[schemars(extend("enum" = ["active", "disabled", null]))]
     status: Option<String>,
 }
 
@@ -128,7 +174,7 @@ pub(super) async fn change(
         return Err(Reason::NotFound.into());
     }
     let hook = api.store.webhook(scope, id).await?.ok_or(Reason::NotFound)?;
-    Ok(answer::found(&view(&hook)))
+    Ok(answer::found(&view(hook)))
 }
 
 /// Answers 204 when the webhook and what waited for it are gone.
@@ -140,9 +186,12 @@ pub(super) async fn delete(State(api): State<Api>, Admin(scope): Admin, Id(id): 
     }
 }
 
-#[derive(Deserialize)]
+/// How a secret is to be replaced.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SecretRotation")]
 pub(super) struct Rotation {
+    #[schemars(range(max = 604_800))]
     overlap_secs: Option<u64>,
 }
 
@@ -169,13 +218,13 @@ pub(super) async fn rotate(
         return Err(Reason::NotFound.into());
     }
     let hook = api.store.webhook(scope, id).await?.ok_or(Reason::NotFound)?;
-    Ok(answer::json(StatusCode::OK, &with_secret(&hook, &text)))
+    Ok(answer::json(StatusCode::OK, &with_secret(hook, &text)))
 }
 
 /// Answers 202 when a message that tells of nothing is on its way.
 pub(super) async fn test(State(api): State<Api>, Admin(scope): Admin, Id(id): Id) -> Reply {
     if api.store.test_webhook(scope, id).await? {
-        Ok(answer::json(StatusCode::ACCEPTED, &json!({ "status": "queued" })))
+        Ok(answer::json(StatusCode::ACCEPTED, &answer::Status { status: "queued" }))
     } else {
         Err(Reason::NotFound.into())
     }

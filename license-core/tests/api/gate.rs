@@ -213,3 +213,25 @@ async fn every_documented_operation_is_served() {
     }
     assert_eq!(operations, 50);
 }
+
+#[tokio::test]
+async fn the_document_is_a_page_to_read_with_a_slash_and_without() {
+    let world = World::new().await;
+    let mut pages = vec![];
+    for target in ["/docs", "/docs/"] {
+        let request = bare(Method::GET, target, b"", &[]);
+        let (status, headers, body) = world.client().await.send_for_bytes(request).await;
+        assert_eq!(
+            (status, &headers["content-type"]),
+            (200, &"text/html; charset=utf-8".parse().unwrap())
+        );
+        assert!(
+            headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'")
+        );
+        pages.push(String::from_utf8(body).unwrap());
+    }
+    assert_eq!(pages[0], pages[1], "and every link of it is right from both");
+    assert!(pages[0].contains("<code>POST /api/v1/license/acquire</code>"));
+    let refused = world.client().await.send(bare(Method::POST, "/docs", b"{}", &[])).await;
+    refused.refused(405, "method_not_allowed");
+}

@@ -1,6 +1,7 @@
 //! A service on a Unix socket of its own, with a clock that the test moves and edge keys that the test made.
 
 use crate::cluster::TestDatabase;
+use crate::contract;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -20,8 +21,8 @@ use license_core::{
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -425,7 +426,22 @@ impl World {
         target: &str,
         body: &[u8],
     ) -> Answer {
-        self.client().await.send(self.request(who, method, target, body)).await
+        let answer =
+            self.client().await.send(self.request(who, method.clone(), target, body)).await;
+        let document = self.document().await;
+        let held = contract::hold(document, &method, target, answer.status.as_u16(), &answer.body);
+        held.unwrap_or_else(|problem| panic!("not as `/openapi.json` says: {problem}\n{answer:?}"));
+        answer
+    }
+
+    /// Returns the served document: the same from every service of one program.
+    async fn document(&self) -> &'static Value {
+        static DOCUMENT: OnceLock<Value> = OnceLock::new();
+        if let Some(document) = DOCUMENT.get() {
+            return document;
+        }
+        let served = self.client().await.send(bare(Method::GET, "/openapi.json", b"", &[])).await;
+        DOCUMENT.get_or_init(|| served.body)
     }
 
     /// Asks with a JSON body, or with none when it is null.

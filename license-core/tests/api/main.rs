@@ -14,6 +14,7 @@ mod algorithms;
 mod audit;
 mod bad_input;
 mod cluster;
+mod contract;
 mod erasure;
 mod fault_run;
 mod gate;
