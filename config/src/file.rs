@@ -17,6 +17,7 @@ pub mod limits;
 mod lint;
 mod listener;
 mod load_test;
+mod log;
 pub mod problems;
 mod scalar;
 mod source;

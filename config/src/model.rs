@@ -58,7 +58,10 @@ pub use listener::{
     SessionTickets, Tls, TlsVersions,
 };
 pub use load_test::LoadTest;
-pub use log::{Capture, CaptureKey, Log, LogFormat, LogTarget};
+pub use log::{
+    Capture, CaptureKey, EventFormat, EventSink, Log, LogFormat, LogTarget, SinkWay, Syslog,
+    SyslogWay,
+};
 pub use login::Login;
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;

@@ -21,7 +21,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio_rustls::client::TlsStream;
 
 pub use address::is_public;
 
@@ -224,15 +225,36 @@ impl Egress {
         client::converse(self.open(&url).await?, request, bytes_max).await
     }
 
-    /// Connects to a mail server that the edge may reach. TLS is the caller's.
+    /// Connects to a server that speaks something else than HTTP. TLS is the caller's.
     ///
     /// # Errors
     /// When the guard refuses, or nobody answers.
-    pub async fn mail(&self, host: &str, port: u16) -> Result<TcpStream, EgressError> {
-        let written = format!("https://{host}:{port}/");
-        let url = Url::parse(&written);
-        let url = url.map_err(|why| EgressError::NoUrl(written, why.to_owned()))?;
-        self.connect(&url).await
+    pub async fn tcp_to(&self, host: &str, port: u16) -> Result<TcpStream, EgressError> {
+        self.connect(&server(host, port)?).await
+    }
+
+    /// The same, and speaks TLS from the first byte on.
+    ///
+    /// # Errors
+    /// When the guard refuses, nobody answers, or its certificate is not trusted.
+    pub async fn tls_to(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, EgressError> {
+        let stream = self.tcp_to(host, port).await?;
+        client::handshake(stream, host, self.tls()?).await
+    }
+
+    /// Makes a socket that sends datagrams to the first address of a host that may be sent to.
+    ///
+    /// # Errors
+    /// When the guard refuses, or the system does.
+    pub async fn udp_to(&self, host: &str, port: u16) -> Result<UdpSocket, EgressError> {
+        let unresolved = || EgressError::Unresolved(host.to_owned());
+        let addresses = self.addresses(&server(host, port)?).await?;
+        let reachable = *addresses.first().ok_or_else(unresolved)?;
+        let failed = |source| EgressError::Connect { host: host.to_owned(), source };
+        let here = if reachable.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(here).await.map_err(failed)?;
+        socket.connect(reachable).await.map_err(failed)?;
+        Ok(socket)
     }
 
     /// Returns the authorities that the other end's certificate is held against, without those that are unusable.
@@ -264,20 +286,32 @@ impl Egress {
     /// Connects to the first address of the host that may be connected to and answers.
     async fn connect(&self, url: &Url) -> Result<TcpStream, EgressError> {
         let host = url.host();
-        let found = tokio::net::lookup_host((host, url.port())).await;
-        let addresses: Vec<SocketAddr> =
-            found.map_err(|_| EgressError::Unresolved(host.to_owned()))?.collect();
-        let Some(first) = addresses.first() else {
-            return Err(EgressError::Unresolved(host.to_owned()));
-        };
-        let mut failed = EgressError::Forbidden { host: host.to_owned(), address: first.ip() };
-        for address in addresses.into_iter().filter(|address| self.may_reach(*address)) {
+        let addresses = self.addresses(url).await?;
+        let mut failed = None;
+        for address in addresses {
             match TcpStream::connect(address).await {
                 Ok(stream) => return Ok(stream),
-                Err(source) => failed = EgressError::Connect { host: host.to_owned(), source },
+                Err(source) => failed = Some(source),
             }
         }
-        Err(failed)
+        let source = failed.unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        Err(EgressError::Connect { host: host.to_owned(), source })
+    }
+
+    /// The addresses of a host that may be reached: at least one.
+    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, EgressError> {
+        let host = url.host();
+        let found = tokio::net::lookup_host((host, url.port())).await;
+        let mut addresses: Vec<SocketAddr> =
+            found.map_err(|_| EgressError::Unresolved(host.to_owned()))?.collect();
+        let Some(first) = addresses.first().copied() else {
+            return Err(EgressError::Unresolved(host.to_owned()));
+        };
+        addresses.retain(|address| self.may_reach(*address));
+        if addresses.is_empty() {
+            return Err(EgressError::Forbidden { host: host.to_owned(), address: first.ip() });
+        }
+        Ok(addresses)
     }
 
     fn may_reach(&self, address: SocketAddr) -> bool {
@@ -307,8 +341,17 @@ impl Egress {
     }
 }
 
+/// Writes a server as a URL, which is what the guard judges.
+fn server(host: &str, port: u16) -> Result<Url, EgressError> {
+    let written = match host.contains(':') {
+        true => format!("https://[{host}]:{port}/"),
+        false => format!("https://{host}:{port}/"),
+    };
+    Url::parse(&written).map_err(|why| EgressError::NoUrl(written, why.to_owned()))
+}
+
 /// A connection with TLS or without.
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 

@@ -111,6 +111,13 @@ pub const DEPENDENCIES: &[Dependency] = &[
         metric: Some("edge_ban_write_errors_total"),
     },
     Dependency {
+        name: "A sink of events (`log.sinks`)",
+        at_start: "The edge starts; it is spoken to with the first event.",
+        later: "Nobody waits for it. Up to 4096 lines wait, and it is tried again, less and less often, up to every minute; what comes beyond is dropped for it and stands in `log.events`.",
+        otherwise: None,
+        metric: Some("edge_event_sink_up"),
+    },
+    Dependency {
         name: "The file of incidents",
         at_start: "Damaged, written by a newer program, or held by another process: refused.",
         later: "Incidents are worked on in memory, and people are told of them; nothing is done about them by itself. Storing them is tried again.",
@@ -192,7 +199,7 @@ what to do next. What the license service depends on stands in [`license.md`](li
 
     #[test]
     fn every_setting_and_every_metric_of_the_table_is_there() {
-        let metrics = include_str!("metrics.rs");
+        let metrics = concat!(include_str!("metrics.rs"), include_str!("metrics/sinks.rs"));
         for one in DEPENDENCIES {
             if let Some((path, key, _)) = one.otherwise {
                 let section = SECTIONS.iter().find(|section| section.path == path);

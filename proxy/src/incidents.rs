@@ -23,5 +23,5 @@ pub use store::{IncidentStore, IncidentStoreError};
 pub use tightened::Tightened;
 
 pub(crate) use letter::Letter;
-pub(crate) use notify::{Outcome, Sending};
+pub(crate) use notify::{Outcome, Sending, judge, of_error, secret};
 pub(crate) use working::{ChangeRefused, INCIDENTS_MAX, LETTERS_MAX, What, Word};

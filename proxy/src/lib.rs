@@ -49,6 +49,7 @@ pub mod security_headers;
 pub mod shared;
 pub mod sign_in;
 pub mod signing;
+mod sinks;
 pub mod snapshot;
 pub mod tickets;
 pub mod trial;

@@ -13,7 +13,7 @@ use portcullis_identity::places::IDS_MAX;
 use crate::shared::{OWNED_MAX, TOKENS_MAX};
 use crate::{
     acme, api_keys, capture, csp, edge, events, gate, incidents, log, login, revocations, sign_in,
-    signing, tickets,
+    signing, sinks, tickets,
 };
 
 pub use available::{Available, available};
@@ -279,6 +279,20 @@ pub const FIXED: &[Fixed] = &[
         unit: "notices",
         beyond: "the oldest of the least urgent is thrown away",
         metric: "edge_incident_notices_total{outcome=\"dropped\"}",
+    },
+    Fixed {
+        name: "lines of the event log that wait for a sink (`log.sinks`)",
+        value: sinks::LINES_MAX as u64,
+        unit: "lines",
+        beyond: "a further one is dropped",
+        metric: "edge_event_sink_lines_total{outcome=\"dropped\",sink=\"none\"}",
+    },
+    Fixed {
+        name: "line of the event log for a sink",
+        value: sinks::LINE_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "it stands in the log only",
+        metric: "edge_event_sink_lines_total{outcome=\"dropped\",sink=\"none\"}",
     },
     Fixed {
         name: "requests that wait for the capture's writer (`log.capture`)",

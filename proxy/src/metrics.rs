@@ -1,6 +1,7 @@
 //! What the process counts, in one registry. Read on the metrics listener; nothing here is fetched by name.
 
 mod durations;
+mod sinks;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ use crate::snapshot::Snapshot;
 
 use durations::Durations;
 pub(crate) use durations::RouteDurations;
+pub(crate) use sinks::{SinkFigures, Sinks};
 
 /// Every metric of the process. Labels take values from the configuration or from tables of ours, never from clients.
 #[derive(Debug, Clone)]
@@ -77,6 +79,8 @@ pub struct Metrics {
     pub notices_waiting: IntGauge,
     /// Times that the dead man's switch was pressed.
     pub heartbeats: IntCounterVec,
+    /// How the event log's sinks stand.
+    pub(crate) sinks: Sinks,
     /// Writes of the incident file that failed.
     pub incident_write_errors: IntCounter,
     /// Answers that the edge gave instead of the origin, by the label of [`Reason`].
@@ -364,6 +368,7 @@ impl Metrics {
                 "Times that the dead man's switch was pressed, by result.",
                 &["result"],
             ),
+            sinks: Sinks::register(r),
             incident_write_errors: counter(
                 r,
                 "edge_incident_write_errors_total",

@@ -1,17 +1,12 @@
 //! The file as a whole.
 
-use std::num::NonZeroU32;
-
 use super::fields::Fields;
 use super::{
-    Context, backend, host, identity, incidents, keys, limits, lint, listener, load_test, scalar,
-    source,
+    Context, backend, host, identity, incidents, keys, limits, lint, listener, load_test, log,
+    scalar, source,
 };
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    Admin, Capture, CaptureKey, ClientAddressHeader, Config, Environment, Geo, HeaderProfile,
-    License, Log, LogFormat, LogTarget,
-};
+use crate::model::{Admin, ClientAddressHeader, Config, Environment, Geo, HeaderProfile, License};
 use crate::yaml::Node;
 
 /// How long a seat is held without a heartbeat, unless the file says otherwise.
@@ -65,7 +60,10 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
     let headers = fields.may("headers", cx, headers);
     let hosts = fields.of("hosts", cx, host::hosts);
     let load_test = fields.may("load_test", cx, load_test::load_test);
-    let log = fields.may("log", cx, log);
+    let log = match fields.get("log") {
+        Some(node) => log::log(node, cx),
+        None => log::usual(cx),
+    };
     let license = match fields.get("license") {
         Some(node) => license(node, cx),
         None => Some(no_license(cx)),
@@ -93,15 +91,7 @@ pub(super) fn config(root: &Node, cx: &mut Context<'_>) -> Option<Config> {
         hosts: hosts?,
         headers: headers?.unwrap_or_default(),
         load_test: load_test?,
-        log: log?.unwrap_or_else(|| Log {
-            requests: LogTarget::Stdout,
-            events: LogTarget::Stdout,
-            format: LogFormat::CloudLogging,
-            events_file_max: Log::EVENTS_FILE_MAX,
-            events_files_max: Log::EVENTS_FILES_MAX,
-            redact: Log::usual_redaction(),
-            capture: None,
-        }),
+        log: log?,
         license: license?,
         limits: limits?,
         places: std::mem::take(&mut cx.places),
@@ -193,64 +183,6 @@ pub(super) fn profile(node: &Node, cx: &mut Context<'_>) -> Option<HeaderProfile
     let unknown = scalar::unknown("unknown-name", message, written, &known);
     cx.report(unknown, node.value_place());
     None
-}
-
-fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
-    let fields = Fields::open(node, &keys::LOG, cx)?;
-    let requests = fields.of("requests", cx, source::log_target);
-    let events = fields.of("events", cx, source::log_target);
-    let formats = [
-        ("cloud_logging", LogFormat::CloudLogging),
-        ("json", LogFormat::Json),
-        ("combined", LogFormat::Combined),
-    ];
-    let format = fields.of("format", cx, |node, cx| scalar::choice(node, cx, &formats));
-    let events_file_max = fields.of("events_file_max", cx, scalar::size("64KiB", "16GiB"));
-    let events_files_max = fields.of("events_files_max", cx, scalar::number(1..=1000));
-    let name =
-        |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_ascii_lowercase);
-    let redact = fields.may("redact", cx, |node, cx| scalar::items(node, cx, name));
-    let capture = fields.may("capture", cx, capture);
-    let redact = redact?.unwrap_or_else(Log::usual_redaction);
-    Some(Log {
-        requests: requests?,
-        events: events?,
-        events_file_max: events_file_max?,
-        events_files_max: events_files_max?,
-        format: format?,
-        redact,
-        capture: capture?,
-    })
-}
-
-fn capture(node: &Node, cx: &mut Context<'_>) -> Option<Capture> {
-    let fields = Fields::open(node, &keys::CAPTURE, cx)?;
-    let key = fields.of("key", cx, capture_key);
-    let directory = fields.of("directory", cx, scalar::path);
-    let sample_one_in = fields.may("sample_one_in", cx, scalar::number(1..=1_000_000));
-    let body_max = fields.of("body_max", cx, scalar::size("1KiB", "8MiB"));
-    let file_max = fields.of("file_max", cx, scalar::size("32MiB", "4GiB"));
-    let files_max = fields.of("files_max", cx, scalar::number(1..=1000));
-    Some(Capture {
-        key: key?,
-        directory: directory?,
-        sample_one_in: sample_one_in?.and_then(NonZeroU32::new),
-        body_max: body_max?,
-        file_max: file_max?,
-        files_max: files_max?,
-    })
-}
-
-fn capture_key(node: &Node, cx: &mut Context<'_>) -> Option<CaptureKey> {
-    let written = scalar::text(node, cx)?;
-    let key = CaptureKey::parse(written);
-    if key.is_none() {
-        let wrong = Diagnostic::error("wrong-value", "this is no public key of a capture");
-        let help =
-            "write the line that `portcullis capture key FILE` prints: 44 characters of base64";
-        cx.report(wrong.help(help), node.value_place());
-    }
-    key
 }
 
 fn no_license(cx: &Context<'_>) -> License {

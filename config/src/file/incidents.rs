@@ -194,11 +194,7 @@ fn smtp(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<NotifierWay> {
 /// Reads `HOST:PORT`.
 fn server(node: &Node, cx: &mut Context<'_>) -> Option<(String, u16)> {
     let written = scalar::text(node, cx)?;
-    let found = written.rsplit_once(':').and_then(|(host, port)| {
-        let is_name = !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-        Some((host.to_owned(), port.parse().ok()?)).filter(|_| is_name)
-    });
+    let found = scalar::host_and_port(written);
     if found.is_none() {
         let message = format!("`{written}` is not `HOST:PORT`, such as `mail.example.com:587`");
         cx.error("wrong-value", message, node.value_place());

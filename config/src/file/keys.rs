@@ -116,6 +116,7 @@ pub const SECTIONS: &[&Section] = &[
     &HEADER_PROFILE,
     &LOAD_TEST,
     &LOG,
+    &EVENT_SINK,
     &CAPTURE,
     &LICENSE,
     &LIMITS,
@@ -1633,6 +1634,12 @@ pub const LOG: Section = Section {
             "One line per security event: the record that incidents rest on. A file is put aside when it is full, and opened anew on SIGUSR1.",
         ),
         or(
+            "events_format",
+            "`json`, `ecs`, `ocsf` or `cef`",
+            "json",
+            "How an event's line is written (docs/incidents.md#other-formats).",
+        ),
+        or(
             "events_file_max",
             "size, 64KiB to 16GiB",
             "64MiB",
@@ -1656,11 +1663,41 @@ pub const LOG: Section = Section {
             "the usual names of credentials, `token` and `password` among them",
             "Parameters, headers and cookies whose values no log gives: in URLs, matched fields and rate keys.",
         ),
+        may("sinks", "mapping by name", "none", "Who else gets events, line by line."),
         may(
             "capture",
             "mapping",
             "nothing is captured",
             "Refused and sampled requests kept whole, for `portcullis replay --capture`.",
+        ),
+    ],
+};
+
+/// `log.sinks.<name>`
+pub const EVENT_SINK: Section = Section {
+    path: "log.sinks.<name>",
+    doc: "Somebody else who gets every line of the event log, as it is written (docs/incidents.md#sinks). Up to 4096 lines wait for one that hangs or fails; no request does. It is reached through the guard of `egress`, a Unix socket aside. A change is taken with a reload.",
+    keys: &[
+        must("kind", "`syslog` or `http`", "Syslog (RFC 5424), or lines in the body of a POST."),
+        or("format", "`json`, `ecs`, `ocsf` or `cef`", "json", "How a line is written."),
+        may(
+            "to",
+            "`tls:HOST:PORT`, `tcp:HOST:PORT`, `udp:HOST:PORT` or `unix:PATH`",
+            "refused for `syslog`",
+            "The server of `syslog`: over TLS (RFC 5425) and TCP with counted octets, by UDP (RFC 5426) or to a Unix socket as one datagram each.",
+        ),
+        or(
+            "facility",
+            "`user`, `daemon`, `auth`, `authpriv` or `local0` to `local7`",
+            "local0",
+            "The facility of `syslog`. The severity is the event's.",
+        ),
+        may("url", "URL", "refused for `http`", "Where `http` posts up to 500 lines at once."),
+        may(
+            "authorization",
+            "secret",
+            "none",
+            "The whole value of the header `Authorization` for `http`, such as `Bearer …` or `Splunk …`.",
         ),
     ],
 };

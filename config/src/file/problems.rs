@@ -112,6 +112,7 @@ pub const PROBLEMS: &[Problem] = &[
         "A route takes license requests to a license backend without asking for a token.",
     ),
     lint("metrics-open", "The metrics listener is reachable from other machines."),
+    lint("syslog-plain", "Events go to another machine in plain text."),
     lint("no-health", "A backend with several servers does not probe them."),
     lint("no-policy", "No security policy guards a route."),
     lint("no-tls", "Every listener only redirects, so that no host can be reached."),

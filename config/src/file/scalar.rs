@@ -179,6 +179,19 @@ pub(super) fn address(node: &Node, cx: &mut Context<'_>) -> Option<SocketAddr> {
     None
 }
 
+/// Splits `HOST:PORT`: a name, an IPv4 address, or an IPv6 address in brackets, which are taken off.
+pub(super) fn host_and_port(written: &str) -> Option<(String, u16)> {
+    let (host, port) = written.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(v6) = bracketed {
+        return v6.parse::<std::net::Ipv6Addr>().ok().map(|_| (v6.to_owned(), port));
+    }
+    let is_name = !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    is_name.then(|| (host.to_owned(), port))
+}
+
 /// Reads a network; one address is a network of its own.
 pub(super) fn network(node: &Node, cx: &mut Context<'_>) -> Option<IpNet> {
     let written = text(node, cx)?;

@@ -1,11 +1,15 @@
 //! Where the logs go.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use super::Url;
+use crate::secret::SecretRef;
 
 /// Where the logs go, and what a line looks like. An event is one JSON object.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,14 +20,91 @@ pub struct Log {
     pub events: LogTarget,
     /// How a request's line is written.
     pub format: LogFormat,
+    /// How an event's line is written.
+    pub events_format: EventFormat,
     /// Bytes of the events' file, after which a new one begins.
     pub events_file_max: u64,
     /// Files of events that are kept; the oldest is removed.
     pub events_files_max: u32,
     /// Parameters, headers and cookies whose values no log gives, in lower case.
     pub redact: Vec<String>,
+    /// Who else gets events, by name.
+    pub sinks: BTreeMap<String, EventSink>,
     /// Requests that are kept whole and encrypted, where they are.
     pub capture: Option<Capture>,
+}
+
+/// In whose fields an event is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventFormat {
+    /// Ours, as `docs/incidents.md` says them.
+    Json,
+    /// The Elastic Common Schema's.
+    Ecs,
+    /// The Open Cybersecurity Schema Framework's.
+    Ocsf,
+    /// The Common Event Format: no JSON, one line of text.
+    Cef,
+}
+
+/// Somebody else who gets events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventSink {
+    /// How.
+    pub way: SinkWay,
+    /// How a line is written.
+    pub format: EventFormat,
+}
+
+/// How a sink is spoken to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SinkWay {
+    /// Syslog (RFC 5424).
+    Syslog(Syslog),
+    /// Lines in the body of a POST.
+    Http {
+        /// Where they are sent.
+        url: Url,
+        /// The whole value of `Authorization`.
+        authorization: Option<SecretRef>,
+    },
+}
+
+/// A server of syslog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Syslog {
+    /// Where and how.
+    pub to: SyslogWay,
+    /// The facility's code.
+    pub facility: u8,
+}
+
+/// How syslog is carried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SyslogWay {
+    /// One datagram each (RFC 5426).
+    Udp {
+        /// The server.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// A stream with counted octets (RFC 6587).
+    Tcp {
+        /// The server.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// The same over TLS (RFC 5425).
+    Tls {
+        /// The server.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// One datagram each to a Unix socket.
+    Unix(PathBuf),
 }
 
 /// Which requests are kept whole, and where.
@@ -62,11 +143,6 @@ impl fmt::Display for CaptureKey {
 }
 
 impl Log {
-    /// `events_file_max`, where it is not set.
-    pub const EVENTS_FILE_MAX: u64 = 64 << 20;
-    /// `events_files_max`, where it is not set.
-    pub const EVENTS_FILES_MAX: u32 = 8;
-
     /// What is left out where the configuration does not say: what credentials are usually called.
     #[must_use]
     pub fn usual_redaction() -> Vec<String> {

@@ -259,6 +259,21 @@ pub fn rfc3339(at: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
+/// Reads what [`rfc3339`] writes, as milliseconds since the Unix epoch; `None` for anything else.
+#[must_use]
+pub fn millis(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // Years begin with March here, so that a leap day is their last one.
+    let (year, month) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
+    let secs = days.checked_sub(719_469)? * 86_400 + hour * 3600 + minute * 60 + second;
+    let read = secs * 1000 + number(20, 23)?;
+    (rfc3339(Timestamp::from_millis(read)) == text).then_some(read)
+}
+
 /// Returns year, month and day in UTC: days are counted from 1 March of year 0, in eras of 400 years.
 pub(crate) fn date(at: Timestamp) -> (u64, u64, u64) {
     let days = at.as_secs() / 86_400 + 719_468;

@@ -10,6 +10,7 @@ pub mod correlator;
 mod day;
 pub mod detector;
 pub mod event;
+pub mod export;
 pub mod incident;
 mod mask;
 pub mod notice;

@@ -1,11 +1,17 @@
-//! The event log: JSON lines to a stream or a file, which is put aside when it is full.
+//! The event log: lines to a stream or a file, which is put aside when it is full, and to the sinks.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use portcullis_config::model::{self, EventFormat};
+use portcullis_incident::export;
 use prometheus::IntCounter;
+use tokio::runtime::Handle;
 
 use crate::log::{LogError, Sink, Target};
 use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::sinks::Sinks;
 
 /// Bytes gathered before one write.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -28,6 +34,8 @@ pub struct EventLines {
     written: u64,
     batch: Vec<u8>,
     batch_lines: u64,
+    format: EventFormat,
+    sinks: Sinks,
     lines: IntCounter,
     dropped: IntCounter,
 }
@@ -52,14 +60,29 @@ impl EventLines {
             rotation,
             batch: Vec::with_capacity(BATCH_BYTES),
             batch_lines: 0,
+            format: EventFormat::Json,
+            sinks: Sinks::default(),
             lines: metrics.log_lines.with_label_values(&["events"]),
             dropped: metrics.log_dropped.with_label_values(&["events"]),
         })
     }
 
+    /// Takes what a configuration says of the format and of the sinks.
+    pub(super) fn set(&mut self, log: &model::Log, shared: &Arc<Shared>, runtime: &Handle) {
+        self.format = log.events_format;
+        self.sinks.set(&log.sinks, shared, runtime);
+    }
+
+    /// Ends the sinks; waits for what they still have to send, for five seconds at most. Must not be called on a
+    /// runtime's own thread.
+    pub(crate) fn finish(&mut self, runtime: &Handle) {
+        self.sinks.finish(runtime);
+    }
+
     /// Adds a line.
     pub(super) fn add(&mut self, line: &serde_json::Value) {
-        serde_json::to_writer(&mut self.batch, line).expect("a vector takes all text");
+        self.sinks.offer(line);
+        self.batch.extend_from_slice(export::line(self.format, line).as_bytes());
         self.batch.push(b'\n');
         self.batch_lines += 1;
         if self.batch.len() >= BATCH_BYTES {

@@ -86,7 +86,7 @@ impl Sending {
 }
 
 /// What a status means: a request that is wrong will not be right the next time.
-fn judge(status: StatusCode, retry_after_secs: Option<u64>) -> Outcome {
+pub(crate) fn judge(status: StatusCode, retry_after_secs: Option<u64>) -> Outcome {
     let said = format!("it answered with status {}", status.as_u16());
     match status {
         _ if status.is_success() => Outcome::Delivered,
@@ -98,7 +98,7 @@ fn judge(status: StatusCode, retry_after_secs: Option<u64>) -> Outcome {
     }
 }
 
-fn of_error(error: &EgressError) -> Outcome {
+pub(crate) fn of_error(error: &EgressError) -> Outcome {
     match error {
         // The URL may be the secret itself.
         EgressError::NoUrl(..) => Outcome::Refused("the URL is none".to_owned()),
@@ -117,7 +117,7 @@ fn of_error(error: &EgressError) -> Outcome {
 }
 
 /// Reads a secret as text; one that cannot be had now may be there later.
-fn secret(key: &SecretRef) -> Result<String, Outcome> {
+pub(crate) fn secret(key: &SecretRef) -> Result<String, Outcome> {
     let later = |why: String| Outcome::Later(why, None);
     let secret = key.read().map_err(|error| later(error.to_string()))?;
     let text = std::str::from_utf8(secret.expose());

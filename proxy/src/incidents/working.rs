@@ -138,8 +138,10 @@ impl Working {
         for response in responder.active().iter().filter(|one| one.is_done && !one.is_dry_run) {
             hands.put_back(response, now);
         }
+        let mut lines = desk.lines;
+        lines.set(&snapshot.config.log, &shared, hands.license.runtime());
         Self {
-            lines: desk.lines,
+            lines,
             store: desk.store,
             detectors: Detectors::new(snapshot.scenarios.to_vec(), GROUPS_MAX),
             scenarios: Arc::clone(&snapshot.scenarios),
@@ -276,6 +278,8 @@ impl Working {
             self.generation = generation;
             self.responder.set(settings::of(&self.shared));
             self.take_scenarios();
+            let config = Arc::clone(&self.shared.snapshot.load().config);
+            self.lines.set(&config.log, &self.shared, self.hands.license.runtime());
         }
         let changes = self.correlator.tick(now);
         self.note(&changes);

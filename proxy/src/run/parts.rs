@@ -353,10 +353,13 @@ impl Parts {
             }
         }
         let (bans, desk, shared) = (self.bans, self.desk, self.shared);
+        let runtime = tokio::runtime::Handle::current();
         let written = tokio::task::spawn_blocking(move || {
             bans.stop();
             shared.requests.flush();
-            drop(desk.stop());
+            if let Some((_, mut lines)) = desk.stop() {
+                lines.finish(&runtime);
+            }
             shared.capture.iter().for_each(Capture::flush);
         });
         if let Err(error) = written.await {

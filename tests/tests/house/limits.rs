@@ -277,6 +277,18 @@ const TESTS: &[Row] = &[
         "a_cookie_is_sealed_and_opened_up_to_its_bytes",
     ),
     (
+        "lines of the event log that wait for a sink (`log.sinks`)",
+        Number,
+        (PROXY, "sinks/tests.rs"),
+        "lines_wait_up_to_the_queues_length",
+    ),
+    (
+        "line of the event log for a sink",
+        Number,
+        (PROXY, "sinks/tests.rs"),
+        "a_line_is_sent_up_to_its_bytes",
+    ),
+    (
         "requests that wait for the capture's writer (`log.capture`)",
         Number,
         (PROXY, "capture/writer.rs"),

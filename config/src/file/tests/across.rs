@@ -72,6 +72,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("/run/p.sock }", "/run/p.sock, metrics: 0.0.0.0:9443 }", &["metrics-open"]),
     ("/run/p.sock }", "/run/p.sock, metrics: 127.0.0.1:9443 }", &[]),
     ("staging", "production", &["per-node-limits"]),
+    (
+        "backends: { ",
+        "log: { sinks: { s: { kind: syslog, to: \"udp:192.0.2.1:514\" } } }\nbackends: { ",
+        &["syslog-plain"],
+    ),
+    (
+        "backends: { ",
+        "log: { sinks: { s: { kind: syslog, to: \"udp:127.0.0.1:514\" } } }\nbackends: { ",
+        &[],
+    ),
     ("policies: { ", "policies: { q: { file: q.yaml }, ", &["unused"]),
     ("backends: { ", "license: { embedded: true }\nbackends: { ", &["unused"]),
     ("[10.0.0.1:80]", "[embedded]", &["license-not-embedded"]),

@@ -11,6 +11,13 @@ fn times_are_written_as_the_calendar_has_them() {
         (253_402_300_799, "9999-12-31T23:59:59.000Z"),
     ] {
         assert_eq!(rfc3339(Timestamp::from_secs(secs)), expected);
+        assert_eq!(millis(expected), Some(secs * 1000));
+    }
+    assert_eq!(millis("1970-01-01T00:00:01.007Z"), Some(1_007));
+    for bent in
+        ["", "2026", "2026-02-30T00:00:00.000Z", "1969-12-31T23:59:59.000Z", "1970-01-01T00:00:00Z"]
+    {
+        assert_eq!(millis(bent), None, "{bent}");
     }
     assert_eq!(rfc3339(Timestamp::from_millis(1_007)), "1970-01-01T00:00:01.007Z");
 }

@@ -33,7 +33,7 @@ pub(super) async fn send(sending: &Sending, smtp: &Smtp) -> Outcome {
 async fn converse(sending: &Sending, smtp: &Smtp) -> Result<(), Outcome> {
     let message = message(sending, smtp)?;
     let (envelope, bytes) = (message.envelope().clone(), message.formatted());
-    let stream = sending.egress.mail(&smtp.host, smtp.port).await;
+    let stream = sending.egress.tcp_to(&smtp.host, smtp.port).await;
     let stream = stream.map_err(|error| Outcome::Later(error.to_string(), None))?;
     let hello = ClientId::Domain(DOMAIN.to_owned());
     let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;

@@ -27,7 +27,7 @@ async fn start(directory: &Path, origin: &Origin, server: &KeyServer) -> Portcul
          admin: {{ socket: admin.sock, metrics: '127.0.0.1:0' }}\n\
          listeners: [{{ address: '127.0.0.1:0', tls: {{ certificates: [{{ cert: file:tls.crt, key: file:tls.key }}, \
          {{ acme: {{ names: [acme.test], directory: 'https://127.0.0.1:1/directory', terms_agreed: true }} }}] }} }}]\n\
-         log: {{ requests: off, events: off }}\nrulesets: {{ core: {{ builtin: core }} }}\n\
+         log: {{ requests: off, events: off, sinks: {{ nobody: {{ kind: syslog, to: 'unix:nobody' }} }} }}\nrulesets: {{ core: {{ builtin: core }} }}\n\
          geo: {{ country: geoip }}\n\
          lists: {{ fetched: {{ url: '{list}', refresh: 1h, required: false }} }}\n\
          egress: {{ networks: [127.0.0.0/8], ca: file:root.pem }}\n\
