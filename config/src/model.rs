@@ -49,8 +49,8 @@ pub use identity::{
     OidcProvider, PlatformProvider, Provider, StaticProvider,
 };
 pub use incidents::{
-    ACTIONS, CATEGORIES, Heartbeat, Incidents, Notifier, NotifierWay, PRIORITIES, ResponseRule,
-    Smtp,
+    ACTIONS, CATEGORIES, Exits, Heartbeat, Incidents, Notifier, NotifierWay, PRIORITIES,
+    ResponseRule, Smtp,
 };
 pub use limits::Limits;
 pub use listener::{
@@ -65,7 +65,7 @@ pub use log::{
 pub use login::Login;
 pub use names::{BackendId, HostName, PolicyId, ProviderId};
 pub use places::Places;
-pub use sign_in::{AccountField, AnswerField, SignIn, SignInKind};
+pub use sign_in::{AccountField, AnswerField, LicenseCall, SignIn, SignInKind};
 pub use sources::{Bans, Egress, Feed, Geo, ListSource, PolicySource, RuleSetSource, Stale};
 pub use url::Url;
 

@@ -52,6 +52,12 @@ impl MetricsPage {
     pub fn render(&self) -> String {
         self.0.render()
     }
+
+    /// Returns how many texts were not signed, for whatever reason.
+    #[must_use]
+    pub fn signing_failures(&self) -> u64 {
+        self.0.signing.failures()
+    }
 }
 
 const SECONDS: [f64; 12] =

@@ -1,5 +1,6 @@
 //! The one function of `check`, start-up and reload: from what the operator wrote to a snapshot, or every error at once.
 
+mod alerts_key;
 mod bypass;
 mod certificates;
 mod client_trust;
@@ -120,6 +121,7 @@ fn compile_with(
     let certificates = certificates::load(&config, &mut sources);
     let client_trust = client_trust::load(&config, &mut sources);
     let bypass = bypass::load(&config, &mut sources);
+    let alerts_key = alerts_key::load(&config, &mut sources);
     let logins = logins::load(&config, &mut sources);
     let ticket_secrets = tickets::load(&config, &mut sources);
     let upstream_tls = upstreams::load(&config, &mut sources);
@@ -155,6 +157,7 @@ fn compile_with(
         client_trust,
         ticket_secrets,
         bypass,
+        alerts_key,
         logins,
         answer_rules,
         rulesets,

@@ -22,7 +22,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use crate::metrics::Metrics;
 use overflow::Overflow;
 
-pub(crate) use of_request::{Refused, is_noted, of_request};
+pub(crate) use of_request::{Refused, everyday, is_noted, of_request};
 pub(crate) use overflow::SUMS_MAX;
 use valid::Told;
 
@@ -36,6 +36,7 @@ pub struct Events {
     told: Told,
     counted: IntCounterVec,
     added_up: IntCounter,
+    unseen: IntCounter,
 }
 
 /// The other end.
@@ -49,8 +50,8 @@ pub(crate) enum Message {
     Event(Box<Event>),
     /// A line of the log that is no event of an incident.
     Line(Box<serde_json::Value>),
-    /// A subject has a valid session from an address.
-    Valid(IpAddr, String),
+    /// What goes on every day, for scenarios only.
+    Everyday(Box<Event>),
     /// Open the log's file anew.
     Reopen,
     /// Say when everything before is written.
@@ -81,6 +82,7 @@ impl Events {
             told: Told::new(),
             counted: metrics.security_events.clone(),
             added_up: metrics.events_added_up.clone(),
+            unseen: metrics.events_unseen.clone(),
         };
         (events, Inbox { queue: receiver, overflow })
     }
@@ -88,7 +90,7 @@ impl Events {
     /// Hands an event over. Never waits; what does not fit the queue is added up with its like.
     pub fn raise(&self, event: Event) {
         if event.taken != Taken::Previewed {
-            self.counted.with_label_values(&[event.category.kind()]).inc_by(event.count);
+            self.count(&event);
         }
         match self.queue.try_send(Message::Event(Box::new(event))) {
             Ok(()) => {}
@@ -107,13 +109,31 @@ impl Events {
         drop(self.queue.try_send(Message::Line(Box::new(line))));
     }
 
-    /// Notes that a subject has a valid session from an address. Never waits: while the queue is full it is not noted,
-    /// and told again with a later request.
-    pub fn note_valid(&self, address: IpAddr, subject: &str, now: Timestamp) {
-        if self.told.is_news(address, subject, now) {
-            let told = self.queue.try_send(Message::Valid(address, subject.to_owned()));
-            // What nobody was told is told in the next minute.
-            drop(told);
+    /// Counts an event by its type. What the desk makes of what goes on every day was not raised by anybody.
+    pub(crate) fn count(&self, event: &Event) {
+        self.counted.with_label_values(&[event.category.kind()]).inc_by(event.count);
+    }
+
+    /// Shows scenarios what goes on every day. Never waits: while the queue is full it is not seen, and counted.
+    pub fn show(&self, event: Event) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Everyday(Box::new(event)))
+        {
+            self.unseen.inc();
+        }
+    }
+
+    /// Shows that a subject has a valid session from an address with a token: once a minute for each three. `session`
+    /// makes the event where it is to be shown.
+    pub fn show_session(
+        &self,
+        address: IpAddr,
+        subject: &str,
+        token: Option<&str>,
+        session: impl FnOnce() -> Event,
+        now: Timestamp,
+    ) {
+        if self.told.is_news((address, subject, token), now) {
+            self.show(session());
         }
     }
 

@@ -1,4 +1,4 @@
-//! The plain, read-only listener of `/metrics`, `/healthz` and `/readyz`. Bind it where only operators and scrapers are.
+//! The plain listener of `/metrics`, `/healthz` and `/readyz`, and of `/alerts`, which takes what Alertmanager posts. Bind it where only operators and scrapers are.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,15 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::Router;
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use axum::routing::{get, post};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::alerts;
+use crate::incidents::DeskHandle;
 use crate::shared::Shared;
 
 /// The embedded license service's page, where one runs.
@@ -35,6 +39,7 @@ struct Served {
     shared: Arc<Shared>,
     ready: Arc<AtomicBool>,
     license: LicensePage,
+    desk: DeskHandle,
 }
 
 impl Exposition {
@@ -81,13 +86,16 @@ impl Exposition {
         shared: Arc<Shared>,
         ready: Arc<AtomicBool>,
         license: LicensePage,
+        desk: DeskHandle,
         mut stop: watch::Receiver<bool>,
     ) -> io::Result<()> {
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readiness))
-            .with_state(Arc::new(Served { shared, ready, license }));
+            .route("/alerts", post(take_alerts))
+            .layer(DefaultBodyLimit::max(alerts::ALERTS_BYTES_MAX))
+            .with_state(Arc::new(Served { shared, ready, license, desk }));
         let stopped = async move {
             // An error means that the sender is gone, which stops us as well.
             stop.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
@@ -114,6 +122,37 @@ async fn metrics(State(served): State<Arc<Served>>) -> impl IntoResponse {
         text.extend_from_slice(license.render().as_bytes());
     }
     ([(CONTENT_TYPE, TEXT_FORMAT)], text)
+}
+
+/// Takes alerts from whoever has the key. What is answered 200 is on disk; after a 5xx Alertmanager posts again.
+async fn take_alerts(
+    State(served): State<Arc<Served>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    let Some(key) = served.shared.snapshot.load().alerts_key.clone() else {
+        return (
+            StatusCode::NOT_FOUND,
+            "alerts are not taken: see incidents.alerts_key\n".to_owned(),
+        );
+    };
+    let shown =
+        headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let is_right = |shown| verify_slices_are_equal(shown, key.expose().trim_ascii()).is_ok();
+    if !shown.is_some_and(is_right) {
+        return (
+            StatusCode::UNAUTHORIZED,
+            "the key is not the one of incidents.alerts_key\n".to_owned(),
+        );
+    }
+    let alerts = match alerts::read(&body) {
+        Ok(alerts) => alerts,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    match alerts::take(&served.shared, &served.desk, alerts).await {
+        Ok(_) => (StatusCode::OK, "taken\n".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
 }
 
 async fn readiness(State(served): State<Arc<Served>>) -> impl IntoResponse {

@@ -25,6 +25,7 @@ mod cookies;
 mod cors;
 mod csrf;
 mod decide;
+mod everyday;
 mod exchange;
 mod failure;
 mod forward;

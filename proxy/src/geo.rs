@@ -11,6 +11,7 @@ use maxminddb::{LookupResult, PathElement};
 
 use database::Database;
 pub use networks::Networks;
+use portcullis_incident::travel::Place;
 use ranges::Ranges;
 
 /// A country database: any in MaxMind's format that has countries (country, city, enterprise), or text ranges.
@@ -86,6 +87,25 @@ impl Country {
             }
             Source::Ranges(ranges) => ranges.region_code(address),
         }
+    }
+
+    /// Returns where an address is, with the radius that it may be off; `None` where the database has no positions, as one
+    /// of countries alone, or does not know this one. A position without a radius says nothing.
+    #[must_use]
+    pub fn place(&self, address: IpAddr) -> Option<Place> {
+        let Source::Database(database) = &self.source else { return None };
+        let found = database.lookup(address.to_canonical())?;
+        let number = |name| -> Option<f64> {
+            found.decode_path(&[PathElement::Key("location"), PathElement::Key(name)]).ok()?
+        };
+        let radius: Option<u16> = found
+            .decode_path(&[PathElement::Key("location"), PathElement::Key("accuracy_radius")])
+            .ok()?;
+        Some(Place {
+            latitude: number("latitude")?,
+            longitude: number("longitude")?,
+            accuracy_km: f64::from(radius?),
+        })
     }
 
     /// Returns the database's own name and build time in seconds since the Unix epoch; 0 where it does not tell.

@@ -6,6 +6,7 @@
 
 pub mod acme;
 pub mod admin;
+mod alerts;
 pub mod api_keys;
 mod atomic_file;
 pub mod audit;

@@ -12,8 +12,8 @@ use portcullis_identity::places::IDS_MAX;
 
 use crate::shared::{OWNED_MAX, TOKENS_MAX};
 use crate::{
-    acme, api_keys, capture, csp, edge, events, gate, incidents, log, login, revocations, sign_in,
-    signing, sinks, tickets,
+    acme, alerts, api_keys, capture, csp, edge, events, gate, incidents, log, login, revocations,
+    sign_in, signing, sinks, tickets,
 };
 
 pub use available::{Available, available};
@@ -265,6 +265,20 @@ pub const FIXED: &[Fixed] = &[
         unit: "sums",
         beyond: "the event is counted by its kind alone",
         metric: "edge_events_added_up_total",
+    },
+    Fixed {
+        name: "alerts of one message of Alertmanager",
+        value: alerts::ALERTS_MAX as u64,
+        unit: "alerts",
+        beyond: "the message is answered 400 and nothing of it is taken",
+        metric: "–",
+    },
+    Fixed {
+        name: "message of Alertmanager to the metrics listener",
+        value: alerts::ALERTS_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "413, and nothing of it is taken",
+        metric: "–",
     },
     Fixed {
         name: "incidents that are kept",

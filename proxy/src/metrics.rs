@@ -67,6 +67,8 @@ pub struct Metrics {
     pub security_events: IntCounterVec,
     /// Security events that were added up with their like.
     pub events_added_up: IntCounter,
+    /// What goes on every day and scenarios did not see.
+    pub events_unseen: IntCounter,
     /// Incidents that are not over.
     pub incidents_open: IntGauge,
     /// Times that nobody answered an incident in time.
@@ -338,6 +340,11 @@ impl Metrics {
                 r,
                 "edge_events_added_up_total",
                 "Security events that did not fit the queue and were added up with their like.",
+            ),
+            events_unseen: counter(
+                r,
+                "edge_events_unseen_total",
+                "Sessions, license calls and route counts that scenarios did not see: the queue was full.",
             ),
             incidents_open: gauge(r, "edge_incidents_open", "Incidents that are not over."),
             incidents_unanswered: counter(

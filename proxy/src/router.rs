@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use portcullis_config::Config;
 use portcullis_config::model::{Backend, BackendId, Host, HostName, PolicyId, Route, RouteAction};
@@ -26,6 +27,8 @@ pub struct RouteEntry {
     pub policy: Option<PolicyId>,
     /// How long its requests took.
     pub(crate) durations: RouteDurations,
+    /// Requests since the incident desk last looked; without those of load tests.
+    pub(crate) traffic: AtomicU64,
 }
 
 /// Finds a route by host and path. Immutable; built by `compile`.
@@ -128,6 +131,7 @@ fn resolve(
         security: Arc::new(SecurityHeaders::of(profile, host.csp_reports.as_deref())),
         reports: host.csp_reports.clone(),
         durations: RouteDurations::default(),
+        traffic: AtomicU64::new(0),
         host: host.name.clone(),
         route: route.clone(),
         backend,

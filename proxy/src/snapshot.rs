@@ -28,6 +28,8 @@ use crate::login::Login;
 use crate::router::Router;
 use crate::tickets::{Terms, TicketSecret};
 use crate::trial::{OwnSuite, Tested};
+use portcullis_config::secret::Secret;
+use portcullis_incident::travel::Place;
 
 /// One generation of the configuration, compiled. A request pins one at its start and never looks again.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Snapshot {
     pub(crate) ticket_secrets: Option<Arc<[TicketSecret]>>,
     /// What lifts limits for load tests; nothing but in staging.
     pub bypass: Option<Arc<Bypass>>,
+    /// The key with which alerts are posted; none where they are not taken on the metrics listener.
+    pub(crate) alerts_key: Option<Arc<Secret>>,
     /// How people sign in to hosts, by the host's name.
     pub logins: HashMap<Box<str>, Arc<Login>>,
     /// The rule sets, by name, with what they were made of: the next generation takes over what has not changed.
@@ -116,6 +120,14 @@ impl Snapshot {
     #[must_use]
     pub fn asn(&self, address: IpAddr) -> u32 {
         self.networks.as_ref().map_or(0, |networks| networks.asn(address))
+    }
+
+    /// Returns where an address is, as far as that says something of where people are.
+    #[must_use]
+    pub fn place(&self, address: IpAddr) -> Option<Place> {
+        let geo = self.geo.as_ref()?;
+        let is_exit = self.config.incidents.exits.has(address, self.asn(address));
+        if is_exit { None } else { geo.place(address) }
     }
 
     /// Returns the key sets that are fetched.

@@ -8,14 +8,24 @@ macro_rules! embedded {
 
 /// File names and their text.
 pub const SCENARIOS: &[(&str, &str)] = embedded![
+    "activation-velocity.yaml",
+    "flood-by-baseline.yaml",
     "flood-of-bans.yaml",
     "flood-of-limits.yaml",
     "forged-tokens.yaml",
+    "impossible-travel.yaml",
+    "key-enumeration-by-user.yaml",
+    "key-enumeration.yaml",
+    "key-in-many-networks.yaml",
     "login-brute-force.yaml",
     "login-stuffing.yaml",
     "malformed-requests.yaml",
+    "new-network.yaml",
+    "replayed-token.yaml",
     "scan-paths.yaml",
     "scan-rules.yaml",
+    "shared-key.yaml",
+    "signer-failures.yaml",
 ];
 
 #[cfg(test)]

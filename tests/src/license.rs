@@ -106,7 +106,7 @@ impl LicenseHome {
         );
         let clock = Arc::new(EdgeClock(Arc::clone(edge.shared())));
         let running = Service::start(settings, clock).await.expect("the service starts");
-        edge.license_port().lead_to(Some(running.operator()));
+        edge.license_port().lead_to(Some(&running));
         let tenant: TenantId = tenant.parse().expect("a tenant id");
         running.operator().create_tenant(&tenant).await.expect("a tenant can be made");
         let created = running

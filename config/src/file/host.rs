@@ -151,7 +151,7 @@ fn route(node: &Node, cx: &mut Context<'_>) -> Option<Route> {
             let of_answers = ["response_inspection", "response_headers", "replace_errors"];
             let of_browsers = ["cors", "csrf", "cookies"];
             let keys = [
-                &["path_form", "policy", "identity", "body", "sign_in"][..],
+                &["path_form", "policy", "identity", "body", "sign_in", "license_call"][..],
                 &of_answers[..],
                 &of_browsers[..],
             ]
@@ -199,11 +199,15 @@ fn forward(
     };
     let answer = answer::plan(fields, cx);
     let sign_in = fields.may("sign_in", cx, sign_in::sign_in);
+    let license_call = fields.may("license_call", cx, sign_in::license_call);
     let browser = browser::browser(fields, cx);
     let (body, answer, sign_in, browser) = (body?, answer?, sign_in?, browser?);
+    let license_call = license_call?;
     let (identity, access) = identity?;
     answer::check_body(&answer, &body, fields, cx);
-    sign_in::check_body(sign_in.as_ref(), &body, fields, cx);
+    let reads_account = sign_in.as_ref().is_some_and(|one| !one.account.is_empty());
+    sign_in::check_body("sign_in", reads_account, &body, fields, cx);
+    sign_in::check_body("license_call", license_call.is_some(), &body, fields, cx);
     Some(RouteAction::Forward {
         backend: backend?,
         policy: policy?,
@@ -213,6 +217,7 @@ fn forward(
         answer,
         browser: (browser != Browser::default()).then(|| Arc::new(browser)),
         sign_in: sign_in.map(Arc::new),
+        license_call: license_call.map(Arc::new),
     })
 }
 

@@ -4,9 +4,11 @@ use super::fields::Fields;
 use std::collections::BTreeMap;
 
 use super::{Context, keys, scalar, source};
+use ipnet::IpNet;
+
 use crate::model::{
-    ACTIONS, CATEGORIES, Heartbeat, Incidents, Notifier, NotifierWay, PRIORITIES, ResponseRule,
-    Smtp, Url,
+    ACTIONS, CATEGORIES, Exits, Heartbeat, Incidents, Notifier, NotifierWay, PRIORITIES,
+    ResponseRule, Smtp, Url,
 };
 use crate::secret::SecretRef;
 use crate::yaml::{Node, Value};
@@ -24,6 +26,8 @@ pub(super) fn incidents(node: &Node, cx: &mut Context<'_>) -> Option<Incidents> 
     let responses = fields.may("responses", cx, |node, cx| scalar::items(node, cx, response));
     let scenarios = fields.may("scenarios", cx, scalar::path);
     let runbooks = fields.may("runbooks", cx, folder);
+    let exits = fields.may("exits", cx, |node, cx| scalar::items(node, cx, exit));
+    let alerts_key = fields.may("alerts_key", cx, source::secret);
     let notifiers = fields
         .may("notifiers", cx, |node, cx| scalar::named(node, cx, |_, n, cx| notifier(n, cx)))
         .and_then(|known| known_fallbacks(known.unwrap_or_default(), &fields, cx));
@@ -39,6 +43,8 @@ pub(super) fn incidents(node: &Node, cx: &mut Context<'_>) -> Option<Incidents> 
         responses: responses?.unwrap_or_default(),
         scenarios: scenarios?,
         runbooks: runbooks?,
+        exits: sorted(exits?.unwrap_or_default()),
+        alerts_key: alerts_key?,
         notifiers: notifiers?,
         heartbeat: heartbeat?,
     })
@@ -47,6 +53,36 @@ pub(super) fn incidents(node: &Node, cx: &mut Context<'_>) -> Option<Incidents> 
 /// What holds where the file does not say.
 pub(super) fn usual(cx: &mut Context<'_>) -> Option<Incidents> {
     incidents(&Node { span: 0..0, key: None, value: Value::Map(Vec::new()) }, cx)
+}
+
+/// A network, or the number of an autonomous system.
+enum Exit {
+    Network(IpNet),
+    Asn(u32),
+}
+
+fn exit(node: &Node, cx: &mut Context<'_>) -> Option<Exit> {
+    let written = scalar::text(node, cx)?;
+    let Some(number) = written.strip_prefix("AS") else {
+        return scalar::network(node, cx).map(Exit::Network);
+    };
+    let number = number.parse().ok().filter(|number| *number != 0);
+    if number.is_none() {
+        let wrong = format!("`{written}` is no autonomous system: write `AS64500`");
+        cx.error("wrong-value", wrong, node.value_place());
+    }
+    number.map(Exit::Asn)
+}
+
+fn sorted(read: Vec<Exit>) -> Exits {
+    let mut exits = Exits::default();
+    for one in read {
+        match one {
+            Exit::Network(network) => exits.networks.push(network),
+            Exit::Asn(asn) => exits.asns.push(asn),
+        }
+    }
+    exits
 }
 
 fn response(node: &Node, cx: &mut Context<'_>) -> Option<ResponseRule> {

@@ -105,6 +105,7 @@ pub const SECTIONS: &[&Section] = &[
     &REQUIRED_IDENTITY,
     &TENANT_PLACES,
     &SIGN_IN,
+    &LICENSE_CALL,
     &CORS,
     &CSRF,
     &COOKIES,
@@ -527,6 +528,18 @@ pub const INCIDENTS: Section = Section {
             "URL that ends with `/`",
             "no link",
             "Where the pages of `docs/runbooks` stand, for links in what people are told.",
+        ),
+        may(
+            "exits",
+            "list of networks and of `AS64500`",
+            "none",
+            "Where many people come out, such as your own VPN: what a database says of its place says nothing of where they are.",
+        ),
+        may(
+            "alerts_key",
+            "secret",
+            "alerts are taken on the admin socket only",
+            "The bearer token with which Alertmanager posts alerts to `/alerts` of `admin.metrics` (docs/incidents.md).",
         ),
         may("notifiers", "mapping by name", "nobody is told", "Who is told of incidents, and how."),
         may(
@@ -1263,6 +1276,12 @@ pub const ROUTE: Section = Section {
             "That accounts sign in or register here: limits on failures, and events.",
         ),
         may(
+            "license_call",
+            "mapping",
+            "not a route on which license keys are used",
+            "Where a request names the license key and the device, for scenarios about abused licenses. Neither is kept: keyed digests stand for them.",
+        ),
+        may(
             "body",
             "`skip`, `stream` or a mapping",
             "read whole, up to `limits.body`",
@@ -1398,6 +1417,25 @@ pub const SIGN_IN: Section = Section {
             "number, 2 to 64",
             "10",
             "Accounts that fail in `window` from one network (of IPv4: 24 bits; of IPv6: 48) before the event `credential_stuffing` is raised, once for each window.",
+        ),
+    ],
+};
+
+/// `hosts.<name>.routes[].license_call`
+pub const LICENSE_CALL: Section = Section {
+    path: "hosts.<name>.routes[].license_call",
+    doc: "Where a call names the license key and the device. Nothing is refused by it: what the origin answers to which key and device is shown to scenarios (docs/incidents.md).",
+    keys: &[
+        must(
+            "license_key",
+            "list of `json:NAME.NAME` and `form:NAME`",
+            "Where a request names the key; the first that is there counts.",
+        ),
+        may(
+            "device",
+            "list of `json:NAME.NAME` and `form:NAME`",
+            "devices are not told apart",
+            "Where a request names the device.",
         ),
     ],
 };

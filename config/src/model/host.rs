@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Access, BackendId, Browser, HeaderProfile, HostName, Login, PolicyId, ProviderId, SignIn,
+    Access, BackendId, Browser, HeaderProfile, HostName, LicenseCall, Login, PolicyId, ProviderId,
+    SignIn,
 };
 
 /// A host name with its routes.
@@ -100,6 +101,15 @@ impl Route {
         }
     }
 
+    /// Returns that license keys are used here, if they are.
+    #[must_use]
+    pub const fn license_call(&self) -> Option<&Arc<LicenseCall>> {
+        match &self.action {
+            RouteAction::Forward { license_call, .. } => license_call.as_ref(),
+            RouteAction::Redirect { .. } => None,
+        }
+    }
+
     /// Returns how its answers are inspected.
     #[must_use]
     pub const fn inspection(&self) -> Option<&AnswerInspection> {
@@ -165,6 +175,8 @@ pub enum RouteAction {
         browser: Option<Arc<Browser>>,
         /// That accounts sign in here.
         sign_in: Option<Arc<SignIn>>,
+        /// That license keys are used here.
+        license_call: Option<Arc<LicenseCall>>,
     },
     /// Answers with a redirect.
     Redirect {

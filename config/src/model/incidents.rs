@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::Url;
 use crate::secret::SecretRef;
 
@@ -30,10 +32,32 @@ pub struct Incidents {
     pub scenarios: Option<PathBuf>,
     /// Where the runbooks stand, for links in what people are told; it ends with a slash.
     pub runbooks: Option<Url>,
+    /// Networks whose places say nothing of where people are.
+    pub exits: Exits,
+    /// The key with which Alertmanager posts alerts; `None` takes none.
+    pub alerts_key: Option<SecretRef>,
     /// Who is told, by name.
     pub notifiers: BTreeMap<String, Notifier>,
     /// What tells somebody else that this process still works.
     pub heartbeat: Option<Heartbeat>,
+}
+
+/// Where many people come out: VPNs, carriers, hosting.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Exits {
+    /// By address.
+    pub networks: Vec<IpNet>,
+    /// By the number of the autonomous system.
+    pub asns: Vec<u32>,
+}
+
+impl Exits {
+    /// Says whether an address of an autonomous system (0 where none is known) is one.
+    #[must_use]
+    pub fn has(&self, address: std::net::IpAddr, asn: u32) -> bool {
+        let address = address.to_canonical();
+        self.asns.contains(&asn) || self.networks.iter().any(|one| one.contains(&address))
+    }
 }
 
 /// A way to tell people.
@@ -144,6 +168,8 @@ pub const CATEGORIES: &[&str] = &[
     "TOKEN_REFUSED",
     "REQUEST_REFUSED",
     "UNAVAILABLE",
+    "NEW_NETWORK",
+    "ALERT",
     "KMS_FAILURE",
     "CONFIG_TAMPER",
 ];

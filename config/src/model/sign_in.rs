@@ -30,6 +30,15 @@ pub struct SignIn {
     pub stuffing_accounts: u32,
 }
 
+/// Where a call names the license key and the device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LicenseCall {
+    /// The key; the first place that is there counts.
+    pub license_key: Vec<AccountField>,
+    /// The device; none where devices are not told apart.
+    pub device: Vec<AccountField>,
+}
+
 /// What a route is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignInKind {

@@ -52,6 +52,12 @@ impl Signing {
         self.latency.with_label_values(&[algorithm]).observe(took.as_secs_f64());
     }
 
+    /// Returns how many texts were not signed.
+    pub(crate) fn failures(&self) -> u64 {
+        let of = |why: &NotSigned| self.not_signed.with_label_values(&[why.as_str()]).get();
+        NotSigned::ALL.iter().map(of).sum()
+    }
+
     /// Counts a text that was not signed.
     pub(crate) fn not_signed(&self, why: &str) {
         self.not_signed.with_label_values(&[why]).inc();

@@ -90,6 +90,8 @@ pub enum Scope {
     Source,
     /// The route: many sources, one target.
     Route,
+    /// The alert, by what its sender calls it.
+    Alert,
     /// The whole node: there is one at a time.
     Node,
 }
@@ -198,6 +200,17 @@ categories! {
     RequestRefused = "REQUEST_REFUSED", "request_refused", P3, Source, "policy";
     /// The edge or an origin could not answer.
     Unavailable = "UNAVAILABLE", "unavailable", P3, Route, "availability";
+    /// A request with a verified caller: each subject's once a minute from each address with each token. Only for
+    /// scenarios.
+    Session = "SESSION", "session", P3, Subject, "credentials";
+    /// A subject that is seen from a network for the first time.
+    NewNetwork = "NEW_NETWORK", "new_network", P3, Subject, "credentials";
+    /// A call with a license key, by its answer. Only for scenarios.
+    LicenseCall = "LICENSE_CALL", "license_call", P3, Subject, "licensing";
+    /// The requests of a route within a few seconds. Only for scenarios.
+    Traffic = "TRAFFIC", "traffic", P3, Route, "availability";
+    /// An alert of another system.
+    Alert = "ALERT", "alert", P2, Alert, "monitoring";
     /// The signer did not sign.
     SignerFailure = "KMS_FAILURE", "signer_failure", P1, Node, "dependency";
     /// The configuration or the audit trail was changed by nobody who may.
@@ -252,9 +265,28 @@ impl Category {
             | Self::TokenRefused
             | Self::RequestRefused
             | Self::Unavailable
+            | Self::Session
+            | Self::NewNetwork
+            | Self::LicenseCall
+            | Self::Traffic
+            | Self::Alert
             | Self::SignerFailure
             | Self::ConfigTamper => false,
         }
+    }
+
+    /// Says whether it is of what goes on every day: scenarios see it, and nobody else. It is not written down, opens no
+    /// incident and cannot be raised.
+    #[must_use]
+    pub const fn is_everyday(self) -> bool {
+        matches!(self, Self::Session | Self::LicenseCall | Self::Traffic)
+    }
+
+    /// Says whether a scenario that raises it opens an incident. A new network is written down and that is all: phones
+    /// find one every day.
+    #[must_use]
+    pub const fn opens_by_scenario(self) -> bool {
+        !self.is_everyday() && !matches!(self, Self::NewNetwork)
     }
 
     /// Says whether one event alone opens an incident. The others are counted by detectors first: nobody is paged for
@@ -275,7 +307,12 @@ impl Category {
             | Self::Unavailable
             | Self::Scanner
             | Self::TokenForgery
-            | Self::ProtocolAttack => false,
+            | Self::ProtocolAttack
+            | Self::Session
+            | Self::NewNetwork
+            | Self::LicenseCall
+            | Self::Traffic
+            | Self::SignerFailure => false,
             Self::SqlInjection
             | Self::Xss
             | Self::LocalFile
@@ -292,7 +329,7 @@ impl Category {
             | Self::ImpossibleTravel
             | Self::TokenReplay
             | Self::LicenseAbuse
-            | Self::SignerFailure
+            | Self::Alert
             | Self::ConfigTamper => true,
         }
     }

@@ -166,7 +166,8 @@ impl Correlator {
         let index = known.and_then(|id| self.incidents.iter().rposition(|i| i.id == id));
         let stands = |i: &Incident| !i.is_resolved() || now.since(i.last_seen) < REOPEN;
         let index = index.filter(|at| self.incidents.get(*at).is_some_and(stands));
-        let opens = event.scenario.is_some() || event.category.opens_alone();
+        let by_scenario = event.scenario.is_some() && event.category.opens_by_scenario();
+        let opens = by_scenario || event.category.opens_alone();
         match index {
             Some(index) => self.join(index, event, now),
             None if opens => self.open(key, event, now),
@@ -221,6 +222,12 @@ impl Correlator {
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Incident> {
         self.incidents.iter().find(|incident| incident.id == id)
+    }
+
+    /// Finds the incident of an alert, by what its sender calls it.
+    #[must_use]
+    pub fn of_alert(&self, alert: &str) -> Option<&Incident> {
+        self.find(self.by_key.get(&key(Category::Alert, "", alert))?)
     }
 
     /// Adds a line to an incident's timeline.
@@ -315,13 +322,18 @@ fn dedup_key(event: &Event) -> String {
         Scope::Subject => event.actor.subject.clone().or_else(of_source),
         Scope::Source => of_source(),
         Scope::Route => Some(event.route.clone()),
+        Scope::Alert => event.alert.clone(),
         Scope::Node => None,
     };
     let tenant = match event.category.scope() {
         Scope::Subject => event.actor.tenant.as_deref().unwrap_or_default(),
-        Scope::Source | Scope::Route | Scope::Node => "",
+        Scope::Source | Scope::Route | Scope::Alert | Scope::Node => "",
     };
-    format!("{}|{tenant}|{}", event.category.as_str(), about.unwrap_or_default())
+    key(event.category, tenant, &about.unwrap_or_default())
+}
+
+fn key(category: Category, tenant: &str, about: &str) -> String {
+    format!("{}|{tenant}|{about}", category.as_str())
 }
 
 fn placed(incident: &Incident) -> Placed {
@@ -380,8 +392,12 @@ fn is_unanswered(incident: &Incident, now: Timestamp) -> bool {
         && now.since(incident.waiting_since) >= incident.priority.response_time()
 }
 
-/// What is quiet for long enough is over; a P0 never by itself.
+/// What is quiet for long enough is over; a P0 never by itself, and an alert when its sender says so: while it fires it is
+/// told again after hours only.
 fn is_quiet(incident: &Incident, now: Timestamp) -> bool {
+    if incident.category == Category::Alert {
+        return false;
+    }
     let quiet = match (incident.category.priority(), incident.priority) {
         (_, Priority::P0) => return false,
         (Priority::P3, _) => Duration::from_secs(30 * 60),

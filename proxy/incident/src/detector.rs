@@ -1,10 +1,14 @@
-//! Finds what no single event shows: scenarios count events by group, distinct values or all, in a sliding window, and
-//! raise one event of their own when a threshold is crossed. After that they are silent about the group for a while.
+//! Finds what no single event shows: scenarios look at events by group. They count them, or distinct values of them, in a
+//! sliding window; remember where a group was, what it is known by, and how much it usually does; and raise one event of
+//! their own when that is remarkable. After that they are silent about the group for a while.
 
+mod baseline;
 mod file;
+mod journey;
 mod scenario;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unseen;
 mod window;
 
 use std::collections::HashMap;
@@ -12,14 +16,27 @@ use std::collections::HashMap;
 use portcullis_config::Timestamp;
 
 use crate::event::Event;
+use baseline::Level;
 pub use file::{ScenarioFile, ScenarioTest, read_scenario};
-pub use scenario::{BadScenario, Counter, Distinct, Filter, GroupBy, Scenario};
+use journey::Journeys;
+pub use scenario::{
+    BadScenario, Baseline, Condition, Counter, Distinct, Filter, GroupBy, Scenario,
+};
+use unseen::Known;
 use window::Window;
 
-/// Scenarios and what they have counted.
+/// Scenarios and what they have seen.
 #[derive(Debug)]
 pub struct Detectors {
     scenarios: Vec<Scenario>,
+    /// What is counted: anybody can begin a group here.
+    counts: Groups,
+    /// What is remembered for long, apart from that: who begins many groups there pushes nobody out here.
+    memories: Groups,
+}
+
+#[derive(Debug)]
+struct Groups {
     groups: HashMap<(usize, String), Group>,
     groups_max: usize,
     dropped: u64,
@@ -27,25 +44,39 @@ pub struct Detectors {
 
 #[derive(Debug)]
 struct Group {
-    window: Window,
+    held: Held,
     silent_until: Timestamp,
     last: Timestamp,
 }
 
+/// What a scenario keeps of a group.
+#[derive(Debug)]
+enum Held {
+    Count(Window),
+    Journey(Journeys),
+    Unseen(Known),
+    Baseline(Level),
+}
+
 impl Detectors {
-    /// Makes detectors of scenarios that track at most so many groups. At the cap the group that was longest idle, of a
-    /// few, goes and is counted.
+    /// Makes detectors of scenarios that count in at most so many groups, and remember as many. At the cap the group
+    /// that was longest idle, of a few, goes and is counted.
     #[must_use]
     pub fn new(scenarios: Vec<Scenario>, groups_max: usize) -> Self {
-        Self { scenarios, groups: HashMap::new(), groups_max: groups_max.max(1), dropped: 0 }
+        Self { scenarios, counts: Groups::new(groups_max), memories: Groups::new(groups_max) }
     }
 
-    /// Counts an event in every scenario that watches it and returns what they raise.
+    /// Shows an event to every scenario that watches it and returns what they raise.
     pub fn observe(&mut self, event: &Event, now: Timestamp) -> Vec<Event> {
         let mut raised = Vec::new();
-        for index in 0..self.scenarios.len() {
-            let found = self.count(index, event, now);
-            raised.extend(found);
+        for (index, scenario) in self.scenarios.iter().enumerate() {
+            let groups = match scenario.condition {
+                Condition::Count { .. } => &mut self.counts,
+                Condition::Journey { .. } | Condition::Unseen(_) | Condition::Baseline(_) => {
+                    &mut self.memories
+                }
+            };
+            raised.extend(groups.show(index, scenario, event, now));
         }
         raised
     }
@@ -53,62 +84,64 @@ impl Detectors {
     /// Returns how many groups were dropped at the cap.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
-        self.dropped
+        self.counts.dropped + self.memories.dropped
     }
 
     /// Returns how many groups are tracked.
     #[must_use]
     pub fn groups(&self) -> usize {
-        self.groups.len()
+        self.counts.groups.len() + self.memories.groups.len()
     }
 
     /// Forgets groups that say nothing any more. For a periodic task.
     pub fn sweep(&mut self, now: Timestamp) {
-        let scenarios = &self.scenarios;
-        self.groups.retain(|(index, _), group| {
-            let window = scenarios.get(*index).map_or_else(Default::default, |s| s.window);
-            now < group.silent_until || now.since(group.last) <= window
-        });
+        for groups in [&mut self.counts, &mut self.memories] {
+            groups.sweep(&self.scenarios, now);
+        }
+    }
+}
+
+impl Groups {
+    fn new(groups_max: usize) -> Self {
+        Self { groups: HashMap::new(), groups_max: groups_max.max(1), dropped: 0 }
     }
 
-    fn count(&mut self, index: usize, event: &Event, now: Timestamp) -> Option<Event> {
-        let scenario = self.scenarios.get(index)?;
+    fn show(
+        &mut self,
+        index: usize,
+        scenario: &Scenario,
+        event: &Event,
+        now: Timestamp,
+    ) -> Option<Event> {
         let is_watched = scenario.watches.contains(&event.category);
         if !is_watched || event.scenario.is_some() || !scenario.filter.lets_through(event) {
             return None;
         }
         let key = (index, scenario.group_by.of(event)?);
-        let value = match scenario.distinct {
-            Some(distinct) => Some(distinct.of(event)?),
-            None => None,
-        };
-        let (threshold, length, blackhole) =
-            (scenario.threshold, scenario.window, scenario.blackhole);
-        let counter = scenario.counter;
-        let raised = scenario.raise(event);
+        if let Some(distinct) = scenario.condition.distinct() {
+            distinct.of(event)?;
+        }
         if self.groups.len() >= self.groups_max && !self.groups.contains_key(&key) {
             self.make_room();
         }
-        let group = self.groups.entry(key).or_insert_with(|| Group {
-            window: Window::new(length),
-            silent_until: Timestamp::from_millis(0),
-            last: now,
-        });
+        let new = || Group { held: Held::of(scenario, now), silent_until: now, last: now };
+        let group = self.groups.entry(key).or_insert_with(new);
         group.last = now;
-        if now < group.silent_until {
+        let is_silent = now < group.silent_until;
+        // What counts begins anew after it has spoken; what remembers goes on learning.
+        if is_silent && matches!(group.held, Held::Count(_)) {
             return None;
         }
-        let seen = match value {
-            Some(value) => group.window.add_distinct(&value, threshold, now),
-            None if counter == Counter::Leaky => group.window.pour(event.count, threshold, now),
-            None => group.window.add(event.count, now),
-        };
-        if seen < u64::from(threshold) {
-            return None;
-        }
-        group.window = Window::new(length);
-        group.silent_until = now.plus(blackhole);
-        Some(Event { count: seen, ..raised })
+        let found = group.held.look(scenario, event, now).filter(|_| !is_silent)?;
+        group.silent_until = now.plus(scenario.blackhole);
+        Some(scenario.raise(event, found))
+    }
+
+    fn sweep(&mut self, scenarios: &[Scenario], now: Timestamp) {
+        self.groups.retain(|(index, _), group| {
+            let kept = scenarios.get(*index).map_or_else(Default::default, Scenario::kept_for);
+            now < group.silent_until || now.since(group.last) <= kept
+        });
     }
 
     fn make_room(&mut self) {
@@ -116,6 +149,50 @@ impl Detectors {
         if let Some(key) = oldest.map(|(key, _)| key.clone()) {
             self.groups.remove(&key);
             self.dropped += 1;
+        }
+    }
+}
+
+impl Held {
+    fn of(scenario: &Scenario, now: Timestamp) -> Self {
+        match scenario.condition {
+            Condition::Count { .. } => Self::Count(Window::new(scenario.window)),
+            Condition::Journey { .. } => Self::Journey(Journeys::default()),
+            Condition::Unseen(_) => Self::Unseen(Known::default()),
+            Condition::Baseline(_) => Self::Baseline(Level::new(scenario.window, now)),
+        }
+    }
+
+    /// Takes an event in. Returns what is said of it where the condition holds.
+    fn look(&mut self, scenario: &Scenario, event: &Event, now: Timestamp) -> Option<Event> {
+        let length = scenario.window;
+        match (self, &scenario.condition) {
+            (Self::Count(window), Condition::Count { distinct, counter, threshold }) => {
+                let seen = match (distinct, counter) {
+                    (Some(distinct), _) => {
+                        window.add_distinct(&distinct.of(event)?, *threshold, now)
+                    }
+                    (None, Counter::Leaky) => window.pour(event.count, *threshold, now),
+                    (None, Counter::Sliding) => window.add(event.count, now),
+                };
+                if seen < u64::from(*threshold) {
+                    return None;
+                }
+                *window = Window::new(length);
+                Some(Event { count: seen, ..event.clone() })
+            }
+            (Self::Journey(journeys), Condition::Journey { rule, returns }) => {
+                journeys.observe(event, rule, *returns, length, now)
+            }
+            (Self::Unseen(known), Condition::Unseen(distinct)) => {
+                known.is_news(&distinct.of(event)?, length, now).then(|| event.clone())
+            }
+            (Self::Baseline(level), Condition::Baseline(usual)) => {
+                let count = level.observe(event.count, usual, now)?;
+                Some(Event { count, ..event.clone() })
+            }
+            // A group is made by its own scenario.
+            (Self::Count(_) | Self::Journey(_) | Self::Unseen(_) | Self::Baseline(_), _) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::category::{Category, Priority};
 use crate::mask;
+use crate::travel::Place;
 
 /// The version of the JSON's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -56,6 +57,10 @@ pub struct Actor {
     pub asn: Option<u32>,
     /// The JA4 fingerprint of its TLS library.
     pub fingerprint: Option<String>,
+    /// A digest of the license key that it used; the key itself is never kept.
+    pub license_key: Option<String>,
+    /// A digest of the device that it said it was.
+    pub device: Option<String>,
 }
 
 /// What a tenant breach rests on. A link that somebody sends to a victim makes the victim's browser ask; that is no
@@ -129,6 +134,14 @@ pub struct Event {
     pub breach: Option<Breach>,
     /// For impossible travel, where the subject was before and is now.
     pub travel: Option<(String, String)>,
+    /// Where the source is, as far as a database of places tells.
+    pub place: Option<Place>,
+    /// What else speaks for it, in words of the documentation.
+    pub corroborated_by: Vec<&'static str>,
+    /// How urgent it is, where that is not what its category is.
+    pub urgency: Option<Priority>,
+    /// For an alert of another system, what that calls it.
+    pub alert: Option<String>,
     /// The detector that found it in other events; `None` for what a single request did.
     pub scenario: Option<String>,
     /// How many events this one stands for, when a flood was aggregated; at least 1.
@@ -169,6 +182,10 @@ impl Event {
             preview_rule: None,
             breach: None,
             travel: None,
+            place: None,
+            corroborated_by: Vec::new(),
+            urgency: None,
+            alert: None,
             scenario: None,
             count: 1,
         }
@@ -178,7 +195,8 @@ impl Event {
     /// bounded.
     #[must_use]
     pub fn to_json(&self, placed: &Placed) -> Value {
-        let priority = placed.priority.unwrap_or_else(|| self.category.priority());
+        let own = self.urgency.unwrap_or_else(|| self.category.priority());
+        let priority = placed.priority.unwrap_or(own);
         let mut event = Map::new();
         let mut put = |name: &str, value: Value| {
             if !value.is_null() {
@@ -204,6 +222,10 @@ impl Event {
         put("breach", json!(self.breach.as_ref().map(Breach::to_json)));
         put("last_location", json!(self.travel.as_ref().map(|(last, _)| last)));
         put("current_location", json!(self.travel.as_ref().map(|(_, current)| current)));
+        if !self.corroborated_by.is_empty() {
+            put("corroborated_by", json!(self.corroborated_by));
+        }
+        put("alert", json!(self.alert));
         put("request", self.request_json());
         put("response", json!({"status_code": self.status, "action": self.taken.as_str()}));
         let response =
@@ -237,6 +259,8 @@ impl Event {
             "country": self.actor.country,
             "asn": self.actor.asn,
             "fingerprint": self.actor.fingerprint,
+            "license_key_digest": self.actor.license_key,
+            "device_digest": self.actor.device,
         })
     }
 

@@ -212,5 +212,5 @@ pub(crate) fn base_priority(event: &Event) -> Priority {
     if event.category == Category::TenantBreach && !is_deliberate(event) {
         return Priority::P2;
     }
-    event.category.priority()
+    event.urgency.unwrap_or_else(|| event.category.priority())
 }

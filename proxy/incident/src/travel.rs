@@ -37,14 +37,21 @@ impl Default for TravelRule {
 }
 
 impl TravelRule {
+    /// Says whether two places are far enough apart to be told apart.
+    #[must_use]
+    pub fn is_far(&self, from: &Place, to: &Place) -> bool {
+        let distance = from.distance_km(to) - from.accuracy_km - to.accuracy_km;
+        distance.is_finite() && distance >= self.distance_min_km
+    }
+
     /// Says whether nobody can have gone from one place at one time to the other at the other. The order of the two
     /// does not matter; two moments that are the same allow no way at all.
     #[must_use]
     pub fn is_impossible(&self, from: (Place, Timestamp), to: (Place, Timestamp)) -> bool {
-        let distance = from.0.distance_km(&to.0) - from.0.accuracy_km - to.0.accuracy_km;
-        if !distance.is_finite() || distance < self.distance_min_km {
+        if !self.is_far(&from.0, &to.0) {
             return false;
         }
+        let distance = from.0.distance_km(&to.0) - from.0.accuracy_km - to.0.accuracy_km;
         let time: Duration = to.1.since(from.1).max(from.1.since(to.1));
         distance > self.speed_max_km_per_hour * (time.as_secs_f64() / 3600.0)
     }

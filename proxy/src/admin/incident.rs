@@ -1,8 +1,10 @@
 //! `incidents ls`, `show`, `ack`, `contain`, `resolve`, `undo`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Query, State};
 use http::StatusCode;
 use portcullis_config::Timestamp;
@@ -16,6 +18,7 @@ use super::message::{
     ChangeIncident, Failure, IncidentView, MomentView, NotifiedView, ResponseView, TestNotify,
 };
 use super::server::{Answer, Operator, Peer, refuse};
+use crate::alerts;
 use crate::incidents::{ChangeRefused, DeskGone, Letter, Outcome, Sending, What, Word};
 use crate::log::rfc3339;
 
@@ -118,6 +121,17 @@ pub(super) async fn test_notify(
         told.push(NotifiedView { notifier: name.clone(), error });
     }
     Ok(Json(told))
+}
+
+/// Takes what Alertmanager posts, from whoever may use the socket.
+pub(super) async fn take_alerts(
+    State(operator): State<Arc<Operator>>,
+    body: Bytes,
+) -> Answer<BTreeMap<&'static str, usize>> {
+    let read = alerts::read(&body);
+    let read = read.map_err(|error| refuse(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let taken = alerts::take(&operator.shared, &operator.incidents, read).await;
+    taken.map(Json).map_err(|error| refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
 }
 
 fn refused(error: &ChangeRefused) -> (StatusCode, Json<Failure>) {

@@ -186,6 +186,7 @@ impl AdminServer {
             .route("/v1/bans", get(ban::list).post(ban::add).delete(ban::remove))
             .route("/v1/incidents", get(incident::list))
             .route("/v1/incident", get(incident::show).post(incident::change))
+            .route("/v1/alerts", post(incident::take_alerts))
             .route("/v1/incidents/test-notify", post(incident::test_notify))
             .route("/v1/backends", get(backend::list).post(backend::drain))
             .route(

@@ -120,6 +120,11 @@ fn of_reason(reason: Reason, detail: Option<&str>) -> Option<Category> {
     })
 }
 
+/// Returns what scenarios see of a request, whatever became of it.
+pub(crate) fn everyday(record: &RequestRecord, category: Category) -> Event {
+    event(record, category, &Refused::default())
+}
+
 fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event {
     let client = &record.client;
     let identity = record.identity.as_ref();
@@ -136,6 +141,8 @@ fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event
             user_agent: record.user_agent.as_ref().map(agent),
             country: Some(client.region_code.clone()).filter(|code| !code.is_empty()),
             asn: Some(client.asn).filter(|asn| *asn != 0),
+            license_key: None,
+            device: None,
         },
         request_id: Some(record.request_id.clone()),
         method: escaped(&record.method),

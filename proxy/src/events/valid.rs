@@ -1,5 +1,5 @@
-//! Who has a valid session from where, told to the desk once a minute for each: an address that several subjects use is
-//! an office, and no response bans it.
+//! Who has a valid session from where with which token, told to the desk once a minute for each: an address that several
+//! subjects use is an office, and no response bans it; scenarios look for journeys that nobody can make.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +10,7 @@ use portcullis_config::Timestamp;
 
 /// Parts that are locked one by one.
 const SHARDS: usize = 16;
-/// Pairs of one part that are remembered; then it forgets them all and tells them again.
+/// Sessions of one part that are remembered; then it forgets them all and tells them again.
 const PAIRS_MAX: usize = 4096;
 
 #[derive(Debug)]
@@ -25,9 +25,9 @@ impl Told {
         Self { shards, hasher: RandomState::new() }
     }
 
-    /// Says whether a pair has not been told in this minute, and remembers it. Costs a hash and a short lock.
-    pub(super) fn is_news(&self, address: IpAddr, subject: &str, now: Timestamp) -> bool {
-        let pair = self.hasher.hash_one((address, subject));
+    /// Says whether a session has not been told in this minute, and remembers it. Costs a hash and a short lock.
+    pub(super) fn is_news(&self, session: (IpAddr, &str, Option<&str>), now: Timestamp) -> bool {
+        let pair = self.hasher.hash_one(session);
         let index = usize::try_from(pair % SHARDS as u64).unwrap_or_default();
         let Some(shard) = self.shards.get(index) else { return true };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,12 +48,13 @@ mod tests {
         let told = Told::new();
         let at = Timestamp::from_secs;
         let address = IpAddr::from([192, 0, 2, 1]);
-        assert!(told.is_news(address, "ada", at(60)));
-        assert!(!told.is_news(address, "ada", at(119)));
-        assert!(told.is_news(address, "bob", at(119)));
-        assert!(told.is_news(address, "ada", at(120)));
+        assert!(told.is_news((address, "ada", None), at(60)));
+        assert!(!told.is_news((address, "ada", None), at(119)));
+        assert!(told.is_news((address, "bob", None), at(119)));
+        assert!(told.is_news((address, "ada", None), at(120)));
+        assert!(told.is_news((address, "ada", Some("t1")), at(120)), "another token");
         for n in 0..200_000_u32 {
-            told.is_news(n.to_be_bytes().into(), "ada", at(120));
+            told.is_news((n.to_be_bytes().into(), "ada", None), at(120));
         }
         let held: usize = told.shards.iter().map(|one| one.lock().unwrap().1.len()).sum();
         assert!(held <= SHARDS * PAIRS_MAX);

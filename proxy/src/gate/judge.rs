@@ -21,7 +21,8 @@ use super::sanity::Target;
 use super::stream::Stream;
 use super::work::Work;
 use super::{
-    Gate, claims, cors, csrf, decide, inward, login, presented, redirect, reports, sign_in,
+    Gate, claims, cors, csrf, decide, everyday, inward, login, presented, redirect, reports,
+    sign_in,
 };
 use crate::reason::Reason;
 use crate::router::RouteEntry;
@@ -205,6 +206,7 @@ async fn forward(
     presented::strip(session.req_header_mut(), &snapshot);
     claims::strip(session.req_header_mut(), &snapshot);
     sign_in::begin(&gate.shared, work, &session.req_header().method, &entry, &admitted)?;
+    everyday::note(work, &entry, &admitted);
     let added = inward::headers(&gate.shared, work, &target, &upstream, &admitted)?;
     let admission = admission(&upstream).await?;
     let now = gate.shared.clock.monotonic();

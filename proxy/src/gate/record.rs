@@ -8,6 +8,7 @@ use pingora::proxy::Session;
 use portcullis_config::Timestamp;
 
 use super::capture;
+use super::everyday;
 use super::refusal::Refusal;
 use super::sign_in;
 use super::verdict::{self, Hidden};
@@ -94,9 +95,7 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
     if let Some(capture) = &shared.capture {
         capture::offer(capture, session, work, &record);
     }
-    if let (Some(identity), None) = (&record.identity, record.refusal) {
-        shared.events.note_valid(record.client.address, &identity.subject, record.time);
-    }
+    everyday::show(shared, work, &record);
     keep(shared, record, &refused);
 }
 

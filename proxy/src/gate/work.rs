@@ -20,6 +20,7 @@ use super::answer::{self, Dress};
 use super::body::Held;
 use super::client_address::{Client, Trusted, client};
 use super::cors::Cross;
+use super::everyday::Named;
 use super::forward::Forward;
 use super::in_work::Place;
 use super::messages::Messages;
@@ -64,6 +65,8 @@ pub(crate) struct Work {
     pub(super) load_test: Option<Arc<str>>,
     /// The attempt to sign in that it is.
     pub(super) sign_in: Option<SigningIn>,
+    /// What it names, if it is a license call.
+    pub(super) license_call: Option<Named>,
     /// What its answer says to pages of other origins, where the route says it.
     pub(super) cross: Option<Cross>,
     /// The route that was found.
@@ -141,6 +144,7 @@ impl Work {
             load_test: None,
             cross: None,
             sign_in: None,
+            license_call: None,
             entry: None,
             verdict: None,
             identity: None,

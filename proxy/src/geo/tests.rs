@@ -47,6 +47,19 @@ fn addresses_have_the_countries_of_country_and_city_databases() {
 }
 
 #[test]
+fn addresses_have_places_where_the_database_has_positions() {
+    let Some(bytes) = test_database("GeoIP2-City-Test.mmdb") else { return };
+    let city = Country::new(bytes, None).unwrap();
+    let place = |address: &str| city.place(address.parse().unwrap());
+    let found = place("2.125.160.216").unwrap();
+    assert_eq!((found.latitude, found.longitude, found.accuracy_km), (51.75, -1.25, 100.0));
+    assert_eq!(place("192.0.2.1"), None);
+    let bytes = test_database("GeoIP2-Country-Test.mmdb").unwrap();
+    let country = Country::new(bytes, None).unwrap();
+    assert_eq!(country.place("2.125.160.216".parse().unwrap()), None);
+}
+
+#[test]
 fn addresses_have_the_numbers_of_the_networks_database() {
     let Some(bytes) = test_database("GeoLite2-ASN-Test.mmdb") else { return };
     let networks = Networks::new(bytes).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use license_core::{Operator, OperatorError};
+use license_core::{MetricsPage, Operator, OperatorError, Running};
 use tokio::runtime::Handle;
 
 /// How long the desk waits for the service.
@@ -14,7 +14,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The service, as it runs now.
 #[derive(Clone, Debug)]
 pub struct LicensePort {
-    operator: Arc<Mutex<Option<Operator>>>,
+    service: Arc<Mutex<Option<(Operator, MetricsPage)>>>,
     runtime: Handle,
 }
 
@@ -22,12 +22,19 @@ impl LicensePort {
     /// Makes a way that leads nowhere yet. Must be called on a tokio runtime.
     #[must_use]
     pub fn new() -> Self {
-        Self { operator: Arc::default(), runtime: Handle::current() }
+        Self { service: Arc::default(), runtime: Handle::current() }
     }
 
     /// Leads to this service from now on, or nowhere.
-    pub fn lead_to(&self, operator: Option<&Operator>) {
-        *self.operator.lock().unwrap_or_else(PoisonError::into_inner) = operator.cloned();
+    pub fn lead_to(&self, service: Option<&Running>) {
+        let service = service.map(|one| (one.operator().clone(), one.metrics()));
+        *self.service.lock().unwrap_or_else(PoisonError::into_inner) = service;
+    }
+
+    /// Returns how many texts the service did not sign; `None` where no service is in this process.
+    pub(super) fn signing_failures(&self) -> Option<u64> {
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        service.as_ref().map(|(_, page)| page.signing_failures())
     }
 
     /// Returns the runtime, for what the desk starts.
@@ -68,8 +75,8 @@ impl LicensePort {
         &self,
         exchange: impl FnOnce(Operator) -> F,
     ) -> Result<Option<T>, String> {
-        let operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(operator) = operator else { return Ok(None) };
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some((operator, _)) = service else { return Ok(None) };
         let exchange = exchange(operator);
         let asked = self.runtime.block_on(async { tokio::time::timeout(WAIT_MAX, exchange).await });
         match asked {

@@ -1,7 +1,9 @@
 //! What the desk's thread holds and does: events in, incidents and responses out, in an order that survives being killed
 //! at any point.
 
+mod alerts;
 mod letters;
+mod measured;
 mod responses;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -13,7 +15,8 @@ use portcullis_config::Timestamp;
 use portcullis_incident::correlator::NoChange;
 use portcullis_incident::event::{Placed, Taken};
 use portcullis_incident::{
-    Change, ChangeKind, Correlator, Detectors, Event, Incident, Responder, Response, Scenario,
+    Category, Change, ChangeKind, Correlator, Detectors, Event, Incident, Responder, Response,
+    Scenario,
 };
 use serde_json::Value;
 
@@ -24,6 +27,7 @@ use super::lines::EventLines;
 use super::settings;
 use super::store::{Changes, IncidentStore, Stored};
 use letters::Post;
+use measured::Measured;
 
 pub(crate) use letters::LETTERS_MAX;
 
@@ -115,6 +119,7 @@ pub(crate) struct Working {
     is_store_failing: bool,
     written: Timestamp,
     swept: Timestamp,
+    measured: Measured,
 }
 
 impl Working {
@@ -160,6 +165,7 @@ impl Working {
             is_store_failing: false,
             written: now,
             swept: now,
+            measured: Measured::begin(now),
             shared,
         }
     }
@@ -201,9 +207,7 @@ impl Working {
         for message in first.into_iter().chain(more) {
             match message {
                 Message::Event(event) => self.observe(*event),
-                Message::Valid(address, subject) => {
-                    self.responder.note_valid(address, &subject, self.shared.clock.now());
-                }
+                Message::Everyday(event) => self.see(&event),
                 Message::Line(line) => self.lines.add(&line),
                 Message::Reopen => self.lines.reopen(),
                 Message::Flush(reply) => replies.push(reply),
@@ -234,14 +238,37 @@ impl Working {
         }
         let raised = self.detectors.observe(&event, now);
         for event in std::iter::once(event).chain(raised) {
-            let (changes, mut placed) = self.correlator.observe(&event, now);
-            self.note(&changes);
-            placed.response = self.plan(&placed, &event, now);
-            let line = event.to_json(&placed);
-            self.lines.add(&line);
-            if placed.incident_id.is_some() {
-                self.keep(line);
-            }
+            self.place(&event, now);
+        }
+    }
+
+    /// Shows scenarios what goes on every day: only what they make of it is written down.
+    fn see(&mut self, event: &Event) {
+        let now = self.shared.clock.now();
+        if let (Category::Session, Some(address), Some(subject)) =
+            (event.category, event.source_ip, &event.actor.subject)
+        {
+            self.responder.note_valid(address, subject, now);
+        }
+        if self.store.is_none() {
+            return;
+        }
+        for raised in self.detectors.observe(event, now) {
+            let id = request_id(event.at);
+            self.shared.events.count(&raised);
+            self.place(&Event { id, ..raised }, now);
+        }
+    }
+
+    /// Puts an event where it belongs, answers it, and writes it down.
+    fn place(&mut self, event: &Event, now: Timestamp) {
+        let (changes, mut placed) = self.correlator.observe(event, now);
+        self.note(&changes);
+        placed.response = self.plan(&placed, event, now);
+        let line = event.to_json(&placed);
+        self.lines.add(&line);
+        if placed.incident_id.is_some() {
+            self.keep(line);
         }
     }
 
@@ -284,6 +311,7 @@ impl Working {
         let changes = self.correlator.tick(now);
         self.note(&changes);
         self.end(now);
+        self.measure(now);
         if now.since(self.swept) >= Duration::from_secs(60) {
             self.swept = now;
             self.detectors.sweep(now);

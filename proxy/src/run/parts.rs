@@ -136,7 +136,7 @@ impl Parts {
         let bans = BanKeeper::start(Arc::clone(&shared), store).map_err(StartError::Thread)?;
         let bans = Arc::new(bans);
         let port = LicensePort::new();
-        port.lead_to(license.as_ref().map(license_core::Running::operator));
+        port.lead_to(license.as_ref());
         let settings = desk_settings(&shared, &audit, &port)?;
         let desk = Desk::start(Arc::clone(&shared), inbox, settings).map_err(StartError::Thread)?;
         let reloader = Reloader::new(Arc::clone(&shared), origin, Arc::clone(&audit));
@@ -152,7 +152,8 @@ impl Parts {
         let exposed = exposition.map(|(exposition, address, handed)| {
             let (stop, stopping) = watch::channel(false);
             let (ready, page) = (Arc::clone(&ready), Arc::clone(&license_page));
-            let served = exposition.serve(Arc::clone(&shared), ready, page, stopping);
+            let desk = desk.handle();
+            let served = exposition.serve(Arc::clone(&shared), ready, page, desk, stopping);
             Exposed { handed, address, stop, task: tokio::spawn(served) }
         });
         let metrics = exposed.as_ref().map(|exposed| exposed.address);
@@ -323,7 +324,7 @@ impl Parts {
                 Err(error) => tracing::error!(%error, "the license service does not start again"),
             }
         }
-        self.port.lead_to(self.license.as_ref().map(license_core::Running::operator));
+        self.port.lead_to(self.license.as_ref());
         tokio::task::block_in_place(|| self.take_incidents_again());
         self.edge.pause(false);
     }

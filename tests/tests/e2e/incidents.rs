@@ -9,6 +9,10 @@ use tokio::time::Instant;
 
 use crate::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
+#[path = "incidents/alerts.rs"]
+mod alerts;
+#[path = "incidents/detectors.rs"]
+mod detectors;
 #[path = "incidents/flood.rs"]
 mod flood;
 #[path = "incidents/lifecycle.rs"]

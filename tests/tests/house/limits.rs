@@ -211,6 +211,18 @@ const TESTS: &[Row] = &[
         "sums_are_kept_up_to_the_cap_and_nothing_is_lost_beyond",
     ),
     (
+        "alerts of one message of Alertmanager",
+        Number,
+        (PROXY, "alerts.rs"),
+        "a_message_has_alerts_up_to_the_cap",
+    ),
+    (
+        "message of Alertmanager to the metrics listener",
+        Number,
+        (TENANTS, "incidents/alerts.rs"),
+        "a_message_is_taken_up_to_its_bytes",
+    ),
+    (
         "incidents that are kept",
         Number,
         (INCIDENT, "correlator/tests.rs"),

@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::file::fields::Fields;
 use crate::file::{Context, keys, scalar};
-use crate::model::{AccountField, AnswerField, BodyPlan, SignIn, SignInKind};
+use crate::model::{AccountField, AnswerField, BodyPlan, LicenseCall, SignIn, SignInKind};
 use crate::yaml::{Node, Value};
 
 /// Decodes `sign_in`.
@@ -60,17 +60,26 @@ fn check_statuses(sign_in: &SignIn, fields: &Fields<'_>, cx: &mut Context<'_>) -
     Some(())
 }
 
-/// The account stands in a body that is read whole.
+/// Decodes `license_call`.
+pub(super) fn license_call(node: &Node, cx: &mut Context<'_>) -> Option<LicenseCall> {
+    let fields = Fields::open(node, &keys::LICENSE_CALL, cx)?;
+    let license_key =
+        fields.of("license_key", cx, |node, cx| scalar::some_items(node, cx, account));
+    let device = fields.may("device", cx, |node, cx| scalar::some_items(node, cx, account));
+    Some(LicenseCall { license_key: license_key?, device: device?.unwrap_or_default() })
+}
+
+/// What is looked for in a body is found where it is read whole.
 pub(super) fn check_body(
-    sign_in: Option<&SignIn>,
+    key: &str,
+    reads: bool,
     body: &BodyPlan,
     fields: &Fields<'_>,
     cx: &mut Context<'_>,
 ) {
     let is_held = matches!(body, BodyPlan::Inspect { .. });
-    let reads = sign_in.is_some_and(|one| !one.account.is_empty());
-    if let Some(node) = fields.get("sign_in").filter(|_| reads && !is_held) {
-        let said = "the account is found only in a body that is read before it is forwarded";
+    if let Some(node) = fields.get(key).filter(|_| reads && !is_held) {
+        let said = "what it names is found only in a body that is read before it is forwarded";
         let wrong = Diagnostic::error("conflicting-keys", said);
         cx.report(wrong.help("take `body` out"), node.place());
     }

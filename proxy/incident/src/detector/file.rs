@@ -1,16 +1,19 @@
 //! Scenarios as operators write them: one YAML file each, with the tests that show when it speaks and when it does not.
 //! Everything that is wrong with a file is told, each with its place.
 
-use std::net::IpAddr;
+mod reader;
+mod sample;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use portcullis_config::yaml::{self, Entry, Node};
 use portcullis_config::{Diagnostic, SourceFile, Timestamp};
 
-use super::{Counter, Detectors, Distinct, Filter, GroupBy, Scenario};
-use crate::category::Category;
-use crate::event::{Event, Rule, Taken};
+use super::{Baseline, Condition, Counter, Detectors, Distinct, Filter, GroupBy, Scenario};
+use crate::event::{Event, Taken};
+use crate::travel::TravelRule;
+use reader::{Reader, get};
 
 /// Events that one test may hold.
 const EVENTS_MAX: u64 = 1_000_000;
@@ -81,23 +84,22 @@ const KEYS: &[&str] = &[
     "distinct",
     "counter",
     "threshold",
+    "journey",
+    "unseen",
+    "baseline",
     "window",
     "blackhole",
     "raises",
     "tests",
 ];
+/// What says when a scenario speaks: one of them.
+const CONDITIONS: &[&str] = &["threshold", "journey", "unseen", "baseline"];
+const JOURNEY_KEYS: &[&str] = &["distance", "speed", "returns"];
+const BASELINE_KEYS: &[&str] = &["factor", "floor", "ceiling", "learn"];
+/// The highest rate that may be written.
+const RATE_MAX: u64 = 1_000_000_000;
 const FILTER_KEYS: &[&str] = &["path", "method", "status", "country", "taken"];
 const TEST_KEYS: &[&str] = &["name", "events", "raises"];
-const EVENT_KEYS: &[&str] = &[
-    "category", "source", "subject", "account", "path", "method", "status", "country", "route",
-    "rule", "repeat", "every", "after",
-];
-
-struct Reader<'s> {
-    source: &'s SourceFile,
-    problems: Vec<Diagnostic>,
-}
-
 impl Reader<'_> {
     fn file(&mut self, root: &Node) -> Option<ScenarioFile> {
         let entries = self.fields(root, "a scenario", KEYS)?;
@@ -112,16 +114,7 @@ impl Reader<'_> {
             Some(node) => self.word(node, &GROUPS),
             None => Some(GroupBy::Node),
         };
-        let distinct = match get(entries, "distinct") {
-            Some(node) => self.word(node, &VALUES).map(Some),
-            None => Some(None),
-        };
-        let counter = match get(entries, "counter") {
-            Some(node) => self.word(node, &COUNTERS),
-            None => Some(Counter::Sliding),
-        };
-        let threshold = self.needed(entries, "threshold", root);
-        let threshold = threshold.and_then(|node| self.number(node, 2, 100_000));
+        let condition = self.condition(entries, root);
         let window = self.needed(entries, "window", root).and_then(|node| self.span(node));
         let blackhole = match get(entries, "blackhole") {
             Some(node) => self.span(node),
@@ -133,9 +126,7 @@ impl Reader<'_> {
             watches: watches?,
             filter: filter?,
             group_by: group_by?,
-            distinct: distinct?,
-            counter: counter?,
-            threshold: u32::try_from(threshold?).ok()?,
+            condition: condition?,
             window: window?,
             blackhole: blackhole?,
             raises: raises?,
@@ -152,6 +143,95 @@ impl Reader<'_> {
             None => Some(Vec::new()),
         };
         Some(ScenarioFile { scenario, tests: tests? })
+    }
+
+    /// When it speaks: a threshold, or one of what takes its place.
+    fn condition(&mut self, entries: &[Entry], root: &Node) -> Option<Condition> {
+        let written: Vec<&Entry> =
+            entries.iter().filter(|one| CONDITIONS.contains(&one.key.as_str())).collect();
+        let [only] = written.as_slice() else {
+            let place = written.get(1).map_or_else(|| root.place(), |two| two.span.clone());
+            let message = format!("a scenario has one of {}", CONDITIONS.join(", "));
+            self.report(
+                if written.is_empty() { "missing-key" } else { "wrong-value" },
+                place,
+                message,
+            );
+            return None;
+        };
+        if only.key == "threshold" {
+            return self.count(entries, &only.node);
+        }
+        for key in ["distinct", "counter"] {
+            if let Some(entry) = entries.iter().find(|entry| entry.key == key) {
+                let message = format!(
+                    "`{key}` says how a `threshold` counts; beside `{}` it says nothing",
+                    only.key
+                );
+                self.report("unknown-key", entry.span.clone(), message);
+                return None;
+            }
+        }
+        match only.key.as_str() {
+            "journey" => self.journey(&only.node),
+            "unseen" => self.word(&only.node, &VALUES).map(Condition::Unseen),
+            _ => self.baseline(&only.node), // the keys above hold no other
+        }
+    }
+
+    fn count(&mut self, entries: &[Entry], threshold: &Node) -> Option<Condition> {
+        let distinct = match get(entries, "distinct") {
+            Some(node) => self.word(node, &VALUES).map(Some),
+            None => Some(None),
+        };
+        let counter = match get(entries, "counter") {
+            Some(node) => self.word(node, &COUNTERS),
+            None => Some(Counter::Sliding),
+        };
+        let threshold = u32::try_from(self.number(threshold, 2, 100_000)?).ok()?;
+        Some(Condition::Count { distinct: distinct?, counter: counter?, threshold })
+    }
+
+    fn journey(&mut self, node: &Node) -> Option<Condition> {
+        let entries = self.fields(node, "a journey", JOURNEY_KEYS)?;
+        let usual = TravelRule::default();
+        let distance_min_km = match get(entries, "distance") {
+            Some(node) => self.decimal(node),
+            None => Some(usual.distance_min_km),
+        };
+        let speed_max_km_per_hour = match get(entries, "speed") {
+            Some(node) => self.decimal(node),
+            None => Some(usual.speed_max_km_per_hour),
+        };
+        let returns = match get(entries, "returns") {
+            Some(node) => self.word(node, &[("true", true), ("false", false)]),
+            None => Some(false),
+        };
+        let rule = TravelRule {
+            distance_min_km: distance_min_km?,
+            speed_max_km_per_hour: speed_max_km_per_hour?,
+        };
+        Some(Condition::Journey { rule, returns: returns? })
+    }
+
+    fn baseline(&mut self, node: &Node) -> Option<Condition> {
+        let entries = self.fields(node, "a baseline", BASELINE_KEYS)?;
+        let mut rate = |key: &str, most: u64| {
+            let node = self.needed(entries, key, node)?;
+            self.number(node, 1, most)
+        };
+        let (factor, floor) = (rate("factor", 1000), rate("floor", RATE_MAX));
+        let ceiling = rate("ceiling", RATE_MAX);
+        let learn = match get(entries, "learn") {
+            Some(node) => self.span(node),
+            None => Some(Duration::from_secs(3600)),
+        };
+        Some(Condition::Baseline(Baseline {
+            factor: u32::try_from(factor?).ok()?,
+            floor: floor?,
+            ceiling: ceiling?,
+            learn: learn?,
+        }))
     }
 
     fn filter(&mut self, node: &Node) -> Option<Filter> {
@@ -194,179 +274,31 @@ impl Reader<'_> {
             place: node.place(),
         })
     }
-
-    /// One line of events: `repeat` of them, in whose texts `{n}` counts.
-    fn events(&mut self, node: &Node) -> Option<Vec<(Duration, Event)>> {
-        let entries = self.fields(node, "an event", EVENT_KEYS)?;
-        let category = self.needed(entries, "category", node).and_then(|node| self.category(node));
-        let repeat = match get(entries, "repeat") {
-            Some(node) => self.number(node, 1, EVENTS_MAX),
-            None => Some(1),
-        };
-        let span = |reader: &mut Self, key: &str| match get(entries, key) {
-            Some(node) => reader.span(node),
-            None => Some(Duration::ZERO),
-        };
-        let (every, after) = (span(self, "every"), span(self, "after"));
-        let text = |reader: &mut Self, key: &str| match get(entries, key) {
-            Some(node) => reader.text(node).map(Some),
-            None => Some(None),
-        };
-        let source = text(self, "source")?.unwrap_or_else(|| "192.0.2.1".to_owned());
-        let (subject, account) = (text(self, "subject")?, text(self, "account")?);
-        let (path, route) = (text(self, "path")?, text(self, "route")?);
-        let (method, country, rule) =
-            (text(self, "method")?, text(self, "country")?, text(self, "rule")?);
-        let status = match get(entries, "status") {
-            Some(node) => self.number(node, 100, 599),
-            None => Some(403),
-        };
-        let (category, repeat, status) = (category?, repeat?, status?);
-        let (every, after) = (every?, after?);
-        let mut events = Vec::new();
-        for n in 0..repeat {
-            let with = |text: &str| text.replace("{n}", &n.to_string());
-            let Ok(address) = with(&source).parse::<IpAddr>() else {
-                let place = get(entries, "source").unwrap_or(node).place();
-                self.report("wrong-value", place, format!("`{}` is no address", with(&source)));
-                return None;
-            };
-            let mut event = Event::new("test", category, Some(address), Timestamp::from_millis(0));
-            event.actor.subject = subject.as_deref().map(with);
-            event.actor.account = account.as_deref().map(with);
-            event.actor.country = country.as_deref().map(with);
-            event.path = path.as_deref().map(with).unwrap_or_default();
-            event.route = route.as_deref().map(with).unwrap_or_default();
-            event.method = method.as_deref().map(with).unwrap_or_default();
-            event.rule = rule.as_deref().map(|id| Rule { id: with(id), ..Rule::default() });
-            event.status = u16::try_from(status).unwrap_or_default();
-            event.taken = Taken::Blocked;
-            events.push((if n == 0 { after } else { every }, event));
-        }
-        Some(events)
-    }
-
-    fn category(&mut self, node: &Node) -> Option<Category> {
-        let words: Vec<_> = Category::ALL.iter().map(|one| (one.as_str(), *one)).collect();
-        self.word(node, &words)
-    }
-
-    fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
-        let written = self.text(node)?;
-        if let Some((_, meant)) = words.iter().find(|(word, _)| *word == written) {
-            return Some(*meant);
-        }
-        let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        let problem = Diagnostic::error("unknown-value", format!("`{written}` is not known here"))
-            .suggest(&written, known.iter().copied());
-        let problem = match problem.help {
-            Some(_) => problem,
-            None => problem.help(format!("it can be one of {}", known.join(", "))),
-        };
-        self.problems.push(problem.in_source(self.source, node.value_place()));
-        None
-    }
-
-    fn number(&mut self, node: &Node, least: u64, most: u64) -> Option<u64> {
-        let written = self.text(node)?;
-        let number = written.parse().ok().filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            let message = format!("`{written}` is not a whole number from {least} to {most}");
-            self.report("wrong-value", node.value_place(), message);
-        }
-        number
-    }
-
-    fn span(&mut self, node: &Node) -> Option<Duration> {
-        let written = self.text(node)?;
-        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-        let found = units.iter().find_map(|(unit, millis)| {
-            let number: u64 = written.strip_suffix(unit)?.parse().ok()?;
-            number.checked_mul(*millis).map(Duration::from_millis)
-        });
-        if found.is_none() {
-            let message = format!("`{written}` is no time: write `500ms`, `30s`, `5m` or `1h`");
-            self.report("wrong-value", node.value_place(), message);
-        }
-        found
-    }
-
-    fn text(&mut self, node: &Node) -> Option<String> {
-        let text = node.as_text().map(str::to_owned);
-        if text.is_none() {
-            let message = format!("text is expected here, not {}", node.kind());
-            self.report("wrong-kind", node.place(), message);
-        }
-        text
-    }
-
-    /// Reads every item of a list, each with all its problems.
-    fn all<T>(
-        &mut self,
-        node: &Node,
-        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
-    ) -> Option<Vec<T>> {
-        let Some(items) = node.as_list() else {
-            let message = format!("a list is expected here, not {}", node.kind());
-            self.report("wrong-kind", node.place(), message);
-            return None;
-        };
-        let read: Vec<_> = items.iter().map(|item| read(self, item)).collect();
-        read.into_iter().collect()
-    }
-
-    fn needed<'n>(&mut self, entries: &'n [Entry], key: &str, node: &Node) -> Option<&'n Node> {
-        let found = get(entries, key);
-        if found.is_none() {
-            self.report("missing-key", node.place(), format!("the key `{key}` is missing"));
-        }
-        found
-    }
-
-    fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<&'n [Entry]> {
-        let Some(entries) = node.as_map() else {
-            let message = format!("{what} is a mapping, not {}", node.kind());
-            self.report("wrong-kind", node.place(), message);
-            return None;
-        };
-        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let message = format!("{what} has no key `{}`", entry.key);
-            let problem = Diagnostic::error("unknown-key", message)
-                .suggest(&entry.key, known.iter().copied());
-            let problem = match problem.help {
-                Some(_) => problem,
-                None => problem.help(format!("it has: {}", known.join(", "))),
-            };
-            self.problems.push(problem.in_source(self.source, entry.span.clone()));
-        }
-        Some(entries)
-    }
-
-    fn report(&mut self, code: &'static str, place: Range<usize>, message: String) {
-        self.problems.push(Diagnostic::error(code, message).in_source(self.source, place));
-    }
 }
 
-const GROUPS: [(&str, GroupBy); 5] = [
+const GROUPS: [(&str, GroupBy); 7] = [
     ("source", GroupBy::Source),
     ("subject", GroupBy::Subject),
     ("account", GroupBy::Account),
+    ("token", GroupBy::Token),
+    ("license_key", GroupBy::LicenseKey),
     ("route", GroupBy::Route),
     ("node", GroupBy::Node),
 ];
-const VALUES: [(&str, Distinct); 5] = [
+const VALUES: [(&str, Distinct); 10] = [
     ("source", Distinct::Source),
     ("path", Distinct::Path),
     ("rule", Distinct::Rule),
     ("account", Distinct::Account),
     ("subject", Distinct::Subject),
+    ("network", Distinct::Network),
+    ("fingerprint", Distinct::Fingerprint),
+    ("country", Distinct::Country),
+    ("license_key", Distinct::LicenseKey),
+    ("device", Distinct::Device),
 ];
 const COUNTERS: [(&str, Counter); 2] = [("sliding", Counter::Sliding), ("leaky", Counter::Leaky)];
 const TAKEN: [(&str, Taken); 2] = [("blocked", Taken::Blocked), ("logged", Taken::Logged)];
-
-fn get<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Node> {
-    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
-}
 
 #[cfg(test)]
 mod tests {
@@ -392,6 +324,8 @@ tests:
     raises: 0
 ";
 
+    const COUNTED: &str = "distinct: path\ncounter: sliding\nthreshold: 3";
+
     fn read(text: &str) -> Result<ScenarioFile, Vec<Diagnostic>> {
         read_scenario(&SourceFile::new("probes.yaml".to_owned(), text.to_owned()))
     }
@@ -399,7 +333,12 @@ tests:
     #[test]
     fn a_file_is_read_and_its_tests_hold() {
         let file = read(GOOD).unwrap();
-        assert_eq!((file.scenario.threshold, file.tests.len()), (3, 2));
+        let counted = Condition::Count {
+            distinct: Some(Distinct::Path),
+            counter: Counter::Sliding,
+            threshold: 3,
+        };
+        assert_eq!((file.scenario.condition, file.tests.len()), (counted, 2));
         for test in &file.tests {
             assert_eq!(test.run(&file.scenario), test.raises, "{}", test.name);
         }
@@ -416,6 +355,24 @@ tests:
             ("distinct: path", "distinct: hash", "`hash` is not known"),
             ("counter: sliding", "counter: fast", "`fast` is not known"),
             ("threshold: 3", "threshold: 1", "from 2 to 100000"),
+            ("threshold: 3\n", "", "one of threshold, journey, unseen, baseline"),
+            ("threshold: 3", "threshold: 3\nunseen: network", "one of threshold, journey"),
+            ("counter: sliding\nthreshold: 3", "unseen: path", "beside `unseen` it says nothing"),
+            (COUNTED, "journey: { speed: fast }", "`fast` is not a number"),
+            (COUNTED, "journey: { speed: 1 }", "a speed from 10 to"),
+            (COUNTED, "journey: { returns: often }", "`often` is not known"),
+            (COUNTED, "journey: { length: 9 }", "no key `length`"),
+            (COUNTED, "unseen: colour", "`colour` is not known"),
+            (COUNTED, "baseline: { factor: 5, floor: 9 }", "`ceiling` is missing"),
+            (COUNTED, "baseline: { factor: 5, floor: 9, ceiling: 8 }", "a floor below its ceiling"),
+            (COUNTED, "baseline: { factor: 1, floor: 9, ceiling: 80 }", "a factor from 2"),
+            ("raises: SCANNER", "raises: SESSION", "not SESSION"),
+            (
+                "path: '/admin{n}', method: GET, status: 404, country: FR, repeat: 3",
+                "place: [1]",
+                "latitude, longitude",
+            ),
+            ("repeat: 3", "place: [95, 0, 1], repeat: 3", "latitude, longitude"),
             ("window: 1m", "window: 1", "is no time"),
             ("window: 1m", "window: 25h", "from 1 s to 24 h"),
             ("blackhole: 5m", "black_hole: 5m", "no key `black_hole`"),

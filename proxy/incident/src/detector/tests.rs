@@ -26,15 +26,25 @@ fn the_built_in_scenarios_load() {
         assert_eq!(scenario.clone().checked(), Ok(scenario));
     }
     let first = || built_in().remove(0);
+    let count =
+        |threshold| Condition::Count { distinct: None, counter: Counter::Sliding, threshold };
     let cases = [
         (Scenario { name: String::new(), ..first() }, BadScenario::NoName),
         (Scenario { watches: Vec::new(), ..first() }, BadScenario::WatchesNothing),
-        (Scenario { threshold: 1, ..first() }, BadScenario::Threshold),
-        (Scenario { threshold: 100_001, ..first() }, BadScenario::Threshold),
+        (Scenario { condition: count(1), ..first() }, BadScenario::Threshold),
+        (Scenario { condition: count(100_001), ..first() }, BadScenario::Threshold),
+        (Scenario { raises: Category::Traffic, ..first() }, BadScenario::Raises("TRAFFIC")),
         (Scenario { window: Duration::ZERO, ..first() }, BadScenario::Window),
         (Scenario { window: Duration::from_secs(86_401), ..first() }, BadScenario::Window),
         (
-            Scenario { counter: Counter::Leaky, distinct: Some(Distinct::Path), ..first() },
+            Scenario {
+                condition: Condition::Count {
+                    distinct: Some(Distinct::Path),
+                    counter: Counter::Leaky,
+                    threshold: 9,
+                },
+                ..first()
+            },
             BadScenario::LeakyValues,
         ),
     ];

@@ -158,7 +158,9 @@ async fn no_arrangement_gets_an_innocent_banned_or_suspended() {
         edge.advance(Duration::from_secs(61));
         for n in 0..row.sharing {
             let now = edge.shared().clock.now();
-            edge.shared().events.note_valid(SOURCE.into(), &format!("colleague-{n}"), now);
+            let mut session = Event::new("", Category::Session, Some(SOURCE.into()), now);
+            session.actor.subject = Some(format!("colleague-{n}"));
+            edge.shared().events.show(session);
         }
         if let Some(key) = row.allow {
             allow(&edge, key);

@@ -75,7 +75,7 @@ async fn every_command_of_every_runbook_does_what_it_says() {
 fn every_category_has_a_runbook_that_notices_link() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/runbooks"));
     let opening = portcullis_incident::Category::ALL.iter().filter(|one| one.opens_alone());
-    let found = ["scanner", "protocol_attack", "token_forgery", "brute_force"];
+    let found = ["scanner", "protocol_attack", "token_forgery", "brute_force", "signer_failure"];
     for kind in opening.map(|one| one.kind()).chain(found) {
         let page = format!("{}.md", kind.replace('_', "-"));
         assert!(folder.join(&page).exists(), "{page}");
