@@ -141,18 +141,18 @@ fn kind(schema: &Value) -> String {
     if let Some(any) = schema["anyOf"].as_array().filter(|_| schema["type"].is_null()) {
         return any.iter().map(kind).collect::<Vec<_>>().join(" or ");
     }
-    let mut words = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().map(text).collect::<Vec<_>>().join(" or "),
-        kind => text(kind).to_owned(),
+    let mut words = match schema["type"].as_array() {
+        Some(kinds) => kinds.iter().map(text).collect::<Vec<_>>().join(" or "),
+        None => text(&schema["type"]).to_owned(),
     };
     if !schema["items"].is_null() {
         return format!("{} of {}", escaped(&words), kind(&schema["items"]));
     }
     for bound in ["format", "pattern", "minimum", "maximum", "minLength", "maxLength", "maxItems"] {
-        match &schema[bound] {
-            Value::String(value) => words.push_str(&format!(", {bound} {value}")),
-            Value::Number(value) => words.push_str(&format!(", {bound} {value}")),
-            _ => {}
+        let value = &schema[bound];
+        let number = || value.is_number().then(|| value.to_string());
+        if let Some(value) = value.as_str().map(str::to_owned).or_else(number) {
+            words.push_str(&format!(", {bound} {value}"));
         }
     }
     if let Some(words_allowed) = schema["enum"].as_array() {

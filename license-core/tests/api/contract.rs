@@ -92,10 +92,9 @@ impl<'a> Walk<'a> {
 
     fn partial(&mut self, schema: &'a Value, value: &Value, at: &str) {
         let schema = self.resolved(schema);
-        let kinds = match &schema["type"] {
-            Value::String(kind) => vec![kind.as_str()],
-            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-            _ => vec![],
+        let kinds: Vec<&str> = match schema["type"].as_array() {
+            Some(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            None => schema["type"].as_str().into_iter().collect(),
         };
         if !kinds.is_empty() && !kinds.iter().any(|kind| is(value, kind)) {
             self.wrong(at, &format!("is not {kinds:?}"));

@@ -119,14 +119,13 @@ async fn what_is_over_is_forgotten_by_its_age_class_by_class(world: World) {
 /// A trail of which retention has let the beginning go: events 1 to 4 or more, with a checkpoint at the last of them.
 async fn with_a_late_beginning(world: World) -> World {
     let mut world = world;
-    world.stop().await;
-    world.signs = true;
-    world.start().await;
     let license = world.license("acme", "editor", 9).await;
     let anna = user("acme", "anna");
     let old = world.acquire(anna, &license.key, "a").await;
     assert_eq!(world.release(anna, old.text("id")).await.status, 204);
     verify(&world, &[]).await.unwrap();
+    // All is linked before anything is signed, so that the checkpoint is at position 4.
+    world.signs = true;
     let retention = Retention { audit: days(30), ..Retention::default() };
     let world = restarted(world, retention).await;
     until(&world, "checkpoint", 1).await;
@@ -171,16 +170,30 @@ async fn a_trail_begins_at_a_checkpoint_and_tampering_is_found_after_it(world: W
 
     // As it stands, the database lets nobody take more.
     let taken = "DELETE FROM audit_event WHERE position = 5";
-    if world.postgres.is_none() {
-        let options = SqliteConnectOptions::new().filename(world.path("license.db"));
-        let mut file = options.connect().await.unwrap();
-        assert!(sqlx::raw_sql(taken).execute(&mut file).await.is_err());
-        own(&world, "DROP TRIGGER audit_keeps; DROP TRIGGER audit_stays").await;
-    } else {
-        let mut superuser = world.postgres.as_ref().unwrap().connect_as("").await;
-        assert!(sqlx::raw_sql(taken).execute(&mut superuser).await.is_err());
+    match &world.postgres {
+        Some(postgres) => {
+            let mut superuser = postgres.connect_as("").await;
+            assert!(sqlx::raw_sql(taken).execute(&mut superuser).await.is_err());
+        }
+        None => {
+            let options = SqliteConnectOptions::new().filename(world.path("license.db"));
+            let mut file = options.connect().await.unwrap();
+            assert!(sqlx::raw_sql(taken).execute(&mut file).await.is_err());
+            own(&world, "DROP TRIGGER audit_keeps; DROP TRIGGER audit_stays").await;
+        }
     }
-    // Whoever cuts off more of the beginning moves it along, and has no checkpoint for it, or not the chain's word.
+    // Whoever cuts off more of the beginning moves it along: to a signed head, and without the chain's word for it, or to
+    // one that nobody signed.
+    let retention = world.retention;
+    let mut world = restarted(world, retention).await;
+    until(&world, "checkpoint", 2).await;
+    // No service deletes what lies before a beginning that is not its own.
+    world.stop().await;
+    let to = "UPDATE audit_beginning SET position = (SELECT max(position) FROM checkpoint), \
+              hash = (SELECT hash FROM checkpoint ORDER BY position DESC LIMIT 1)";
+    own(&world, to).await;
+    let error = verify(&world, &[]).await.unwrap_err();
+    assert!(error.contains("and not by retention"), "{error}");
     own(&world, "UPDATE audit_beginning SET position = 5, hash = (SELECT hash FROM audit_event WHERE position = 5)").await;
     let error = verify(&world, &[]).await.unwrap_err();
     assert!(error.contains("begins after position 5, and not by retention"), "{error}");
