@@ -5,6 +5,7 @@ use crate::http::gate::BODY_BYTES_MAX;
 use crate::http::listener::CONNECTIONS_MAX;
 use crate::http::rates::USERS_MAX;
 use crate::store::KEYS_MAX;
+use crate::store::postgres::TURN_WAITS;
 use crate::webhooks::{IN_FLIGHT_MAX, IN_FLIGHT_OF_TENANT_MAX};
 
 /// A cap.
@@ -40,6 +41,11 @@ pub const LIMITS: &[Limit] = &[
     limit("connections", CONNECTIONS_MAX as u64, "callers wait in the socket's backlog"),
     limit("bytes of a request's body", BODY_BYTES_MAX as u64, "413 `body_too_large`"),
     limit("idempotency keys of one user within a day", KEYS_MAX as u64, "429 `too_many_keys`"),
+    limit(
+        "seconds that a request waits for its turn at PostgreSQL",
+        TURN_WAITS.as_secs(),
+        "503 `store_unavailable` with `Retry-After`; while the database is away, after a second",
+    ),
     limit(
         "users whose requests are counted (`rates`)",
         USERS_MAX as u64,

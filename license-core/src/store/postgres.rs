@@ -12,6 +12,7 @@ mod audit;
 pub(super) mod both;
 mod keys;
 mod leases;
+mod queue;
 mod rows;
 mod together;
 
@@ -24,13 +25,14 @@ use crate::domain::license::LeaseTerms;
 use crate::domain::names::TenantId;
 use crate::settings::{Accelerator as AcceleratorSettings, Postgres as Settings, Secret};
 use prometheus::IntCounterVec;
+use queue::{InTurn, Queue};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres as Database, Transaction,
-};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use queue::TURN_WAITS;
 
 /// What `both` runs on.
 type Connection = PgConnection;
@@ -38,7 +40,7 @@ type Connection = PgConnection;
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// A longer silence of all services is an absence, by which nobody loses a seat.
 const AWAY: Duration = Duration::from_secs(15);
-/// How long a request waits for a connection.
+/// How long a request that has its turn waits for a connection: it is made then, or made anew.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store on one PostgreSQL database.
@@ -49,6 +51,7 @@ pub(crate) struct Postgres {
     at_once: PgPool,
     renewals: Together<Renewal>,
     grants: Together<Grant>,
+    queue: Queue,
     terms: LeaseTerms,
     pub(super) accelerator: Option<Arc<Accelerator>>,
 }
@@ -68,7 +71,8 @@ impl Postgres {
         let hasty = options(&settings.url)?.options([("lock_timeout", LOCK_TIMEOUT)]);
         let at_once = self::pool(carriers, hasty).await?;
         let (renewals, grants) = (Together::start(&at_once), Together::start(&at_once));
-                let mut store = Self { pool, at_once, renewals, grants, terms, accelerator: None };
+        let queue = Queue::before(pool.options().get_max_connections(), TURN_WAITS);
+        let mut store = Self { pool, queue, at_once, renewals, grants, terms, accelerator: None };
         store.check_schema().await?;
         store.check_login().await?;
         match accelerator {
@@ -144,19 +148,20 @@ impl Postgres {
         }
     }
 
-    /// Begins a transaction that sees one tenant, in one round trip.
-    pub(super) async fn begin(
-        &self,
-        tenant: &TenantId,
-    ) -> Result<Transaction<'static, Database>, StoreError> {
+    /// Begins a transaction that sees one tenant, in one round trip, when its turn has come.
+    pub(super) async fn begin(&self, tenant: &TenantId) -> Result<InTurn, StoreError> {
         // A tenant's id holds no quote and no backslash (`TenantId`).
         let statement = format!("BEGIN; SET LOCAL app.tenant_id = '{tenant}'");
         let mut tries = self.pool.options().get_max_connections();
+        let turn = self.queue.turn().await?;
         loop {
             match self.pool.begin_with(AssertSqlSafe(statement.clone())).await {
                 // The server went away under an idle connection; nothing was begun.
                 Err(error) if tries > 0 && is_stale(&error) => tries -= 1,
-                other => return other.map_err(unavailable),
+                other => {
+                    self.queue.reached(other.is_ok());
+                    return Ok(InTurn::new(other.map_err(unavailable)?, turn));
+                }
             }
         }
     }

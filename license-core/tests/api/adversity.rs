@@ -5,6 +5,7 @@ use crate::harness::{World, on_both_stores, user};
 use crate::process::Machine;
 use serde_json::json;
 use std::process::Command;
+use std::sync::Arc;
 
 on_both_stores! {
     a_wall_clock_that_is_set_back_and_forward_moves_no_lease,
@@ -123,4 +124,33 @@ async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_room() 
     assert!(machine.said(&["audit", "verify", "--tenant", "acme"]).contains("events"));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Whoever asks for the same full license waits for its row, each with a connection: far longer than a connection is
+/// waited for where the database is away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_at_one_license_is_answered_one_by_one() {
+    let Some(world) = World::on_postgres().await else { return };
+    let world = Arc::new(world);
+    let license = world.license("acme", "editor", 1).await;
+    assert_eq!(world.acquire(user("acme", "anna"), &license.key, "a").await.status, 201);
+    let mut superuser = world.postgres.as_ref().unwrap().connect_as("").await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+        $$BEGIN PERFORM pg_sleep(0.06); RETURN NEW; END$$; \
+        CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON denial FOR EACH ROW EXECUTE FUNCTION slow();";
+    run(&mut superuser, slow).await;
+    let takers: Vec<_> = (0..120)
+        .map(|number| {
+            let (world, key) = (world.clone(), license.key.as_str().to_owned());
+            tokio::spawn(async move {
+                let subject = format!("user-{number}");
+                world.acquire(user("acme", &subject), &key, &subject).await.status.as_u16()
+            })
+        })
+        .collect();
+    let mut statuses = vec![];
+    for taker in takers {
+        statuses.push(taker.await.unwrap());
+    }
+    assert_eq!(statuses.iter().filter(|&&status| status == 409).count(), 120, "{statuses:?}");
 }

@@ -169,6 +169,7 @@ impl Postgres {
         named: &SessionRef,
         ahead: Duration,
     ) -> Result<Option<Ahead>, StoreError> {
+        let _turn = self.queue.turn().await?;
         let found = sqlx::query(concat!(
             "SELECT ",
             session_columns!(),

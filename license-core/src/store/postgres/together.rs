@@ -73,34 +73,32 @@ async fn carry<Q: Question>(mut waiting: mpsc::Receiver<Waiting<Q>>, pool: PgPoo
         }
         company.sort_by(|(one, _), (other, _)| one.row().cmp(&other.row()));
         let (questions, callers): (Vec<Q>, Vec<_>) = company.into_iter().unzip();
-        tell::<Q>(callers, Q::ask(&questions, &pool).await);
+        match Q::ask(&questions, &pool).await {
+            Ok(answers) => tell::<Q>(callers, answers),
+            // One of them may be the cause: each is asked by itself, and hears of its own.
+            Err(error) if error.as_database_error().is_some() || is_stale(&error) => {
+                tell::<Q>(callers, vec![]);
+            }
+            // The database is away, for those as well who wait behind these.
+            Err(error) => {
+                let why = unavailable(error);
+                let behind =
+                    std::iter::from_fn(|| waiting.try_recv().ok()).map(|(_, caller)| caller);
+                callers.into_iter().chain(behind).for_each(|caller| drop(caller.send(Err(why))));
+            }
+        }
     }
 }
 
-fn tell<Q: Question>(
-    callers: Vec<oneshot::Sender<Answered<Q>>>,
-    answers: Result<Vec<(usize, Q::Answer)>, sqlx::Error>,
-) where
-    Q::Answer: Send,
-{
-    let mut each: Vec<Answered<Q>> = callers.iter().map(|_| Ok(None)).collect();
-    match answers {
-        Ok(answers) => {
-            for (place, answer) in answers {
-                if let Some(one) = each.get_mut(place) {
-                    *one = Ok(Some(answer));
-                }
-            }
-        }
-        // One of them may be the cause: each is asked by itself, and hears of its own.
-        Err(error) if error.as_database_error().is_some() || is_stale(&error) => {}
-        Err(error) => {
-            let why = unavailable(error);
-            each.iter_mut().for_each(|one| *one = Err(why));
+/// Gives each its answer, if there is one. A caller that went away does not want to know.
+fn tell<Q: Question>(callers: Vec<oneshot::Sender<Answered<Q>>>, answers: Vec<(usize, Q::Answer)>) {
+    let mut each: Vec<Option<Q::Answer>> = callers.iter().map(|_| None).collect();
+    for (place, answer) in answers {
+        if let Some(one) = each.get_mut(place) {
+            *one = Some(answer);
         }
     }
     for (caller, answer) in callers.into_iter().zip(each) {
-        // A caller that went away does not want to know.
-        drop(caller.send(answer));
+        drop(caller.send(Ok(answer)));
     }
 }
