@@ -6,6 +6,7 @@
 //! `license-core serve`.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod clock;
 pub mod command;
 pub mod limits;

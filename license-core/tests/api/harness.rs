@@ -8,9 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use license_core::client::{ClientError, Connection};
 use license_core::settings::{
     Accelerator, Algorithms, Database, KeyPlace, Lease, Listen, PersonalData, Rates, Retention,
     Secrets, Webhooks,
@@ -158,22 +157,18 @@ macro_rules! on_both_stores {
 pub(crate) use on_both_stores;
 
 /// One connection to a service.
-pub(crate) struct Client(SendRequest<Full<Bytes>>);
+pub(crate) struct Client(Connection);
 
 impl Client {
     pub(crate) async fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).await.unwrap();
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Self(sender)
+        Self(Connection::over(stream).await.unwrap())
     }
 
     /// Connects; `None` where nobody listens.
     pub(crate) async fn try_connect(socket: &Path) -> Option<Self> {
         let stream = UnixStream::connect(socket).await.ok()?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
-        tokio::spawn(connection);
-        Some(Self(sender))
+        Some(Self(Connection::over(stream).await.ok()?))
     }
 
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
@@ -185,23 +180,18 @@ impl Client {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> (u16, HeaderMap, Vec<u8>) {
-        self.0.ready().await.unwrap();
-        let (parts, body) = self.0.send_request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        (parts.status.as_u16(), parts.headers, body.to_vec())
+        let answer = self.0.send(request).await.unwrap();
+        (answer.status.as_u16(), answer.headers, answer.body.to_vec())
     }
 
     pub(crate) async fn try_send(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> hyper::Result<Answer> {
-        self.0.ready().await?;
-        let response = self.0.send_request(request).await?;
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await?.to_bytes();
+    ) -> Result<Answer, ClientError> {
+        let license_core::client::Answer { status, headers, body } = self.0.send(request).await?;
         let body =
-            if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Ok(Answer { status, headers, body })
     }
 }
 

@@ -13,6 +13,7 @@ mod adversity;
 mod algorithms;
 mod audit;
 mod bad_input;
+mod client;
 mod cluster;
 mod contract;
 mod erasure;

@@ -83,7 +83,7 @@ impl Machine {
         method: &str,
         target: &str,
         body: &str,
-    ) -> hyper::Result<(u16, Value)> {
+    ) -> Result<(u16, Value), license_core::client::ClientError> {
         let now = SystemClock::new().now().as_secs();
         let assertion =
             self.edge.assertion(user("acme", "anna"), method, target, body.as_bytes(), now);
