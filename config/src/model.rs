@@ -45,8 +45,8 @@ pub use host::{
 };
 pub use id_places::{IdPlaces, OwnedObject, PathTemplate, Segment};
 pub use identity::{
-    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, Identity, KeySource,
-    OidcProvider, PlatformProvider, Provider, StaticProvider,
+    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, FetchedKeys, HmacProvider, Identity,
+    KeySource, OidcProvider, PlatformProvider, Provider, StaticProvider,
 };
 pub use incidents::{
     ACTIONS, CATEGORIES, Exits, Heartbeat, Incidents, Notifier, NotifierWay, PRIORITIES,

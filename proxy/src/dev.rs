@@ -57,8 +57,8 @@ pub fn provider(config: &Config) -> Result<&StaticProvider, DevError> {
     let providers = config.identity.providers.values();
     let mut fixed = providers.filter_map(|provider| match provider {
         Provider::Static(provider) => Some(provider),
-        // Nobody can sign for these.
-        Provider::IdentityPlatform(_) | Provider::Oidc(_) => None,
+        // For these nobody here signs.
+        Provider::IdentityPlatform(_) | Provider::Oidc(_) | Provider::Hmac(_) => None,
     });
     fixed.next().ok_or(DevError::NoProvider)
 }

@@ -11,6 +11,7 @@ mod freshness;
 mod keeper;
 mod kept;
 mod ring;
+mod secrets;
 
 use portcullis_config::Config;
 use portcullis_config::model::{FetchedKeys, Provider};
@@ -20,6 +21,7 @@ use portcullis_identity::discovery::DiscoveryError;
 use crate::egress::EgressError;
 pub use keeper::KeyKeeper;
 pub use ring::{Ring, Verifiers};
+pub use secrets::{SecretFileError, add_secret};
 
 /// Why a key set was not renewed.
 #[derive(Debug, thiserror::Error)]

@@ -10,12 +10,13 @@ use crate::model::{ApiKeys, CertificateClient, Credential};
 use crate::yaml::Node;
 
 /// What belongs to issuers of tokens.
-const OF_ISSUERS: [&str; 14] = [
+const OF_ISSUERS: [&str; 15] = [
     "issuer",
     "audience",
     "algorithms",
     "jwks",
     "pem",
+    "secrets",
     "project",
     "keys_url",
     "discovery_url",

@@ -6,8 +6,8 @@ use super::fields::Fields;
 use super::{Context, credential, id_places, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, Credential, FetchedKeys, Identity,
-    KeySource, OidcProvider, PlatformProvider, Provider, StaticProvider, Url,
+    Alg, Assertion, AssertionKey, ClaimPath, ClaimRules, Credential, FetchedKeys, HmacProvider,
+    Identity, KeySource, OidcProvider, PlatformProvider, Provider, StaticProvider, Url,
 };
 use crate::yaml::{Node, Value};
 
@@ -124,6 +124,7 @@ enum Kind {
     Static,
     IdentityPlatform,
     Oidc,
+    Hmac,
     ApiKeys,
     Certificates,
 }
@@ -135,6 +136,7 @@ fn provider(node: &Node, cx: &mut Context<'_>) -> Option<Named> {
             ("static", Kind::Static),
             ("identity_platform", Kind::IdentityPlatform),
             ("oidc", Kind::Oidc),
+            ("hmac", Kind::Hmac),
             ("api_keys", Kind::ApiKeys),
             ("certificates", Kind::Certificates),
         ];
@@ -146,10 +148,14 @@ fn provider(node: &Node, cx: &mut Context<'_>) -> Option<Named> {
     if !matches!(kind, Kind::ApiKeys | Kind::Certificates) {
         fields.none_of(&["header", "clients"], "for an issuer of tokens", cx);
     }
+    if !matches!(kind, Kind::Hmac | Kind::ApiKeys | Kind::Certificates) {
+        fields.none_of(&["secrets"], "for an issuer with public keys", cx);
+    }
     match kind {
         Kind::Static => static_provider(&fields, cx).map(Provider::Static).map(issuer),
         Kind::IdentityPlatform => platform(&fields, cx).map(Provider::IdentityPlatform).map(issuer),
         Kind::Oidc => oidc(&fields, cx).map(Provider::Oidc).map(issuer),
+        Kind::Hmac => hmac(&fields, cx).map(Provider::Hmac).map(issuer),
         Kind::ApiKeys => credential::api_keys(&fields, cx).map(Named::Credential),
         Kind::Certificates => credential::certificates(&fields, cx).map(Named::Credential),
     }
@@ -211,6 +217,18 @@ fn oidc(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<OidcProvider> {
         keys: keys?,
         claims: claims?,
     })
+}
+
+fn hmac(fields: &Fields<'_>, cx: &mut Context<'_>) -> Option<HmacProvider> {
+    // Each secret says its algorithm itself.
+    let of_public_keys =
+        ["algorithms", "jwks", "pem", "project", "keys_url", "discovery_url", "max_age"];
+    fields.none_of(&of_public_keys, "with `kind: hmac`", cx);
+    let issuer = required(fields, "issuer", cx, text);
+    let audience = required(fields, "audience", cx, text);
+    let secrets = required(fields, "secrets", cx, source::secret);
+    let claims = claims(fields, TENANT_CLAIM, cx);
+    Some(HmacProvider { issuer: issuer?, audience: audience?, secrets: secrets?, claims: claims? })
 }
 
 /// Where the discovery document of an issuer is, when nothing else is said.
@@ -277,7 +295,8 @@ fn algorithm(node: &Node, cx: &mut Context<'_>) -> Option<Alg> {
     if written.eq_ignore_ascii_case("none") || written.starts_with("HS") {
         let refused =
             Diagnostic::error("wrong-value", format!("tokens with `{written}` are never accepted"));
-        cx.report(refused.help("use a public-key algorithm, such as `ES256`"), node.value_place());
+        let help = "use a public-key algorithm, such as `ES256`; shared secrets are `kind: hmac`";
+        cx.report(refused.help(help), node.value_place());
         return None;
     }
     scalar::choice(node, cx, &Alg::ALL.map(|alg| (alg.as_str(), alg)))

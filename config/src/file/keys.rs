@@ -743,18 +743,23 @@ pub const OWNED_OBJECT: Section = Section {
 /// `identity.providers.<id>`
 pub const PROVIDER: Section = Section {
     path: "identity.providers.<id>",
-    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is a project of Google Identity Platform: `project` decides issuer and audience, and its rules are Google's. `kind: oidc` is any issuer with OpenID Connect Discovery. Keys of the last two are fetched by the rules of `egress`, renewed as the answer's `Cache-Control` or `Expires` says (at least once every 6 hours, at most once a minute, and soon after a token names a key that is not known), and kept in `state_dir/keys` for a start without the issuer. A new key is used without a reload. `kind: api_keys` are keys that `portcullis key issue` makes. `kind: certificates` are clients by the certificates that they show, on hosts with `client_certificates`.",
+    doc: "An issuer of tokens. `kind: static` has its keys in a file: either `jwks` or `pem`. `kind: identity_platform` is a project of Google Identity Platform: `project` decides issuer and audience, and its rules are Google's. `kind: oidc` is any issuer with OpenID Connect Discovery. Keys of these two are fetched by the rules of `egress`, renewed as the answer's `Cache-Control` or `Expires` says (at least once every 6 hours, at most once a minute, and soon after a token names a key that is not known), and kept in `state_dir/keys` for a start without the issuer. A new key is used without a reload. `kind: hmac` shares secrets with its issuer: whoever has one can sign tokens, so prefer the others where there is a choice. `kind: api_keys` are keys that `portcullis key issue` makes. `kind: certificates` are clients by the certificates that they show, on hosts with `client_certificates`.",
     keys: &[
         must(
             "kind",
-            "`static`, `identity_platform`, `oidc`, `api_keys` or `certificates`",
+            "`static`, `identity_platform`, `oidc`, `hmac`, `api_keys` or `certificates`",
             "What it is.",
         ),
-        may("issuer", "text", "refused for `static` and `oidc`", "The exact `iss` of its tokens."),
+        may(
+            "issuer",
+            "text",
+            "refused for `static`, `oidc` and `hmac`",
+            "The exact `iss` of its tokens.",
+        ),
         may(
             "audience",
             "text",
-            "refused for `static` and `oidc`",
+            "refused for `static`, `oidc` and `hmac`",
             "The `aud` that its tokens must hold.",
         ),
         may(
@@ -765,6 +770,12 @@ pub const PROVIDER: Section = Section {
         ),
         may("jwks", "path", "not a JWKS", "A file with its public keys as a JWK set."),
         may("pem", "path", "not PEM", "A file with its one public key in PEM."),
+        may(
+            "secrets",
+            "secret",
+            "refused for `hmac`",
+            "Its secrets: a JWK set of `oct` keys, each with `kid`, `k` and one of `HS256` `HS384` `HS512` as `alg`, and at least as long as that hash. `portcullis token hmac-key FILE` makes such a file, and puts a new secret into it; the edge takes it as it is written. Several overlap while they are exchanged: a token names its own by `kid`, and may leave it out only where there is one.",
+        ),
         may(
             "project",
             "text",

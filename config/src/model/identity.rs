@@ -42,6 +42,8 @@ pub enum Provider {
     IdentityPlatform(PlatformProvider),
     /// An issuer that says by OpenID Connect Discovery where its keys are.
     Oidc(OidcProvider),
+    /// An issuer that shares secrets with the edge: whoever has one can sign.
+    Hmac(HmacProvider),
 }
 
 impl Provider {
@@ -49,7 +51,7 @@ impl Provider {
     #[must_use]
     pub const fn fetched(&self) -> Option<&FetchedKeys> {
         match self {
-            Self::Static(_) => None,
+            Self::Static(_) | Self::Hmac(_) => None,
             Self::IdentityPlatform(platform) => Some(&platform.keys),
             Self::Oidc(oidc) => Some(&oidc.keys),
         }
@@ -117,6 +119,19 @@ pub struct StaticProvider {
     pub algorithms: Vec<Alg>,
     /// Where its public keys are.
     pub keys: KeySource,
+    /// What its claims mean.
+    pub claims: ClaimRules,
+}
+
+/// An issuer whose tokens carry an HMAC.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HmacProvider {
+    /// The exact `iss` of its tokens; never empty.
+    pub issuer: String,
+    /// The `aud` that its tokens must hold; never empty.
+    pub audience: String,
+    /// Where its secrets are: a JWK set of `oct` keys, each with its id and its algorithm.
+    pub secrets: SecretRef,
     /// What its claims mean.
     pub claims: ClaimRules,
 }

@@ -35,6 +35,9 @@ pub(crate) enum KeyKind {
 }
 
 impl Algorithm {
+    /// Those of shared secrets.
+    pub(crate) const OF_SECRETS: [Self; 3] = [Self::Hs256, Self::Hs384, Self::Hs512];
+
     /// Every algorithm.
     pub const ALL: [Self; 13] = [
         Self::Rs256,
@@ -76,6 +79,12 @@ impl Algorithm {
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+
+    /// Says whether whoever can verify under it can sign as well.
+    #[must_use]
+    pub fn is_of_secrets(self) -> bool {
+        Self::OF_SECRETS.contains(&self)
     }
 
     pub(crate) const fn key_kind(self) -> KeyKind {

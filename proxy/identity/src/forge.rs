@@ -12,8 +12,10 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use portcullis_config::Timestamp;
-use portcullis_config::model::{Alg, ClaimPath, ClaimRules, KeySource, Provider, StaticProvider};
+use portcullis_config::model::{
+    Alg, ClaimPath, ClaimRules, HmacProvider, KeySource, Provider, StaticProvider,
+};
+use portcullis_config::{SecretRef, Timestamp};
 use serde_json::{Value, json};
 
 use crate::base64url::encode;
@@ -158,9 +160,27 @@ pub(crate) fn by_ed(key: &Ed25519KeyPair, header: &str, payload: &str) -> String
 }
 
 pub(crate) fn by_secret(secret: &[u8], header: &str, payload: &str) -> String {
+    by_mac(hmac::HMAC_SHA256, secret, header, payload)
+}
+
+pub(crate) fn by_mac(mac: hmac::Algorithm, secret: &[u8], header: &str, payload: &str) -> String {
     let signed = unsigned(header, payload);
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
+    let tag = hmac::sign(&hmac::Key::new(mac, secret), signed.as_bytes());
     append(&signed, tag)
+}
+
+/// A provider that shares these secrets with its issuer, each with its id and algorithm.
+pub(crate) fn shares(secrets: &[(&str, &str, &[u8])]) -> Result<Verifier, crate::KeyError> {
+    let keys: Vec<_> = secrets
+        .iter()
+        .map(
+            |(kid, alg, secret)| json!({"kty": "oct", "kid": kid, "alg": alg, "k": encode(secret)}),
+        )
+        .collect();
+    let StaticProvider { issuer, audience, claims, .. } = provider(KeySource::Jwks("".into()));
+    let secrets = SecretRef::Env("SECRETS".to_owned());
+    let provider = Provider::Hmac(HmacProvider { issuer, audience, secrets, claims });
+    Verifier::compile("shared", &provider, json!({ "keys": keys }).to_string().as_bytes())
 }
 
 /// A token that is right, with these claims.

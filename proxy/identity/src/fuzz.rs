@@ -4,8 +4,10 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use portcullis_config::Timestamp;
-use portcullis_config::model::{Alg, ClaimPath, ClaimRules, KeySource, Provider, StaticProvider};
+use portcullis_config::model::{
+    Alg, ClaimPath, ClaimRules, HmacProvider, KeySource, Provider, StaticProvider,
+};
+use portcullis_config::{SecretRef, Timestamp};
 
 use crate::headers::{is_forwarding, is_reserved, is_spelling_of, nominates_a_deciding_header};
 use crate::keys::{KEYS_MAX, KeySet};
@@ -19,21 +21,37 @@ const KEYS: &[u8] = br#"{"keys":[
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
-    let provider = Provider::Static(StaticProvider {
-        issuer: "https://issuer.example.com".to_owned(),
-        audience: "license-api".to_owned(),
+fn claims() -> ClaimRules {
+    ClaimRules {
+        tenant_claim: ClaimPath::parse("tenant").into_iter().collect(),
+        roles_claim: ClaimPath::parse("roles"),
+        scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
+        leeway: Duration::from_secs(30),
+        max_lifetime: Duration::from_secs(3600),
+    }
+}
+
+/// One provider with public keys, and one with a secret, which is drawn for each process: nobody has it either.
+static VERIFIERS: LazyLock<[Verifier; 2]> = LazyLock::new(|| {
+    let (issuer, audience) = ("https://issuer.example.com".to_owned(), "license-api".to_owned());
+    let public = Provider::Static(StaticProvider {
+        issuer: issuer.clone(),
+        audience: audience.clone(),
         algorithms: vec![Alg::Es256, Alg::EdDsa],
         keys: KeySource::Jwks("keys".into()),
-        claims: ClaimRules {
-            tenant_claim: ClaimPath::parse("tenant").into_iter().collect(),
-            roles_claim: ClaimPath::parse("roles"),
-            scopes_claim: ClaimPath::parse("scope").into_iter().collect(),
-            leeway: Duration::from_secs(30),
-            max_lifetime: Duration::from_secs(3600),
-        },
+        claims: claims(),
     });
-    Verifier::compile("fuzz", &provider, KEYS).expect("the keys are right")
+    let secrets = SecretRef::Env("SECRETS".to_owned());
+    let shared = Provider::Hmac(HmacProvider { issuer, audience, secrets, claims: claims() });
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).expect("the system has randomness");
+    let secret = crate::base64url::encode(secret);
+    let secrets =
+        format!(r#"{{"keys":[{{"kty":"oct","kid":"hs","alg":"HS256","k":"{secret}"}}]}}"#);
+    let compile = |provider: &Provider, keys: &[u8]| {
+        Verifier::compile("fuzz", provider, keys).expect("the keys are right")
+    };
+    [compile(&public, KEYS), compile(&shared, secrets.as_bytes())]
 });
 
 /// A target by its name, which is the name of its file and of its folder of seeds.
@@ -49,12 +67,15 @@ pub const TARGETS: &[Target] = &[
 
 /// Any bytes as a token: never a panic, and never somebody, since nobody has the keys. A refusal is not remembered.
 pub fn token(input: &[u8]) {
-    assert!(VERIFIER.verify(input, NOW).is_err(), "a forged token");
     let cache = TokenCache::new(16);
     let nothing = Revocations::default();
-    assert!(cache.verify([&*VERIFIER], &nothing, input, NOW).is_err(), "a forged token");
+    for verifier in VERIFIERS.iter() {
+        assert!(verifier.verify(input, NOW).is_err(), "a forged token");
+        assert!(cache.verify([verifier], &nothing, input, NOW).is_err(), "a forged token");
+        assert!(cache.recall([verifier], &nothing, input, NOW).is_none());
+    }
+    assert!(cache.verify(VERIFIERS.iter(), &nothing, input, NOW).is_err(), "a forged token");
     assert_eq!(cache.figures().entries, 0, "refusals would let strangers fill it");
-    assert!(cache.recall([&*VERIFIER], &nothing, input, NOW).is_none());
     let field: [(&[u8], &[u8]); 1] = [(b"authorization", input)];
     if let Ok(Some(found)) = credential(field) {
         assert!(found.len() < input.len(), "the scheme stands before it");
@@ -62,10 +83,16 @@ pub fn token(input: &[u8]) {
     let _ = is_in_query(input) || input.is_empty();
 }
 
-/// Any bytes as a JWK set or a discovery document: read or refused, and never more keys than are allowed.
+/// Any bytes as a JWK set or a discovery document: read or refused, and never more keys than are allowed. No set is one of
+/// public keys and one of secrets.
 pub fn jwks(input: &[u8]) {
     if let Ok(set) = KeySet::from_jwks(input, &Algorithm::ALL) {
         assert!(!set.is_empty() && set.len() <= KEYS_MAX);
+    }
+    if let Ok(set) = KeySet::from_secrets(input) {
+        assert!(!set.is_empty() && set.len() <= KEYS_MAX);
+        let public = Algorithm::ALL.into_iter().filter(|one| one.mac().is_none());
+        assert!(KeySet::from_jwks(input, &public.collect::<Vec<_>>()).is_err());
     }
     drop(discovery::key_set_url(input, "https://issuer.example.com"));
 }

@@ -1,16 +1,19 @@
 //! Key sets: public keys by id, each pinned to the algorithms that it may verify. A set is read from a JWKS, from one
-//! PEM key or certificate, or from a map of ids to certificates.
+//! PEM key or certificate, from a map of ids to certificates, or from a JWKS of shared secrets.
 
 mod der;
 mod jwk;
 mod pem;
 mod roca;
+mod secrets;
 
 use std::collections::HashMap;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde_json::Value;
+
+pub use secrets::{MadeSecrets, SecretsError, add_secret};
 
 use crate::algorithm::{Algorithm, KeyKind};
 use crate::json;
@@ -82,6 +85,12 @@ pub enum KeyFault {
     /// A shared secret shorter than its hash.
     #[error("the secret is shorter than its algorithm's hash")]
     ShortSecret,
+    /// A key with another `kty` than `oct` where shared secrets are meant.
+    #[error("it is no shared secret: its `kty` has to be `oct`")]
+    NotSecret,
+    /// A shared secret without `kid` or `alg`.
+    #[error("a shared secret needs its `{0}`")]
+    Unsaid(&'static str),
 }
 
 /// Why a key set does not load.
@@ -111,6 +120,15 @@ pub enum KeyError {
     /// Not one PEM block with a public key or certificate.
     #[error("the file is not one PEM block with a public key or certificate")]
     Pem,
+    /// A key among shared secrets that cannot be used. All of them have to be right: nobody else would notice a secret
+    /// that is too short, and the issuer would sign with it.
+    #[error("the key `{}` cannot be used: {why}", kid.as_deref().unwrap_or("without id"))]
+    BadSecret {
+        /// Its id, where it has one.
+        kid: Option<String>,
+        /// What is wrong with it.
+        why: KeyFault,
+    },
     /// No key of the set can verify anything.
     #[error("no key can be used{}", first(.0))]
     NoUsableKey(Vec<SkippedKey>),

@@ -33,6 +33,8 @@ mod platform;
 mod refusal;
 pub mod revocation;
 #[cfg(test)]
+mod shared_secrets;
+#[cfg(test)]
 mod vectors;
 mod verifier;
 

@@ -6,7 +6,7 @@ pub(crate) mod claims;
 use std::time::Duration;
 
 use portcullis_config::Timestamp;
-use portcullis_config::model::{ClaimRules, KeySource, Provider};
+use portcullis_config::model::{Alg, ClaimRules, KeySource, Provider};
 
 use crate::algorithm::Algorithm;
 use crate::identity::Identity;
@@ -62,6 +62,7 @@ impl Verifier {
             },
             Provider::IdentityPlatform(_) => platform::keys(key_bytes),
             Provider::Oidc(_) => KeySet::from_jwks(key_bytes, &rules.algorithms),
+            Provider::Hmac(_) => KeySet::from_secrets(key_bytes),
         };
         let fingerprint = fingerprint(&rules, key_bytes);
         Ok(Self { rules, keys: keys?, fingerprint })
@@ -143,21 +144,28 @@ impl Rules {
             Provider::Static(one) => (
                 one.issuer.clone(),
                 &one.audience,
-                one.algorithms.as_slice(),
+                named(&one.algorithms),
                 &one.claims,
                 Kind::Plain,
             ),
             Provider::Oidc(one) => (
                 one.issuer.clone(),
                 &one.audience,
-                one.algorithms.as_slice(),
+                named(&one.algorithms),
+                &one.claims,
+                Kind::Plain,
+            ),
+            Provider::Hmac(one) => (
+                one.issuer.clone(),
+                &one.audience,
+                Algorithm::OF_SECRETS.to_vec(),
                 &one.claims,
                 Kind::Plain,
             ),
             Provider::IdentityPlatform(one) => (
                 platform::issuer(&one.project),
                 &one.project,
-                platform::ALGORITHMS,
+                named(platform::ALGORITHMS),
                 &one.claims,
                 Kind::IdentityPlatform,
             ),
@@ -168,7 +176,6 @@ impl Rules {
                 ClaimRules { max_lifetime: platform::LIFETIME_MAX, ..claims.clone() }
             }
         };
-        let algorithms: Vec<_> = algorithms.iter().copied().map(Algorithm::from).collect();
         let audience = audience.clone();
         if issuer.is_empty() {
             return Err(KeyError::NoIssuer);
@@ -184,6 +191,10 @@ impl Rules {
         }
         Ok(Self { provider: name.to_owned(), issuer, audience, algorithms, claims, kind })
     }
+}
+
+fn named(algorithms: &[Alg]) -> Vec<Algorithm> {
+    algorithms.iter().copied().map(Algorithm::from).collect()
 }
 
 /// Verifies a token with whichever of several providers issued it. The issuer is read before the signature is checked,

@@ -1,13 +1,16 @@
-//! `token revoke`, `token ls`, `token undo`.
+//! `token revoke`, `token ls`, `token undo`; `token hmac-key`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use portcullis_identity::Algorithm;
 
 use super::ban::encode;
 use super::socket::{Target, ask};
-use super::{Done, say, say_json, table};
+use super::{Done, Failed, say, say_json, table};
 use crate::admin::{RevocationView, Revoke};
+use crate::key_sets::add_secret;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Token {
@@ -18,6 +21,27 @@ pub(super) enum Token {
     Ls(Target),
     /// Take a revocation back.
     Undo(Undo),
+    /// Put a new secret at the head of the file of a provider with `kind: hmac`; make the file where there is none.
+    HmacKey(HmacKey),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HmacKey {
+    /// The file, made with mode 0600: a JWK set. A running edge takes it as it is written. Copy it to every edge before its
+    /// issuer signs with the new secret.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// What the new secret is for: `HS256`, `HS384` or `HS512`.
+    #[arg(long, value_name = "NAME", default_value = "HS256", value_parser = algorithm)]
+    algorithm: Algorithm,
+    /// How many of the secrets before stay, so that their tokens are accepted still; 0 retires them all at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=7))]
+    keep: u8,
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, String> {
+    let known = Algorithm::by_name(name).filter(|one| one.is_of_secrets());
+    known.ok_or_else(|| "write `HS256`, `HS384` or `HS512`".to_owned())
 }
 
 #[derive(Args, Debug)]
@@ -73,6 +97,15 @@ pub(super) fn run(token: Token) -> Done {
                 say_json(&undone)?;
             } else {
                 say(&format!("accepted again: {}\n", undone.what))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Token::HmacKey(key) => {
+            let kids = add_secret(&key.file, key.algorithm, usize::from(key.keep));
+            let kids = kids.map_err(|error| Failed::because(&error, None))?;
+            for (at, kid) in kids.iter().enumerate() {
+                let said = if at == 0 { "new" } else { "accepted still" };
+                say(&format!("{said}: {kid}\n"))?;
             }
             Ok(ExitCode::SUCCESS)
         }

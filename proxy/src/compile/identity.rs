@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_config::model::{Provider, ProviderId};
-use portcullis_config::{Config, Diagnostic};
+use portcullis_config::{Config, Diagnostic, SecretRef};
 use portcullis_identity::Verifier;
 
 use super::sources::Sources;
@@ -39,6 +39,7 @@ fn load_one(
 ) -> Option<Verifiers> {
     let path = match provider {
         Provider::Static(fixed) => fixed.keys.path(),
+        Provider::Hmac(shared) => return secrets(name, provider, &shared.secrets, sources),
         Provider::IdentityPlatform(_) | Provider::Oidc(_) => {
             return match Ring::open(name, provider, state_dir) {
                 Ok(ring) => ring.map(|ring| Verifiers::Fetched(Arc::new(ring))),
@@ -63,6 +64,26 @@ fn load_one(
         Err(error) => {
             let message = format!("the keys of the provider `{name}` in `{shown}`: {error}");
             sources.report(invalid(message).help("give the issuer's public keys"), path);
+            None
+        }
+    }
+}
+
+/// Secrets are read at every compilation: a file that has another one in it is a reason for one.
+fn secrets(
+    name: &str,
+    provider: &Provider,
+    reference: &SecretRef,
+    sources: &mut Sources,
+) -> Option<Verifiers> {
+    let text = sources.read_secret(&format!("the secrets of the provider `{name}`"), reference)?;
+    match Verifier::compile(name, provider, text.expose()) {
+        Ok(verifier) => Some(Verifiers::Fixed(Arc::new(verifier))),
+        Err(error) => {
+            let message = format!("the secrets of the provider `{name}` in `{reference}`: {error}");
+            let help = "give a JWK set of `oct` keys, as `portcullis token hmac-key FILE` makes it";
+            let path = reference.path().unwrap_or_default();
+            sources.report(invalid(message).help(help), &path);
             None
         }
     }

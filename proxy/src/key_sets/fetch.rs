@@ -42,7 +42,7 @@ pub(super) async fn fetch(
             let url = discovery::key_set_url(&document, &oidc.issuer)?;
             get(egress, &url, KEY_SET_BYTES_MAX).await?
         }
-        Provider::Static(_) | Provider::IdentityPlatform(_) => {
+        Provider::Static(_) | Provider::Hmac(_) | Provider::IdentityPlatform(_) => {
             get(egress, &keys.url, KEY_SET_BYTES_MAX).await?
         }
     };

@@ -317,7 +317,7 @@ async fn identity_platform_is_served_from_a_map_of_certificates() {
 }
 
 /// Asks the binary again and again, until it answers as it should.
-fn answers(directory: &Path, edge: &process::Portcullis, token: &str, expected: &str) {
+pub(super) fn answers(directory: &Path, edge: &process::Portcullis, token: &str, expected: &str) {
     let authorization = format!("Authorization: Bearer {token}");
     let deadline = System::new().now().plus(Duration::from_secs(20));
     loop {

@@ -1,15 +1,20 @@
-//! The key of the edge's assertions is changed while it serves: nobody notices.
+//! The secrets of the edge are changed while it serves: nobody notices.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use portcullis::clock::{Clock, System};
 use portcullis_config::Timestamp;
 use portcullis_identity::assertion::AssertionKey;
 use portcullis_tests::{Edge, LicenseHome, Origin, Way};
 use serde_json::{Value, json};
 
-use super::process;
+use super::{issuers, process};
 
 const ROUTE: &str = "{ path: /, backend: origin, identity: { any: [dev] } }";
 /// How many requests there are between two rotations.
@@ -106,4 +111,62 @@ async fn the_binary_rotates_by_command_and_keeps_the_new_key() {
     let audit = std::fs::read_to_string(home.join("state/audit.jsonl")).unwrap();
     assert!(audit.contains("assertion rotate --overlap 3600s") && audit.contains("yearly"));
     drop(edge);
+}
+
+/// A token that the first secret of a file signs.
+fn shared(file: &Path) -> String {
+    let set: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let first = &set["keys"][0];
+    let bytes = URL_SAFE_NO_PAD.decode(first["k"].as_str().unwrap()).unwrap();
+    let secret = EncodingKey::from_secret(&bytes);
+    let kid = first["kid"].as_str().unwrap().to_owned();
+    let now = System::new().now().as_secs();
+    let claims = json!({
+        "iss": "https://batch.test", "aud": "license-api", "sub": "ada", "tenant_id": "t1",
+        "iat": now, "exp": now + 600,
+    });
+    encode(&Header { kid: Some(kid), ..Header::new(Algorithm::HS256) }, &claims, &secret).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_secrets_of_an_issuer_change_by_command_while_they_overlap() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let origin = Origin::start().await;
+    std::fs::write(home.join("policy.yaml"), process::policy("/never")).unwrap();
+    let text = process::configuration(&origin)
+        .replace("identity: none", "identity: { any: [batch] }")
+        + "identity: { providers: { batch: { kind: hmac, issuer: 'https://batch.test', \
+           audience: license-api, secrets: 'file:batch.jwks.json' } } }\n";
+    std::fs::write(home.join("portcullis.yaml"), text).unwrap();
+    assert!(process::run(home, &["dev", "cert", "--name", "edge.test"]).status.success());
+    let file = home.join("batch.jwks.json");
+    let add = |more: &[&str]| {
+        let arguments = [&["token", "hmac-key", "batch.jwks.json"], more].concat();
+        let output = process::run(home, &arguments);
+        assert!(output.status.success(), "{}", process::text(&output.stderr));
+        (process::text(&output.stdout), shared(&file))
+    };
+    let (said, first) = add(&[]);
+    assert!(said.starts_with("new: ") && said.lines().count() == 1, "{said}");
+    let edge = process::serve(home);
+    issuers::answers(home, &edge, &first, "200");
+    let (said, second) = add(&[]);
+    assert!(said.contains("accepted still: "), "{said}");
+    issuers::answers(home, &edge, &second, "200");
+    issuers::answers(home, &edge, &first, "200");
+    let (_, third) = add(&["--keep", "0"]);
+    issuers::answers(home, &edge, &third, "200");
+    for old in [&first, &second] {
+        let authorization = format!("Authorization: Bearer {old}");
+        assert_eq!(process::ask(home, &edge, "/", &["-H", &authorization]).0, "401");
+    }
+    // A secret that is too short is told and never served; those before stay.
+    let short = r#"{"keys":[{"kty":"oct","kid":"s","alg":"HS256","k":"c2hvcnQ"}]}"#;
+    std::fs::write(&file, short).unwrap();
+    let checked = process::run(home, &["check", "portcullis.yaml"]);
+    let told = process::text(&checked.stdout) + &process::text(&checked.stderr);
+    assert!(!checked.status.success(), "{told}");
+    assert!(told.contains("the key `s` cannot be used: the secret is shorter"), "{told}");
+    issuers::answers(home, &edge, &third, "200");
 }

@@ -1,12 +1,13 @@
 //! One JSON Web Key. `kty`, `crv`, `alg`, `use` and `key_ops` must fit each other and the provider's algorithms.
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::{Key, KeyError, KeyFault, checked_kid};
 use crate::algorithm::{Algorithm, KeyKind};
 use crate::base64url;
 
-type Members = Map<String, Value>;
+pub(super) type Members = Map<String, Value>;
 
 /// Says whether a key is a shared secret.
 pub(super) fn is_secret(key: &Value) -> bool {
@@ -40,7 +41,7 @@ pub(super) fn read(key: &Members, configured: &[Algorithm]) -> Result<Key, KeyFa
         KeyKind::P384 => point(key, kind, 48, &algorithms),
         KeyKind::P521 => point(key, kind, 66, &algorithms),
         KeyKind::Ed25519 => Key::public(kind, &sized(key, "x", 32)?, &algorithms),
-        KeyKind::Secret => Key::secret(&bytes(key, "k")?, &algorithms),
+        KeyKind::Secret => Key::secret(&Zeroizing::new(bytes(key, "k")?), &algorithms),
     }
 }
 
