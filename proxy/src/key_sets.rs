@@ -12,6 +12,7 @@ mod keeper;
 mod kept;
 mod ring;
 mod secrets;
+mod waiting;
 
 use portcullis_config::Config;
 use portcullis_config::model::{FetchedKeys, Provider};
@@ -22,6 +23,7 @@ use crate::egress::EgressError;
 pub use keeper::KeyKeeper;
 pub use ring::{Ring, Verifiers};
 pub use secrets::{SecretFileError, add_secret};
+pub(crate) use waiting::{NoPlace, WAITING_MAX};
 
 /// Why a key set was not renewed.
 #[derive(Debug, thiserror::Error)]

@@ -12,8 +12,8 @@ use portcullis_identity::places::IDS_MAX;
 
 use crate::shared::{OWNED_MAX, TOKENS_MAX};
 use crate::{
-    acme, alerts, api_keys, capture, csp, edge, events, gate, incidents, log, login, revocations,
-    sign_in, signing, sinks, tickets,
+    acme, alerts, api_keys, capture, csp, edge, events, gate, incidents, key_sets, log, login,
+    revocations, sign_in, signing, sinks, tickets,
 };
 
 pub use available::{Available, available};
@@ -69,6 +69,13 @@ pub const FIXED: &[Fixed] = &[
         unit: "bytes",
         beyond: "the last good key set stays",
         metric: "edge_egress_requests_total{purpose=\"keys\",result=\"too_large\"}",
+    },
+    Fixed {
+        name: "requests that wait for a key set, of each provider, for two seconds at most",
+        value: key_sets::WAITING_MAX as u64,
+        unit: "requests",
+        beyond: "a further token with an unknown key is 401 at once",
+        metric: "edge_key_set_waits_total{outcome=\"no_place\"}",
     },
     Fixed {
         name: "token",

@@ -199,6 +199,8 @@ pub struct Metrics {
     key_set_keys: IntGaugeVec,
     /// Tokens that named an unknown key, by provider.
     key_set_misses: IntCounterVec,
+    /// Requests that waited for a key set, by outcome.
+    key_set_waits: IntCounterVec,
     /// Servers that health checks see as up, by backend.
     pub backend_up: IntGaugeVec,
     /// Requests in work, by backend.
@@ -585,6 +587,12 @@ impl Metrics {
                 "Tokens that named a key that is not in the set, as of the last fetch.",
                 &["provider"],
             ),
+            key_set_waits: counters(
+                r,
+                "edge_key_set_waits_total",
+                "Requests whose token named an unknown key and that waited for a fetch, by outcome: `fetched`, `too_late`, or `no_place` to wait.",
+                &["outcome"],
+            ),
             token_refusals: counters(
                 r,
                 "edge_token_refusals_total",
@@ -722,6 +730,9 @@ impl Metrics {
             self.egress_requests.with_label_values(&["keys", result]);
         }
         self.token_refusals.with_label_values(&["none", "too_long"]);
+        for outcome in ["fetched", "too_late", "no_place"] {
+            self.key_set_waits.with_label_values(&[outcome]);
+        }
         for outcome in ["learnt", "too_large", "unreadable"] {
             self.owner_answers.with_label_values(&[outcome]);
         }
@@ -798,6 +809,11 @@ impl Metrics {
     /// Counts tokens that named an unknown key.
     pub(crate) fn missed_keys(&self, provider: &str, misses: u64) {
         self.key_set_misses.with_label_values(&[provider]).inc_by(misses);
+    }
+
+    /// Counts a request that waited for a provider's keys, or had no place to.
+    pub(crate) fn waited_for_keys(&self, outcome: &str) {
+        self.key_set_waits.with_label_values(&[outcome]).inc();
     }
 
     /// Tells how a provider's keys stand.

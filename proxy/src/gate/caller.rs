@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use portcullis_config::Timestamp;
-use portcullis_config::model::{Access, CertificateClient, IdentityRule};
+use portcullis_config::model::{Access, CertificateClient, IdentityRule, ProviderId};
 use portcullis_identity::{Identity, Refusal as TokenRefusal, Verifier, Why, choose};
 use portcullis_policy::{ClientCertificate, TokenView};
 
 use super::presented::{Presented, presented};
 use super::refusal::Refusal;
-use crate::key_sets::Verifiers;
+use crate::key_sets::{NoPlace, Verifiers};
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -34,15 +34,34 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Returns who calls under this rule, or why nobody knows.
-    pub(super) fn identity(
+    /// Returns who calls under this rule, or why nobody knows. A token whose key is not known waits for the fetch that it
+    /// causes, where one begins.
+    pub(super) async fn identity(
         &mut self,
         place: Place<'_>,
         rule: &IdentityRule,
         asked: Asking<'_>,
         now: Timestamp,
     ) -> Result<Arc<Identity>, TokenRefusal> {
-        self.verified.get_or_insert_with(|| place.verify(rule, asked, now)).clone()
+        if let Some(verified) = &self.verified {
+            return verified.clone();
+        }
+        let mut verified = place.verify(rule, asked, now);
+        if let Err(refused) = &verified
+            && place.wait_for_key(refused, now).await
+        {
+            verified = place.verify(rule, asked, now);
+        }
+        self.settle(place, verified)
+    }
+
+    fn settle(
+        &mut self,
+        place: Place<'_>,
+        verified: Result<Arc<Identity>, Refused>,
+    ) -> Result<Arc<Identity>, TokenRefusal> {
+        let verified = verified.map_err(|refused| place.count(&refused));
+        self.verified.insert(verified).clone()
     }
 
     /// Says whether the caller's token is known to be good: because somebody asked, or because it was verified for an
@@ -79,11 +98,11 @@ impl Caller {
         if place.knows(rule, asked, now) {
             return Some(true);
         }
-        may_verify().then(|| self.identity(place, rule, asked, now).is_ok())
+        may_verify().then(|| self.settle(place, place.verify(rule, asked, now)).is_ok())
     }
 
     /// Returns who calls if the rule requires a caller.
-    pub(super) fn required(
+    pub(super) async fn required(
         &mut self,
         place: Place<'_>,
         rule: &IdentityRule,
@@ -93,12 +112,32 @@ impl Caller {
         match rule {
             IdentityRule::None => Ok(None),
             IdentityRule::Any(_) | IdentityRule::All(_) => {
-                let identity =
-                    self.identity(place, rule, asked, now).map_err(|why| refusal(&why))?;
+                let identity = self.identity(place, rule, asked, now).await;
+                let identity = identity.map_err(|why| refusal(&why))?;
                 identity.require_tenant().map_err(|why| refusal(&why))?;
                 Ok(Some(identity))
             }
         }
+    }
+}
+
+/// A credential that nobody vouches for.
+#[derive(Debug)]
+struct Refused {
+    why: TokenRefusal,
+    /// Whose it was to be, or `none`; nothing where there is no credential that could be anybody's.
+    provider: Option<String>,
+}
+
+impl Refused {
+    fn of(provider: impl Into<String>, why: TokenRefusal) -> Self {
+        Self { why, provider: Some(provider.into()) }
+    }
+}
+
+impl From<TokenRefusal> for Refused {
+    fn from(why: TokenRefusal) -> Self {
+        Self { why, provider: None }
     }
 }
 
@@ -116,22 +155,22 @@ impl<'a> Place<'a> {
         rule: &IdentityRule,
         asked: Asking<'_>,
         now: Timestamp,
-    ) -> Result<Arc<Identity>, TokenRefusal> {
+    ) -> Result<Arc<Identity>, Refused> {
         let token = match presented(self.snapshot, rule, asked) {
             Ok(Presented::Token(token)) => token,
             Ok(Presented::Key(key)) => return self.key(rule, key, now),
             Ok(Presented::Certificate(provider, client)) => {
                 return self.certificate(provider, client, asked);
             }
-            Err(TokenRefusal::MissingAuth) => return self.session(rule, asked),
-            Err(refusal) => return Err(refusal),
+            Err(TokenRefusal::MissingAuth) => return Ok(self.session(rule, asked)?),
+            Err(refusal) => return Err(refusal.into()),
         };
         match rule {
             IdentityRule::None | IdentityRule::Any(_) => {
                 self.any(&self.providers(rule), token, now)
             }
             IdentityRule::All(_) => {
-                let mut last = Err(TokenRefusal::MissingAuth);
+                let mut last = Err(TokenRefusal::MissingAuth.into());
                 for provider in self.providers(rule) {
                     last = Ok(self.any(&[provider], token, now)?);
                 }
@@ -189,7 +228,7 @@ impl<'a> Place<'a> {
         rule: &IdentityRule,
         key: &[u8],
         now: Timestamp,
-    ) -> Result<Arc<Identity>, TokenRefusal> {
+    ) -> Result<Arc<Identity>, Refused> {
         let accepts = |identity: &Identity| match rule {
             IdentityRule::None => {
                 self.snapshot.config.identity.credentials.contains_key(&identity.provider)
@@ -208,10 +247,7 @@ impl<'a> Place<'a> {
                 Err(TokenRefusal::InvalidToken(Why::OtherProvider))
             }
         });
-        if let Err(refusal) = &verified {
-            self.shared.metrics.token_refused(&provider, refusal.reason());
-        }
-        verified
+        verified.map_err(|why| Refused::of(provider, why))
     }
 
     /// Says who shows a certificate. Its digest is the id of a key, so that it can be revoked here too.
@@ -220,7 +256,7 @@ impl<'a> Place<'a> {
         provider: &str,
         client: &CertificateClient,
         asked: Asking<'_>,
-    ) -> Result<Arc<Identity>, TokenRefusal> {
+    ) -> Result<Arc<Identity>, Refused> {
         let identity = Arc::new(Identity {
             provider: provider.to_owned(),
             subject: client.subject.clone(),
@@ -234,11 +270,7 @@ impl<'a> Place<'a> {
             expires: asked.certificate_until.unwrap_or_default(),
             claims: serde_json::Map::new(),
         });
-        let verified = self.unrevoked(identity);
-        if let Err(refusal) = &verified {
-            self.shared.metrics.token_refused(provider, refusal.reason());
-        }
-        verified
+        self.unrevoked(identity).map_err(|why| Refused::of(provider, why))
     }
 
     /// Asks both lists of revocations.
@@ -267,7 +299,7 @@ impl<'a> Place<'a> {
         providers: &[&Verifiers],
         token: &[u8],
         now: Timestamp,
-    ) -> Result<Arc<Identity>, TokenRefusal> {
+    ) -> Result<Arc<Identity>, Refused> {
         let verifiers: Vec<Arc<Verifier>> = providers.iter().map(|one| one.at(now)).collect();
         let each = || verifiers.iter().map(Arc::as_ref);
         let revocations = self.shared.revocations.list();
@@ -276,17 +308,39 @@ impl<'a> Place<'a> {
             Some(why) => Err(TokenRefusal::InvalidToken(why)),
             None => Ok(identity),
         });
-        if let Err(refusal) = &verified {
-            // Whose token it was to be costs a second look at it: only those that are refused pay.
-            let provider = choose(each(), token).map_or("none", Verifier::provider);
-            self.shared.metrics.token_refused(provider, refusal.reason());
-            // A key that is not known may be a new one.
-            if *refusal == TokenRefusal::InvalidToken(Why::UnknownKid) {
-                let rings = providers.iter().filter_map(|one| one.ring());
-                rings.filter(|ring| ring.name() == provider).for_each(|ring| ring.miss());
-            }
+        // Whose token it was to be costs a second look at it: only those that are refused pay.
+        verified.map_err(|why| {
+            Refused::of(choose(each(), token).map_or("none", Verifier::provider), why)
+        })
+    }
+
+    /// Where the token names a key that is not known, which may be a new one: has it looked for, and waits for that if it is
+    /// done at once. Says whether it is worth to ask again.
+    async fn wait_for_key(self, refused: &Refused, now: Timestamp) -> bool {
+        if refused.why != TokenRefusal::InvalidToken(Why::UnknownKid) {
+            return false;
         }
-        verified
+        let provider = refused.provider.as_deref().map(ProviderId::new);
+        let verifiers = provider.and_then(|provider| self.snapshot.verifiers.get(&provider));
+        let Some(ring) = verifiers.and_then(Verifiers::ring) else { return false };
+        let place = ring.wait(now);
+        ring.miss();
+        let (outcome, has_waited) = match place {
+            // Also what comes too late is worth to ask again: it may have come just before the place was taken.
+            Ok(place) => (if place.wait().await { "fetched" } else { "too_late" }, true),
+            Err(NoPlace::Closed) => return false,
+            Err(NoPlace::Full) => ("no_place", false),
+        };
+        self.shared.metrics.waited_for_keys(outcome);
+        has_waited
+    }
+
+    /// Counts a credential that was refused.
+    fn count(self, refused: &Refused) -> TokenRefusal {
+        if let Some(provider) = &refused.provider {
+            self.shared.metrics.token_refused(provider, refused.why.reason());
+        }
+        refused.why
     }
 }
 

@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
             }
             by_preview?;
         }
-        let identity = self.required_caller(work, now)?;
+        let identity = self.required_caller(work, now).await?;
         self.read_body(session, work).await?;
         if let Some(known) = &identity {
             let snapshot = Arc::clone(&work.snapshot);
@@ -166,13 +166,14 @@ impl<'a> Walk<'a> {
                 Step::Done(verdict) => return Ok(verdict),
                 Step::NeedIdentity => {
                     let place = Place { shared: &gate.shared, snapshot: &snapshot };
-                    let known =
-                        self.caller.identity(place, self.demands.identity, self.asking(), now).ok();
+                    let asking = self.asking();
+                    let known = self.caller.identity(place, self.demands.identity, asking, now);
+                    let known = known.await.ok();
                     let input = Input::Identity(known.as_deref().map(view));
                     cursor.resume(input, &head, state, clock.now())
                 }
                 Step::NeedBody => {
-                    self.required_caller(work, now)?;
+                    self.required_caller(work, now).await?;
                     self.read_body(session, work).await?;
                     let input = self.inspected();
                     let size = if let Input::Body(bytes, _) = input { bytes.len() } else { 0 };
@@ -183,20 +184,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn required_caller(
+    async fn required_caller(
         &mut self,
         work: &mut Work,
         now: Timestamp,
     ) -> Result<Option<Arc<Identity>>, Refusal> {
-        let place = Place { shared: &self.gate.shared, snapshot: &work.snapshot };
-        let identity = self.caller.required(place, self.demands.identity, self.asking(), now)?;
+        let snapshot = Arc::clone(&work.snapshot);
+        let place = Place { shared: &self.gate.shared, snapshot: &snapshot };
+        let asking = self.asking();
+        let identity = self.caller.required(place, self.demands.identity, asking, now).await?;
         work.identity.clone_from(&identity);
         if let Some(known) = &identity {
             banned::identity(&self.gate.shared.state, work, known, now)?;
             granted(known, self.demands.access)?;
             tightened::identity(&self.gate.shared, work, known, now)?;
-            let snapshot = Arc::clone(&work.snapshot);
-            let place = Place { shared: &self.gate.shared, snapshot: &snapshot };
             self.bounds(place, known, now).check_head(work, self.target)?;
         }
         Ok(identity)

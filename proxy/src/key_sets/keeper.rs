@@ -41,6 +41,8 @@ pub struct KeyKeeper {
     known: BTreeMap<String, Known>,
     /// When verified tokens that have ended are forgotten.
     sweep: Timestamp,
+    /// Whether somebody looks as long as the process runs: only then requests wait for what is fetched.
+    attends: bool,
     fetches: JoinSet<(Arc<Ring>, bool, Result<Option<Fetched>, FetchError>)>,
 }
 
@@ -83,6 +85,11 @@ impl Known {
         }
         (ring.is_missed() && now >= self.miss).then_some(true)
     }
+
+    /// Returns from when on a miss causes a fetch; the beginning of time while one is under way.
+    fn opens(&self) -> Timestamp {
+        if self.is_fetching { Timestamp::default() } else { self.retry.max(self.miss) }
+    }
 }
 
 impl KeyKeeper {
@@ -93,6 +100,7 @@ impl KeyKeeper {
             shared,
             known: BTreeMap::new(),
             sweep: Timestamp::default(),
+            attends: false,
             fetches: JoinSet::new(),
         }
     }
@@ -112,6 +120,7 @@ impl KeyKeeper {
     /// # Errors
     /// Never; the signature is that of the other tasks.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+        self.attends = true;
         loop {
             self.begin();
             let snapshot = self.shared.snapshot.load_full();
@@ -160,8 +169,12 @@ impl KeyKeeper {
         }
         for ring in snapshot.rings() {
             let known = self.known.entry(ring.name().to_owned()).or_default();
-            let Some(is_miss) = known.due(ring, now) else { continue };
-            known.is_fetching = true;
+            let due = known.due(ring, now);
+            known.is_fetching |= due.is_some();
+            if self.attends {
+                ring.opens(known.opens());
+            }
+            let Some(is_miss) = due else { continue };
             metrics.missed_keys(ring.name(), ring.take_misses());
             if is_miss {
                 known.miss = now.plus(known.miss_wait);
@@ -230,6 +243,10 @@ impl KeyKeeper {
                 );
             }
         }
+        if self.attends {
+            ring.opens(known.opens());
+        }
+        ring.wake();
     }
 
     /// Tells how old every set is, and when one is of no use any more.

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::fetch::Fetched;
 use super::kept::Kept;
+use super::waiting::{NoPlace, Place, Waiting};
 
 /// How far ahead of the clock a copy may be dated.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -60,6 +61,7 @@ pub struct Ring {
     misses: AtomicU64,
     /// Wakes the keeper at the first miss since it looked.
     wanted: Notify,
+    waiting: Waiting,
 }
 
 /// A key set in use.
@@ -100,6 +102,7 @@ impl Ring {
             held: ArcSwap::from_pointee(held),
             misses: AtomicU64::new(0),
             wanted: Notify::new(),
+            waiting: Waiting::new(),
         }))
     }
 
@@ -138,6 +141,21 @@ impl Ring {
         if self.misses.fetch_add(1, Ordering::Relaxed) == 0 {
             self.wanted.notify_one();
         }
+    }
+
+    /// Takes a place to wait for the fetch that a miss at `now` would cause, or that is under way.
+    pub(crate) fn wait(&self, now: Timestamp) -> Result<Place<'_>, NoPlace> {
+        self.waiting.enter(now)
+    }
+
+    /// Says from when on a miss causes a fetch.
+    pub(super) fn opens(&self, from: Timestamp) {
+        self.waiting.open(from);
+    }
+
+    /// Wakes the requests that wait: a fetch is over.
+    pub(super) fn wake(&self) {
+        self.waiting.wake();
     }
 
     /// Returns when the keys in use were fetched.

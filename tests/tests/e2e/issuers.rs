@@ -2,6 +2,8 @@
 
 #[path = "issuers/flood.rs"]
 mod flood;
+#[path = "issuers/waiting.rs"]
+mod waiting;
 
 use std::path::Path;
 use std::time::Duration;

@@ -111,6 +111,12 @@ const TESTS: &[Row] = &[
         (PROXY, "egress/tests.rs"),
         "an_answer_of_an_issuer_is_read_up_to_its_bytes",
     ),
+    (
+        "requests that wait for a key set, of each provider, for two seconds at most",
+        Number,
+        (PROXY, "key_sets/waiting.rs"),
+        "requests_wait_up_to_the_places_of_a_provider",
+    ),
     ("token", Number, (IDENTITY, "verifier/tests.rs"), "a_token_is_looked_at_up_to_its_bytes"),
     (
         "verified tokens that are remembered; only what an issuer signed is",
