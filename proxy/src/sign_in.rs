@@ -101,6 +101,11 @@ impl SignIns {
         Arc::new(Self { table: Table::new(), hasher: RandomState::new() })
     }
 
+    /// Returns a word for an account that tells it from others while the process runs, and whose it is to nobody.
+    pub(crate) fn hash(&self, account: &str) -> String {
+        format!("{:016x}", self.hasher.hash_one(account))
+    }
+
     /// Entries that were pushed out at a cap.
     pub(crate) fn evicted(&self) -> u64 {
         self.table.evicted()

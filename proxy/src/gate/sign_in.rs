@@ -87,9 +87,13 @@ pub(super) fn end(shared: &Shared, work: &mut Work, has_refusal: bool, status: u
     let outcome = if has_refusal { Outcome::Unsaid } else { outcome(&rule, status) };
     if let Some(stuffing) = attempt.end(outcome, shared.clock.now()) {
         tracing::warn!(accounts = stuffing.accounts, "many accounts fail from one network");
-        raise(shared, work, Category::CredentialStuffing, Taken::Logged, status);
+        raise(shared, work, Category::CredentialStuffing, None, status);
     }
     if let Some(event) = event_of(rule.kind, outcome) {
+        if event == SignInEvent::LoginFailed {
+            let account = account.as_deref().map(|name| told_apart(shared, work, name));
+            raise(shared, work, Category::LoginFailed, account, status);
+        }
         tell(shared, &record(work, event, account));
     }
 }
@@ -123,8 +127,7 @@ const fn event_of(kind: SignInKind, outcome: Outcome) -> Option<SignInEvent> {
 fn record(work: &Work, event: SignInEvent, account: Option<String>) -> SignInRecord {
     let told = work.forward.as_ref().and_then(|forward| forward.told.as_ref());
     let caller = || work.identity.as_ref().map(|identity| identity.subject.clone());
-    let redaction = Redaction(&work.snapshot.config.log.redact);
-    let hidden = |name: String| if redaction.names(b"email") { REDACTED.to_owned() } else { name };
+    let hidden = |name: String| if hides_accounts(work) { REDACTED.to_owned() } else { name };
     SignInRecord {
         time: work.begun,
         event,
@@ -136,8 +139,17 @@ fn record(work: &Work, event: SignInEvent, account: Option<String>) -> SignInRec
     }
 }
 
+fn hides_accounts(work: &Work) -> bool {
+    Redaction(&work.snapshot.config.log.redact).names(b"email")
+}
+
+/// The account as the desk tells it from others: by its name, or by a keyed hash where the log hides names.
+fn told_apart(shared: &Shared, work: &Work, name: &str) -> String {
+    if hides_accounts(work) { shared.sign_ins.hash(name) } else { name.to_owned() }
+}
+
 /// Raises what the incident desk is to hear of.
-fn raise(shared: &Shared, work: &Work, category: Category, taken: Taken, status: u16) {
+fn raise(shared: &Shared, work: &Work, category: Category, account: Option<String>, status: u16) {
     let id = super::request_id(work.begun);
     let mut event = Event::new(&id, category, Some(work.client.address), work.begun);
     let path = work.asked.uri.split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -150,8 +162,9 @@ fn raise(shared: &Shared, work: &Work, category: Category, taken: Taken, status:
         .map(|entry| route_name(&entry.host, &entry.route.path))
         .unwrap_or_default();
     event.actor.country = Some(verdict::region(work)).filter(|region| !region.is_empty());
+    event.actor.account = account;
     event.status = status;
-    event.taken = taken;
+    event.taken = Taken::Logged;
     shared.events.raise(event);
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis::bypass::{Secrecy, add_key};
+use portcullis_incident::Category;
 use portcullis_tests::{Answer, Edge, Manner, Origin};
 use serde_json::{Value, json};
 
@@ -40,7 +41,11 @@ async fn post(edge: &Edge, from: u8, account: &str, headers: &str) -> Answer {
 async fn events(edge: &Edge, kind: &str, count: usize) -> Vec<Value> {
     loop {
         let events = edge.event_log();
-        let of_kind = |event: &&Value| event["event"] == kind || event["type"] == kind;
+        // What failed is told twice: in the services' words, and to the incident desk.
+        let of_kind = |event: &&Value| match event.get("event") {
+            Some(name) => name == kind,
+            None => event["type"] == kind && kind != "login_failed",
+        };
         let found: Vec<Value> = events.iter().filter(of_kind).cloned().collect();
         if found.len() >= count {
             return found;
@@ -114,6 +119,43 @@ async fn many_accounts_from_one_network_raise_credential_stuffing_once() {
     }
     let told = events(&edge, "credential_stuffing", 1).await;
     assert_eq!(told.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_origin_refuses_feeds_the_scenarios_of_the_incident_desk() {
+    let origin = Origin::answering(FAILED).await;
+    let route = route("sign_in", "")
+        .replace(
+            "account_failures: 3, address_failures: 6",
+            "account_failures: 50, address_failures: 50",
+        )
+        .replace("stuffing_accounts: 4", "stuffing_accounts: 64");
+    for redact in ["", "log: { requests: off, events: off, redact: [email] }"] {
+        let edge = Edge::builder(&origin).routes(&[&route]).start().await;
+        if !redact.is_empty() {
+            let plain = "log: { requests: off, events: off }";
+            edge.rewrite(|text| text.replace(plain, redact));
+            edge.publish().unwrap();
+        }
+        let raised = |kind: &str| {
+            let events = edge.event_log();
+            events.into_iter().filter(|event| event["type"] == kind).collect::<Vec<_>>()
+        };
+        // Ten failures of one account, each from another address: nobody is refused for it by the limits.
+        for n in 0..10 {
+            assert_eq!(post(&edge, 10 + n, "Ada@example.com", "").await.status, 401);
+            while raised("login_failed").len() <= usize::from(n) {
+                tokio::task::yield_now().await;
+            }
+        }
+        let failed = raised("login_failed");
+        let account = &failed[0]["actor"]["account"];
+        assert_eq!(account == "ada@example.com", redact.is_empty(), "{account}");
+        assert!(failed.iter().all(|event| event["actor"]["account"] == *account), "{failed:?}");
+        let incidents = edge.incidents();
+        let of = |category| incidents.iter().filter(move |one| one.category == category).count();
+        assert_eq!((of(Category::BruteForce), of(Category::LoginFailed)), (1, 0), "{incidents:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
