@@ -280,6 +280,15 @@ impl Edge {
         self.desk.incidents()
     }
 
+    /// Says that an incident is over, as an operator does.
+    ///
+    /// # Panics
+    ///
+    /// When there is none such, or it was over before.
+    pub fn resolve(&self, id: &str) {
+        assert!(self.desk.resolve(id, "operator"), "{id}");
+    }
+
     /// Returns the metrics in Prometheus' text format.
     ///
     /// # Panics

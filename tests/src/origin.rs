@@ -94,6 +94,11 @@ impl Origin {
         Self::serving(Manner::InTurn(answers.to_vec()), None).await
     }
 
+    /// Starts an origin whose answer the request decides.
+    pub async fn deciding(decide: fn(&Seen) -> &'static [u8]) -> Self {
+        Self::serving(Manner::Deciding(decide), None).await
+    }
+
     /// Starts an origin that takes every request for an upgrade to WebSocket, and sends back what comes then.
     pub async fn echoing() -> Self {
         Self::serving(Manner::Echo, None).await
@@ -153,6 +158,7 @@ impl Origin {
 #[derive(Debug)]
 enum Manner {
     InTurn(Vec<&'static [u8]>),
+    Deciding(fn(&Seen) -> &'static [u8]),
     Echo,
 }
 
@@ -197,9 +203,10 @@ async fn serve(
                 seen.headers("content-length").first().map_or(0, |length| length.parse().unwrap());
             unread.exactly(&mut stream, length).await?
         };
+        let seen = Seen { body, ..seen };
         let count = {
             let mut record = record.lock().unwrap();
-            record.seen.push(Seen { body, ..seen });
+            record.seen.push(seen.clone());
             record.answered += 1;
             record.answered
         };
@@ -210,6 +217,10 @@ async fn serve(
                     return None;
                 }
                 stream.write_all(answer).await.ok()?;
+                stream.flush().await.ok()?;
+            }
+            Manner::Deciding(decide) => {
+                stream.write_all(decide(&seen)).await.ok()?;
                 stream.flush().await.ok()?;
             }
             Manner::Echo => return echo(unread, stream).await,

@@ -237,6 +237,13 @@ impl Correlator {
         }
     }
 
+    /// Notes that something holds that stops an incident's cause. The first time counts.
+    pub fn note_contained(&mut self, id: &str, now: Timestamp) {
+        if let Some(incident) = self.incidents.iter_mut().find(|incident| incident.id == id) {
+            incident.contained_at.get_or_insert(now);
+        }
+    }
+
     /// Takes the ids that were forgotten at the cap since it was last asked.
     pub fn take_forgotten(&mut self) -> Vec<String> {
         std::mem::take(&mut self.forgotten)
@@ -372,7 +379,10 @@ fn apply(incident: &mut Incident, kind: ChangeKind, now: Timestamp) -> Change {
             incident.unanswered += 1;
         }
         ChangeKind::Acknowledged(_) => incident.status = Status::Acknowledged,
-        ChangeKind::Contained(_) => incident.status = Status::Contained,
+        ChangeKind::Contained(_) => {
+            incident.status = Status::Contained;
+            incident.contained_at.get_or_insert(now);
+        }
         ChangeKind::Resolved(_) => incident.status = Status::Resolved,
         ChangeKind::Reopened => {
             incident.status = Status::Open;

@@ -1,6 +1,7 @@
 //! An incident: events of one cause, counted, with a priority, a state and a timeline. Everything in it is bounded.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use portcullis_config::Timestamp;
 
@@ -102,6 +103,8 @@ pub struct Incident {
     pub last_seen: Timestamp,
     /// Since when the present priority waits for an answer.
     pub waiting_since: Timestamp,
+    /// When it could do no more harm for the first time: something was done about it, or somebody said so.
+    pub contained_at: Option<Timestamp>,
     /// How often nobody answered in time.
     pub unanswered: u32,
     /// How many events it holds.
@@ -132,6 +135,7 @@ impl Incident {
             first_seen: event.at,
             last_seen: event.at,
             waiting_since: event.at,
+            contained_at: None,
             unanswered: 0,
             count: 0,
             sources: Seen::default(),
@@ -178,6 +182,12 @@ impl Incident {
             self.timeline.remove(TIMELINE_MAX / 2);
         }
         self.timeline.push(Moment { at, what });
+    }
+
+    /// Returns how long it took until it was contained for the first time.
+    #[must_use]
+    pub fn time_to_contain(&self) -> Option<Duration> {
+        self.contained_at.map(|at| at.since(self.first_seen))
     }
 
     /// Says whether it is over.

@@ -44,6 +44,7 @@ impl Incident {
             "first_seen": self.first_seen.as_millis(),
             "last_seen": self.last_seen.as_millis(),
             "waiting_since": self.waiting_since.as_millis(),
+            "contained_at": self.contained_at.map(Timestamp::as_millis),
             "unanswered": self.unanswered,
             "count": self.count,
             "sources": self.sources.0,
@@ -71,6 +72,7 @@ impl Incident {
             first_seen: record.time("first_seen")?,
             last_seen: record.time("last_seen")?,
             waiting_since: record.time("waiting_since")?,
+            contained_at: record.maybe_time("contained_at")?,
             unanswered: u32::try_from(record.number("unanswered")?)
                 .map_err(|_| BadRecord::Field("unanswered"))?,
             count: record.number("count")?,
@@ -189,6 +191,14 @@ impl Record {
 
     fn time(&self, name: &'static str) -> Result<Timestamp, BadRecord> {
         self.number(name).map(Timestamp::from_millis)
+    }
+
+    /// A time that may be absent: not there yet, or written by a version that did not know it.
+    fn maybe_time(&self, name: &'static str) -> Result<Option<Timestamp>, BadRecord> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.time(name).map(Some),
+        }
     }
 
     fn named<T>(&self, name: &'static str, by: fn(&str) -> Option<T>) -> Result<T, BadRecord> {
@@ -316,7 +326,10 @@ mod tests {
         for name in good.as_object().unwrap().keys() {
             let mut record = good.clone();
             record.as_object_mut().unwrap().remove(name);
-            assert!(Incident::from_record(record.to_string().as_bytes()).is_err(), "{name}");
+            // Records of before do not have it.
+            let may_lack = name == "contained_at";
+            let read = Incident::from_record(record.to_string().as_bytes());
+            assert_eq!(read.is_ok(), may_lack, "{name}");
             record[name] = json!({"bent": true});
             assert!(Incident::from_record(record.to_string().as_bytes()).is_err(), "{name}");
         }

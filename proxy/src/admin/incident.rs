@@ -180,6 +180,7 @@ fn view(incident: &Incident, responses: &[Response], now: Timestamp) -> Incident
         events: incident.count,
         first_seen: rfc3339(incident.first_seen),
         last_seen: rfc3339(incident.last_seen),
+        contained_after_secs: incident.time_to_contain().map(|took| took.as_secs()),
         escalates_in_secs: (incident.status == Status::Open).then(|| due.since(now).as_secs()),
         sources: texts(&incident.sources),
         subjects: texts(&incident.subjects),

@@ -565,6 +565,8 @@ pub struct IncidentView {
     pub first_seen: String,
     /// When its latest event happened, RFC 3339.
     pub last_seen: String,
+    /// Seconds from its first event until something held that stops it, or somebody said that it can do no more harm.
+    pub contained_after_secs: Option<u64>,
     /// Seconds until it escalates, while nobody answers.
     pub escalates_in_secs: Option<u64>,
     /// The sources, at most 64.

@@ -157,6 +157,8 @@ fn drawn(incident: &IncidentView) -> String {
     line("events", &incident.events.to_string());
     line("first seen", &incident.first_seen);
     line("last seen", &incident.last_seen);
+    let contained = incident.contained_after_secs.map(|secs| format!("after {secs} s"));
+    line("contained", &contained.unwrap_or_default());
     let due = incident.escalates_in_secs.map(|secs| {
         format!("in {secs} s, unless somebody answers: `portcullis incidents ack {}`", incident.id)
     });

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::license::LicensePort;
 use super::lines::EventLines;
 use super::store::{IncidentStore, Stored};
-use super::working::Working;
+use super::working::{What, Word, Working};
 use crate::audit::Audit;
 use crate::events::Inbox;
 use crate::shared::Shared;
@@ -116,6 +116,21 @@ impl Desk {
         }));
         let asked = self.questions.held().clone().is_some_and(|desk| desk.send(ask).is_ok());
         if asked { answer.recv().unwrap_or_default() } else { Vec::new() }
+    }
+
+    /// Says that an incident is over, as `portcullis incidents resolve` does; `false` where there is none such, or it was
+    /// over before. Blocks until it is on disk.
+    #[must_use]
+    pub fn resolve(&self, id: &str, by: &str) -> bool {
+        let (reply, answer) = sync_channel(1);
+        let word = Word { what: What::Resolve, by: by.to_owned(), reason: None };
+        let id = id.to_owned();
+        let ask = Question::Ask(Box::new(move |desk| {
+            let now = desk.now();
+            reply.send(desk.change(&id, &word, now).is_ok()).unwrap_or_default();
+        }));
+        let asked = self.questions.held().clone().is_some_and(|desk| desk.send(ask).is_ok());
+        asked && answer.recv().unwrap_or_default()
     }
 
     /// Returns what asks the desk.

@@ -242,7 +242,8 @@ impl Working {
         }
     }
 
-    /// Shows scenarios what goes on every day: only what they make of it is written down.
+    /// Shows scenarios what goes on every day: only what they make of it is written down. When it happened counts, not
+    /// when the desk comes to it: a journey is a matter of times.
     fn see(&mut self, event: &Event) {
         let now = self.shared.clock.now();
         if let (Category::Session, Some(address), Some(subject)) =
@@ -253,7 +254,7 @@ impl Working {
         if self.store.is_none() {
             return;
         }
-        for raised in self.detectors.observe(event, now) {
+        for raised in self.detectors.observe(event, event.at) {
             let id = request_id(event.at);
             self.shared.events.count(&raised);
             self.place(&Event { id, ..raised }, now);
@@ -381,6 +382,11 @@ impl Working {
                 false
             }
         }
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// The incidents.

@@ -11,6 +11,8 @@ use crate::process::{Portcullis, configuration, curl, policy, run, serve, text};
 
 #[path = "incidents/alerts.rs"]
 mod alerts;
+#[path = "incidents/day.rs"]
+mod day;
 #[path = "incidents/detectors.rs"]
 mod detectors;
 #[path = "incidents/flood.rs"]

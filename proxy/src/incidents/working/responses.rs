@@ -94,6 +94,9 @@ impl Working {
                 };
                 self.count_response(kind, outcome);
                 self.tell(&id, format!("{how}{}{span}{more}", response.action), now);
+                if outcome == "done" && response.action.has_undo() {
+                    self.correlator.note_contained(&id, now);
+                }
                 self.responder.note_done(response.number);
                 self.dirty_responses.insert(response.number);
             }

@@ -14,7 +14,7 @@ use super::*;
 pub(super) struct Asked {
     path: String,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Asked {
@@ -32,7 +32,7 @@ impl Asked {
 /// A server that answers what it is told to, and 202 after that.
 #[derive(Clone)]
 pub(super) struct Receiver {
-    address: std::net::SocketAddr,
+    pub(super) address: std::net::SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     pub(super) answers: Arc<Mutex<VecDeque<&'static str>>>,
 }
