@@ -1,24 +1,23 @@
 //! The command line: `serve`, and what operators do to a store, beside a running service or without one.
 
+mod audit;
 mod export;
 mod webhook;
 
+pub use audit::AuditAction;
 pub use webhook::{WebhookAction, WhichWebhook};
 
 use crate::clock::{SystemClock, Timestamp};
-use crate::domain::audit::Head;
 use crate::domain::key::KeyPrefix;
 use crate::domain::license::{Leasing, NewLicense, Standing};
 use crate::domain::names::{LicenseName, NameError, SubjectId, TenantId};
 use crate::service::{LocalAddress, Operator, Service, migrate};
 use crate::settings::{Settings, Span};
-use crate::signing::KeySet;
 use crate::store::Change;
 use crate::store::office::Burst;
 use clap::{Args, Subcommand};
 use std::error::Error;
-use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,40 +116,6 @@ pub enum DataKeyAction {
     /// Seal every row under the present data key: those in the clear, and those that a rotation which was broken off
     /// left under an older one.
     Reseal,
-}
-
-/// What operators do with the audit trail.
-#[derive(Debug, Subcommand)]
-pub enum AuditAction {
-    /// Walk a tenant's chain and print its head, to be noted down elsewhere. Exit 1 where the chain is broken.
-    Verify {
-        /// Whose trail.
-        #[arg(long)]
-        tenant: TenantId,
-        /// A head that was noted down before: the chain must pass through it.
-        #[arg(long, value_name = "POSITION:HASH")]
-        head: Option<String>,
-    },
-    /// Print a tenant's events as JSON lines, each with its position and hash, and last the chain's proof.
-    Export {
-        /// Whose trail.
-        #[arg(long)]
-        tenant: TenantId,
-        /// The first moment, as RFC 3339; the beginning unless said.
-        #[arg(long, value_name = "TIME")]
-        from: Option<jiff::Timestamp>,
-        /// The moment before which it ends; now unless said.
-        #[arg(long, value_name = "TIME")]
-        to: Option<jiff::Timestamp>,
-    },
-    /// Check an export by itself: its chain, and its checkpoints' signatures by a key set. Exit 1 where it is broken.
-    Check {
-        /// What `export` printed.
-        file: PathBuf,
-        /// The key set (`/.well-known/jwks.json`), kept from when the checkpoints were signed.
-        #[arg(long, value_name = "FILE")]
-        keys: Option<PathBuf>,
-    },
 }
 
 /// What operators do to signing keys.
@@ -409,7 +374,7 @@ impl Action {
             Self::Session(action) => session(action, operator, out).await,
             Self::Key(action) => key(action, operator, settings, out).await,
             Self::DataKey(action) => data_key(&action, operator, settings, out).await,
-            Self::Audit(action) => audit(action, operator, out).await,
+            Self::Audit(action) => audit::run(action, operator, out).await,
             Self::Webhook(action) => webhook::run(action, operator, settings, out).await,
         }
     }
@@ -612,56 +577,4 @@ async fn data_key(
         return Err(format!("{} rows do not open: their data key is gone", done.left).into());
     }
     Ok(())
-}
-
-async fn audit(action: AuditAction, operator: &Operator, out: &mut dyn Write) -> Outcome {
-    match action {
-        AuditAction::Verify { tenant, head } => {
-            let noted = head.map(|head| head.parse::<Head>()).transpose()?;
-            let walked = operator.walk_audit(tenant, noted, &mut |_, _| Ok(())).await?;
-            let (events, checkpoints) = (walked.head.position, walked.checkpoints.len());
-            write!(out, "{events} events, {checkpoints} checkpoints, head {}", walked.head)?;
-            if walked.beginning != Head::START {
-                write!(out, ", after {} by retention", walked.beginning)?;
-            }
-            writeln!(out)?;
-        }
-        AuditAction::Export { tenant, from, to } => {
-            let (from, to) = (from.map(millis), to.map(millis));
-            // The heads before the first event of the period and at its last one.
-            let mut period: Option<(Head, Head)> = None;
-            let mut ended = false;
-            let walked = operator
-                .walk_audit(tenant.clone(), None, &mut |before, linked| {
-                    if period.is_none() && from.is_some_and(|from| linked.event.at < from) {
-                        return Ok(());
-                    }
-                    // Times in a chain are nearly in order: what follows the end of the period has no place in it.
-                    ended |= to.is_some_and(|to| linked.event.at >= to);
-                    if ended {
-                        return Ok(());
-                    }
-                    period = Some((period.map_or(before, |(first, _)| first), linked.head));
-                    writeln!(out, "{}", export::event(linked))
-                })
-                .await?;
-            let (before, last) = period.unwrap_or((walked.head, walked.head));
-            writeln!(out, "{}", export::proof(&tenant, before, last, &walked.checkpoints))?;
-        }
-        AuditAction::Check { file, keys } => {
-            let keys = keys.map(std::fs::read).transpose()?;
-            let keys = keys.map(|text| KeySet::parse(&text)).transpose()?;
-            let checked = export::check(&mut BufReader::new(File::open(file)?), keys.as_ref())?;
-            writeln!(
-                out,
-                "{} events from {} to {}, {} checkpoints verified",
-                checked.events, checked.before, checked.last, checked.checkpoints
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn millis(time: jiff::Timestamp) -> i64 {
-    time.as_millisecond()
 }
