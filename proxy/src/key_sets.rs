@@ -22,7 +22,7 @@ use portcullis_identity::discovery::DiscoveryError;
 use crate::egress::EgressError;
 pub use keeper::KeyKeeper;
 pub use ring::{Ring, Verifiers};
-pub use secrets::{SecretFileError, add_secret};
+pub use secrets::{SecretFileError, add_secret, retire_secrets};
 pub(crate) use waiting::{NoPlace, WAITING_MAX};
 
 /// Why a key set was not renewed.

@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::ParsedPublicKey;
 use serde_json::Value;
 
-pub use secrets::{MadeSecrets, SecretsError, add_secret};
+pub use secrets::{MadeSecrets, SecretsError, add_secret, retire_secrets};
 
 use crate::algorithm::{Algorithm, KeyKind};
 use crate::json;

@@ -10,7 +10,7 @@ use super::ban::encode;
 use super::socket::{Target, ask};
 use super::{Done, Failed, say, say_json, table};
 use crate::admin::{RevocationView, Revoke};
-use crate::key_sets::add_secret;
+use crate::key_sets::{add_secret, retire_secrets};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Token {
@@ -37,6 +37,9 @@ pub(super) struct HmacKey {
     /// How many of the secrets before stay, so that their tokens are accepted still; 0 retires them all at once.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=7))]
     keep: u8,
+    /// Make none: take out all but the newest, once its issuer signs with that.
+    #[arg(long, conflicts_with_all = ["algorithm", "keep"])]
+    retire: bool,
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {
@@ -101,10 +104,13 @@ pub(super) fn run(token: Token) -> Done {
             Ok(ExitCode::SUCCESS)
         }
         Token::HmacKey(key) => {
-            let kids = add_secret(&key.file, key.algorithm, usize::from(key.keep));
+            let kids = match key.retire {
+                true => retire_secrets(&key.file),
+                false => add_secret(&key.file, key.algorithm, usize::from(key.keep)),
+            };
             let kids = kids.map_err(|error| Failed::because(&error, None))?;
             for (at, kid) in kids.iter().enumerate() {
-                let said = if at == 0 { "new" } else { "accepted still" };
+                let said = if at == 0 && !key.retire { "new" } else { "accepted still" };
                 say(&format!("{said}: {kid}\n"))?;
             }
             Ok(ExitCode::SUCCESS)

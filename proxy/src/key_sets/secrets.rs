@@ -16,7 +16,7 @@ pub enum SecretFileError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// It holds something else, or nothing can be added.
-    #[error("no secret is added to `{}`: {source}", path.display())]
+    #[error("the secrets of `{}` stay as they are: {source}", path.display())]
     Keys {
         /// The file.
         path: PathBuf,
@@ -49,8 +49,24 @@ pub fn add_secret(
     let is_there = path.symlink_metadata().is_ok();
     let before = if is_there { Some(SecretRef::File(path.to_owned()).read()?) } else { None };
     let before = before.as_ref().map(portcullis_config::Secret::expose);
-    let made = keys::add_secret(before, algorithm, keep)
-        .map_err(|source| SecretFileError::Keys { path: path.to_owned(), source })?;
+    write(path, keys::add_secret(before, algorithm, keep))
+}
+
+/// Leaves only the newest secret of a file, and returns its id.
+///
+/// # Errors
+///
+/// When the file is something else, or cannot be replaced.
+pub fn retire_secrets(path: &Path) -> Result<Vec<String>, SecretFileError> {
+    let before = SecretRef::File(path.to_owned()).read()?;
+    write(path, keys::retire_secrets(before.expose()))
+}
+
+fn write(
+    path: &Path,
+    made: Result<keys::MadeSecrets, keys::SecretsError>,
+) -> Result<Vec<String>, SecretFileError> {
+    let made = made.map_err(|source| SecretFileError::Keys { path: path.to_owned(), source })?;
     let written = atomic_file::replace(path, &made.text, SECRET);
     written.map_err(|source| SecretFileError::Write { path: path.to_owned(), source })?;
     Ok(made.kids)
@@ -69,6 +85,7 @@ mod tests {
         let first = add_secret(&path, Algorithm::Hs256, 1).unwrap();
         let second = add_secret(&path, Algorithm::Hs256, 1).unwrap();
         assert_eq!(second[1..], first);
+        assert_eq!(retire_secrets(&path).unwrap(), second[..1]);
         let mode = path.metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode, 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();

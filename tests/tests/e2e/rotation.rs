@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use portcullis::clock::{Clock, System};
 use portcullis_config::Timestamp;
 use portcullis_identity::assertion::AssertionKey;
-use portcullis_tests::{Edge, LicenseHome, Origin, Way};
+use portcullis_tests::{Edge, Issuer, LicenseHome, Origin, Way};
 use serde_json::{Value, json};
 
 use super::{issuers, process};
@@ -155,6 +155,10 @@ async fn the_secrets_of_an_issuer_change_by_command_while_they_overlap() {
     assert!(said.contains("accepted still: "), "{said}");
     issuers::answers(home, &edge, &second, "200");
     issuers::answers(home, &edge, &first, "200");
+    let (said, _) = add(&["--retire"]);
+    assert!(said.starts_with("accepted still: ") && said.lines().count() == 1, "{said}");
+    issuers::answers(home, &edge, &first, "401");
+    issuers::answers(home, &edge, &second, "200");
     let (_, third) = add(&["--keep", "0"]);
     issuers::answers(home, &edge, &third, "200");
     for old in [&first, &second] {
@@ -169,4 +173,29 @@ async fn the_secrets_of_an_issuer_change_by_command_while_they_overlap() {
     assert!(!checked.status.success(), "{told}");
     assert!(told.contains("the key `s` cannot be used: the secret is shorter"), "{told}");
     issuers::answers(home, &edge, &third, "200");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_in_an_issuers_file_overlap_while_both_are_in_it() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).routes(&[ROUTE]).start().await;
+    let path = edge.directory().join("jwks.json");
+    let mut set: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let new = Issuer::with_key("k2");
+    let (of_old, of_new) = (edge.token("ada", "acme"), new.sign(&edge.claims("ada", "acme")));
+    let put = |set: &Value| {
+        std::fs::write(&path, set.to_string()).unwrap();
+        edge.publish().unwrap();
+    };
+    let ask = async |token: &str| {
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer {token}\r\n\r\n");
+        edge.client().await.ask(request).await.status
+    };
+    assert_eq!((ask(&of_old).await, ask(&of_new).await), (200, 401));
+    set["keys"].as_array_mut().unwrap().push(new.jwk());
+    put(&set);
+    assert_eq!((ask(&of_old).await, ask(&of_new).await), (200, 200));
+    put(&json!({ "keys": [new.jwk()] }));
+    assert_eq!((ask(&of_old).await, ask(&of_new).await), (401, 200));
 }

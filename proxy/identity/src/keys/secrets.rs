@@ -55,9 +55,38 @@ impl Secrets {
         if set.keys()?.len() > KEYS_MAX { Err(KeyError::TooMany) } else { Ok(set) }
     }
 
+    /// Reads a set of which every key can be used.
+    fn checked(text: &[u8]) -> Result<Self, KeyError> {
+        KeySet::from_secrets(text)?;
+        Self::read(text)
+    }
+
     fn keys(&self) -> Result<&Vec<Value>, KeyError> {
         let Some(Value::Array(keys)) = self.0.get("keys") else { return Err(KeyError::Malformed) };
         Ok(keys)
+    }
+
+    /// Takes out all but the first so many.
+    fn leave(&mut self, most: usize) -> Result<&mut Vec<Value>, KeyError> {
+        let Some(Value::Array(keys)) = self.0.get_mut("keys") else {
+            return Err(KeyError::Malformed);
+        };
+        keys.drain(keys.len().min(most)..).for_each(|mut gone| wipe(&mut gone));
+        Ok(keys)
+    }
+
+    /// Writes the set.
+    fn made(&self) -> Result<MadeSecrets, KeyError> {
+        let kids = self.keys()?.iter().filter_map(|key| key.get("kid")?.as_str());
+        let kids = kids.map(str::to_owned).collect();
+        // Room for all of it at once: a growing buffer would leave copies behind unwiped.
+        let mut text = Zeroizing::new(Vec::with_capacity(KEY_SET_BYTES_MAX));
+        serde_json::to_writer_pretty(&mut *text, &self.0).map_err(|_| KeyError::Malformed)?;
+        text.push(b'\n');
+        if text.len() > KEY_SET_BYTES_MAX {
+            return Err(KeyError::TooLarge);
+        }
+        Ok(MadeSecrets { text, kids })
     }
 }
 
@@ -113,31 +142,26 @@ pub fn add_secret(
 ) -> Result<MadeSecrets, SecretsError> {
     let (_, bytes) = algorithm.mac().ok_or(SecretsError::NoMac(algorithm))?;
     let mut set = match before {
-        Some(text) => {
-            KeySet::from_secrets(text)?;
-            Secrets::read(text)?
-        }
+        Some(text) => Secrets::checked(text)?,
         None => Secrets(Members::from_iter([("keys".to_owned(), json!([]))])),
     };
-    let Some(Value::Array(keys)) = set.0.get_mut("keys") else {
-        return Err(KeyError::Malformed.into());
-    };
-    let kept = keys.len().min(keep.min(SECRETS_KEPT_MAX));
-    keys.drain(kept..).for_each(|mut gone| wipe(&mut gone));
+    let keys = set.leave(keep.min(SECRETS_KEPT_MAX))?;
     let (kid, k) = (random(KID_BYTES)?, random(bytes)?);
     keys.insert(
         0,
         json!({"kty": "oct", "kid": *kid, "alg": algorithm.as_str(), "use": "sig", "k": *k}),
     );
-    let kids = keys.iter().filter_map(|key| key.get("kid")?.as_str().map(str::to_owned)).collect();
-    // Room for all of it at once: a growing buffer would leave copies behind unwiped.
-    let mut text = Zeroizing::new(Vec::with_capacity(KEY_SET_BYTES_MAX));
-    serde_json::to_writer_pretty(&mut *text, &set.0).map_err(|_| KeyError::Malformed)?;
-    text.push(b'\n');
-    if text.len() > KEY_SET_BYTES_MAX {
-        return Err(KeyError::TooLarge.into());
-    }
-    Ok(MadeSecrets { text, kids })
+    Ok(set.made()?)
+}
+
+/// Leaves only the newest secret of a set, the one at its head.
+///
+/// # Errors
+/// When it is no set of secrets.
+pub fn retire_secrets(text: &[u8]) -> Result<MadeSecrets, SecretsError> {
+    let mut set = Secrets::checked(text)?;
+    set.leave(1)?;
+    Ok(set.made()?)
 }
 
 fn random(bytes: usize) -> Result<Zeroizing<String>, SecretsError> {

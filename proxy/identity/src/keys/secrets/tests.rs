@@ -97,6 +97,9 @@ fn a_new_secret_stands_first_and_those_before_stay_up_to_a_number() {
     assert_eq!(second.kids[1..], first.kids);
     assert_ne!(second.kids[0], first.kids[0]);
     assert_eq!(KeySet::from_secrets(&second.text).unwrap().len(), 2);
+    assert_eq!(retire_secrets(&second.text).unwrap().kids, second.kids[..1]);
+    assert_eq!(retire_secrets(&first.text).unwrap().kids, first.kids, "the only one stays");
+    assert!(retire_secrets(b"{}").is_err());
     let third = made(Some(&second), Algorithm::Hs384, 1);
     assert_eq!(third.kids[1..], second.kids[..1], "one stays");
     assert_eq!(made(Some(&third), Algorithm::Hs256, 0).kids.len(), 1);
