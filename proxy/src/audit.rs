@@ -2,8 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use portcullis_config::Timestamp;
@@ -14,7 +14,15 @@ use crate::log::rfc3339;
 /// The audit file, open for appending.
 #[derive(Debug)]
 pub struct Audit {
-    file: Mutex<File>,
+    path: PathBuf,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    file: File,
+    /// Bytes that have to be there.
+    length: u64,
 }
 
 /// Who made a change.
@@ -59,8 +67,19 @@ impl Audit {
     /// # Errors
     /// When it does not open for appending.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(Self { file: Mutex::new(file) })
+        Ok(Self { path: path.to_owned(), written: Mutex::new(Written::open(path)?) })
+    }
+
+    /// Says what somebody else has done to the file, which only grows: cut it, moved it away or put another in its place.
+    /// It is opened anew after that, so that what follows is recorded, and told once.
+    pub(crate) fn tampering(&self) -> Option<&'static str> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = written.tampering(&self.path)?;
+        match Written::open(&self.path) {
+            Ok(opened) => *written = opened,
+            Err(error) => tracing::error!(%error, "the audit file does not open"),
+        }
+        Some(why)
     }
 
     /// Records one change: `command` as an operator would type it, `reason` in the operator's words, and what came of it.
@@ -83,9 +102,34 @@ impl Audit {
         });
         let mut line = entry.to_string();
         line.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(line.as_bytes())?;
-        file.sync_data()
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.file.write_all(line.as_bytes())?;
+        written.length += line.len() as u64;
+        written.file.sync_data()
+    }
+}
+
+impl Written {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    fn tampering(&self, path: &Path) -> Option<&'static str> {
+        // A file that cannot be asked about says nothing.
+        let ours = self.file.metadata().ok()?;
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some("the audit file was moved away or removed")
+            }
+            Err(_) => None,
+            Ok(there) if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) => {
+                Some("another file stands in the place of the audit file")
+            }
+            // A process that hands over to its successor writes to it as well: it may be longer.
+            Ok(_) => (ours.len() < self.length).then_some("the audit file was cut"),
+        }
     }
 }
 
@@ -111,5 +155,31 @@ mod tests {
         assert_eq!(lines[0]["time"], "2026-01-01T00:00:00.000Z");
         assert_eq!(lines[1]["command"], "reload");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn whoever_cuts_moves_or_replaces_the_file_is_told_of_once_and_recording_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let audit = Audit::open(&path).unwrap();
+        let now = Timestamp::from_secs(1_767_225_600);
+        let record = || audit.record(&Actor::Signal, "reload", None, &Map::new(), now).unwrap();
+        record();
+        assert_eq!(audit.tampering(), None, "what we write is no tampering");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(audit.tampering(), Some("the audit file was cut"));
+        assert_eq!(audit.tampering(), None, "told once");
+        record();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(audit.tampering(), Some("the audit file was moved away or removed"));
+        record();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1, "it goes on");
+        std::fs::write(dir.path().join("other"), "{}").unwrap();
+        std::fs::rename(dir.path().join("other"), &path).unwrap();
+        let why = "another file stands in the place of the audit file";
+        assert_eq!(audit.tampering(), Some(why));
+        let mut longer = OpenOptions::new().append(true).open(&path).unwrap();
+        longer.write_all(b"{}\n").unwrap();
+        assert_eq!(audit.tampering(), None, "a predecessor writes to it as well");
     }
 }

@@ -162,7 +162,7 @@ impl Correlator {
     /// log line says of it.
     pub fn observe(&mut self, event: &Event, now: Timestamp) -> (Vec<Change>, Placed) {
         let key = dedup_key(event);
-        let known = self.by_key.get(&key).cloned();
+        let known = self.by_key.get(&key).cloned().or_else(|| self.of_nobody(event, &key));
         let index = known.and_then(|id| self.incidents.iter().rposition(|i| i.id == id));
         let stands = |i: &Incident| !i.is_resolved() || now.since(i.last_seen) < REOPEN;
         let index = index.filter(|at| self.incidents.get(*at).is_some_and(stands));
@@ -260,6 +260,18 @@ impl Correlator {
     pub fn figures(&self) -> CorrelatorFigures {
         let open = self.incidents.iter().filter(|incident| !incident.is_resolved()).count();
         CorrelatorFigures { open: open as u64, ..self.figures }
+    }
+
+    /// The newest incident of its kind that is not over, for an event that says only of what kind it is: under a flood the
+    /// rest is added up so, and is no incident of its own beside the one that it belongs to.
+    fn of_nobody(&self, event: &Event, key: &str) -> Option<String> {
+        let is_nobodys = match event.category.scope() {
+            Scope::Subject | Scope::Source | Scope::Route => key.ends_with('|'),
+            Scope::Alert | Scope::Node => false,
+        };
+        let is_like = |one: &&Incident| one.category == event.category && !one.is_resolved();
+        let newest = self.incidents.iter().rev().find(is_like).filter(|_| is_nobodys);
+        newest.map(|one| one.id.clone())
     }
 
     fn open(&mut self, key: String, event: &Event, now: Timestamp) -> (Vec<Change>, Placed) {

@@ -243,3 +243,56 @@ fn incidents_are_kept_up_to_the_cap() {
         assert_eq!(correlator.incidents().len() as u64, opened.min(10), "{what}");
     }
 }
+
+#[test]
+fn what_was_added_up_by_kind_alone_joins_the_incident_of_its_kind() {
+    let mut correlator = Correlator::new(10);
+    let now = Timestamp::from_secs(1_800_000_000);
+    let mut flood = Event::new("e", Category::Ddos, Some("192.0.2.1".parse().unwrap()), now);
+    flood.route = "a.test/".to_owned();
+    let (_, placed) = correlator.observe(&flood, now);
+    let rest = Event { count: 5000, ..Event::new("e", Category::Ddos, None, now) };
+    assert_eq!(correlator.observe(&rest, now).1.incident_id, placed.incident_id);
+    assert_eq!((correlator.incidents().len(), correlator.incidents()[0].count), (1, 5001));
+    // Of another kind, or once that is over, it is one of its own.
+    let other = Event::new("e", Category::SqlInjection, None, now);
+    assert_ne!(correlator.observe(&other, now).1.incident_id, placed.incident_id);
+    correlator.resolve(&placed.incident_id.clone().unwrap(), "ann", now).unwrap();
+    assert_ne!(correlator.observe(&rest, now).1.incident_id, placed.incident_id);
+}
+
+#[test]
+fn a_journey_is_as_urgent_as_what_speaks_for_it_and_a_new_network_is_no_incident() {
+    let mut correlator = Correlator::new(10);
+    let now = Timestamp::from_secs(1_800_000_000);
+    let by_scenario = |category, subject: &str, urgency| {
+        let mut event = Event::new("e", category, None, now);
+        event.actor.subject = Some(subject.to_owned());
+        Event { urgency, scenario: Some("s".to_owned()), ..event }
+    };
+    for (subject, urgency, expected) in
+        [("ada", None, Priority::P2), ("bob", Some(Priority::P1), Priority::P1)]
+    {
+        let journey = by_scenario(Category::ImpossibleTravel, subject, urgency);
+        assert_eq!(correlator.observe(&journey, now).1.priority, Some(expected));
+    }
+    let network = by_scenario(Category::NewNetwork, "ada", None);
+    assert_eq!(correlator.observe(&network, now).1.incident_id, None);
+}
+
+#[test]
+fn an_alert_ends_by_its_sender_and_never_by_quiet() {
+    let mut correlator = Correlator::new(10);
+    let now = Timestamp::from_secs(1_800_000_000);
+    let alert =
+        Event { alert: Some("f1".to_owned()), ..Event::new("e", Category::Alert, None, now) };
+    let id = correlator.observe(&alert, now).1.incident_id.unwrap();
+    let other = Event { alert: Some("f2".to_owned()), ..alert };
+    assert_ne!(correlator.observe(&other, now).1.incident_id.as_ref(), Some(&id));
+    for hour in 1..48 {
+        correlator.tick(now.plus(Duration::from_secs(hour * 3600)));
+    }
+    let found = correlator.of_alert("f1").unwrap();
+    assert!(found.id == id && !found.is_resolved());
+    assert!(correlator.of_alert("f3").is_none());
+}

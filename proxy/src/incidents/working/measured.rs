@@ -1,4 +1,5 @@
-//! What the desk measures by itself and shows to scenarios: the requests of each route, and signatures that failed.
+//! What the desk looks at by itself every few seconds: the requests of each route, signatures that failed, and whether
+//! somebody has been at the audit file.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,18 @@ impl Working {
         self.measured.at = now;
         self.measure_routes(now);
         self.measure_signer(now);
+        self.look_at_audit(now);
+    }
+
+    /// The audit file is the one thing that nothing but this program may change.
+    fn look_at_audit(&self, now: Timestamp) {
+        if let Some(why) = self.hands.audit.tampering() {
+            tracing::error!("{why}");
+            self.shared.events.raise(Event {
+                payload: why.as_bytes().to_vec(),
+                ..Event::new("", Category::ConfigTamper, None, now)
+            });
+        }
     }
 
     /// A route without a request is measured as well: that is how what is usual falls.

@@ -209,3 +209,24 @@ async fn a_route_that_gets_far_more_than_usual_is_flooded_and_a_load_test_is_not
     assert_eq!((flood[0].0.as_str(), flood[0].1), ("DDOS", "P1"));
     assert!(edge.incidents()[0].dedup_key.contains("edge.test/"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_cuts_the_audit_file_is_an_incident_with_evidence() {
+    let origin = Origin::start().await;
+    let edge = Edge::builder(&origin).top("incidents: { dry_run: false }").start().await;
+    let file = edge.directory().join("incident-audit.jsonl");
+    std::fs::remove_file(&file).unwrap();
+    let found = until("the incident", || {
+        edge.advance(Duration::from_secs(10));
+        edge.shared().events.flush();
+        edge.incidents().into_iter().next()
+    });
+    assert_eq!((found.category.as_str(), found.priority.as_str()), ("CONFIG_TAMPER", "P0"));
+    let evidence = edge.directory().join(format!("evidence/{}.json", found.id));
+    until("the evidence", || evidence.exists().then_some(()));
+    let audit = std::fs::read_to_string(&file).unwrap();
+    assert!(audit.contains("capture evidence"), "recording goes on: {audit}");
+    edge.advance(Duration::from_secs(60));
+    edge.shared().events.flush();
+    assert_eq!(edge.incidents().len(), 1, "and once");
+}

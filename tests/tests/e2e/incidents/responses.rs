@@ -179,3 +179,43 @@ async fn who_breaks_into_another_tenant_is_suspended_and_works_again_an_hour_lat
     let again = acquire("mallory").await;
     assert_eq!(again.status, 201, "a seat of its own again: {:?}", again.json());
 }
+
+/// What an operator may choose for a flood: a TLS library is refused, a route is closed, and both end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_may_close_its_route_and_have_its_tls_library_refused_for_a_time() {
+    for (action, words, status) in [
+        ("ban_fingerprint", "ban fingerprint:", 429),
+        ("lockdown", "lock down edge.test/ until", 503),
+    ] {
+        let origin = Origin::start().await;
+        let top = format!(
+            "incidents: {{ dry_run: false, responses: [{{ category: DDOS, actions: [{action}] }}] }}"
+        );
+        let edge = Edge::builder(&origin).top(&top).start().await;
+        assert_eq!(edge.get("/").await.status, 200);
+        let place = "/jsonPayload/securityPolicyRequestData/tlsJa4Fingerprint";
+        let log = edge.logged(1).await;
+        let print = log[0].pointer(place).and_then(Value::as_str).map(str::to_owned);
+        let now = edge.shared().clock.now();
+        let mut flood = Event::new("", Category::Ddos, Some([192, 0, 2, 9].into()), now);
+        flood.actor.fingerprint = Some(print.expect("a fingerprint"));
+        flood.route = "edge.test/".to_owned();
+        edge.shared().events.raise(flood);
+        let line = until(words, || {
+            edge.shared().events.flush();
+            let incidents = edge.incidents();
+            let lines = incidents.iter().flat_map(|one| &one.timeline);
+            lines.map(|line| line.what.clone()).find(|what| what.starts_with(words))
+        });
+        assert!(line.contains("until"), "{line}");
+        assert_eq!(edge.get("/").await.status, status, "{action}");
+        edge.advance(Duration::from_secs(3601));
+        until("its end", || {
+            edge.shared().events.flush();
+            let incidents = edge.incidents();
+            let mut lines = incidents.iter().flat_map(|one| &one.timeline);
+            lines.any(|line| line.what.starts_with("ended: ")).then_some(())
+        });
+        assert_eq!(edge.get("/").await.status, 200, "{action} is over");
+    }
+}
