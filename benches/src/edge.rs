@@ -14,6 +14,12 @@ pub const HOST: &str = "licenses.example.com";
 /// With this variable set the bench's own binary is the edge, and its arguments are `portcullis`'s.
 const AS_EDGE: &str = "PORTCULLIS_BENCH_AS_EDGE";
 
+/// The folder of an edge, as its process is told it: where it finds its configuration.
+pub fn home_of(arguments: &[String]) -> Option<PathBuf> {
+    let config = arguments.iter().skip_while(|one| *one != "--config").nth(1)?;
+    Path::new(config).parent().map(Path::to_owned)
+}
+
 /// Whether this process was started to be the edge: `main` then hands over to `portcullis::cli::main`.
 pub fn is_asked_for() -> bool {
     std::env::var_os(AS_EDGE).is_some()
@@ -30,7 +36,8 @@ pub struct Edge {
     pub metrics: SocketAddr,
     /// The process that was started; a successor is no child of ours.
     pub process: Process,
-    home: PathBuf,
+    /// Its folder.
+    pub home: PathBuf,
 }
 
 /// What an edge serves.
@@ -44,6 +51,8 @@ pub struct Setup<'a> {
     pub policy: Option<&'a Path>,
     /// Further keys of `limits`, in YAML's flow style.
     pub limits: &'a str,
+    /// Further top-level keys: whole lines.
+    pub top: &'a str,
 }
 
 /// Starts an edge in `home`, a new folder beside [`certificate`]'s files.
@@ -97,7 +106,7 @@ fn command() -> io::Result<Command> {
 }
 
 fn configuration([plain, tls, metrics]: [SocketAddr; 3], setup: Setup<'_>) -> String {
-    let Setup { servers, backend, policy, limits } = setup;
+    let Setup { servers, backend, policy, limits, top } = setup;
     let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
     let servers = servers.join(", ");
     let (policies, attach) = match policy {
@@ -118,7 +127,7 @@ listeners:
 {policies}backends: {{ origin: {{ servers: [{servers}], timeout: 30s{attach}{backend} }} }}
 hosts: {{ {HOST}: {{ routes: [{{ path: /, backend: origin, identity: none }}] }} }}
 limits: {{ connection_rate: 1000000{limits} }}
-log: {{ requests: 'file:log/requests.jsonl', events: 'file:log/events.jsonl' }}\nlicense: {{ embedded: false }}\n"
+log: {{ requests: 'file:log/requests.jsonl', events: 'file:log/events.jsonl' }}\nlicense: {{ embedded: false }}\n{top}"
     )
 }
 

@@ -41,6 +41,8 @@ pub struct Started {
     pub warnings: Vec<Diagnostic>,
     /// The demonstration license of the embedded default.
     pub demo: Option<Demo>,
+    /// What the process shares, for who runs it within a program of their own, as a bench does.
+    pub shared: Arc<Shared>,
 }
 
 /// Starts everything, tells `announce`, serves until SIGTERM, SIGINT or a successor, and drains. With an `inheritance`

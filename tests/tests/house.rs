@@ -72,6 +72,7 @@ const HOUSE: &[Row] = &[
             "portcullis",
             "portcullis-config",
             "portcullis-identity",
+            "portcullis-incident",
             "portcullis-policy",
             "portcullis-rulesets",
             "seclang",

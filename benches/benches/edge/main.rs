@@ -1,8 +1,9 @@
 //! What the edge costs, and what clients notice of it: `cargo bench -p portcullis-benches --bench edge -- [NAME]
-//! [--record]` runs one of `cost`, `change`, `holding` and `overload`, or all of them.
+//! [--record]` runs one of `cost`, `change`, `flood`, `holding` and `overload`, or all of them.
 
 mod change;
 mod cost;
+mod flood;
 mod holding;
 mod overload;
 
@@ -17,15 +18,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Bench = fn(Mode) -> io::Result<()>;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("cost", cost::bench),
     ("change", change::bench),
+    ("flood", flood::bench),
     ("holding", holding::bench),
     ("overload", overload::bench),
 ];
 
 fn main() -> ExitCode {
     if edge::is_asked_for() {
+        // Only `run` has a folder.
+        let arguments: Vec<String> = std::env::args().collect();
+        let home = edge::home_of(&arguments).filter(|home| flood::is_asked_for(home));
+        if let Some(home) = home {
+            return flood::serve(&home).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
+        }
         return portcullis::cli::main();
     }
     if let Some(ended) = stock::serve_if_asked() {

@@ -31,6 +31,7 @@ pub(crate) fn bench(mode: Mode) -> io::Result<()> {
         backend: BACKEND,
         policy: Some(&policy),
         limits: ", connections_per_address: 10000",
+        top: "",
     };
     let edge = edge::start(&dir.path().join("edge"), setup)?;
     let url = format!("http://{}/api/v1/licenses/7?page=2&sort=name", edge.plain);

@@ -187,6 +187,7 @@ impl Parts {
             generation: shared.snapshot.load().generation,
             warnings,
             demo,
+            shared: Arc::clone(&shared),
         };
         let parts = Self {
             shared,
