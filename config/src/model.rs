@@ -59,7 +59,7 @@ pub use listener::{
 };
 pub use load_test::LoadTest;
 pub use log::{
-    Capture, CaptureKey, EventFormat, EventSink, Log, LogFormat, LogTarget, SinkWay, Syslog,
+    Capture, CaptureKey, EventFormat, EventSink, Keep, Log, LogFormat, LogTarget, SinkWay, Syslog,
     SyslogWay,
 };
 pub use login::Login;

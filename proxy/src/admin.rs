@@ -10,6 +10,7 @@ mod backend;
 mod ban;
 mod change;
 mod client;
+mod erasure;
 mod incident;
 mod lockdown;
 mod message;
@@ -22,9 +23,10 @@ mod why;
 pub use client::{Client, ClientError};
 pub use message::{
     AddAllow, AddBan, AllowAdded, AllowView, ApiKeyView, AssertionView, BackendView, BanView,
-    CertificateView, ChangeIncident, DecisionView, DrainBackend, Failure, FieldView, IncidentView,
-    IssueKey, ListView, LockdownView, MomentView, NewKey, NotifiedView, PlaceLockdown, PolicyView,
-    ReloadView, ResponseView, RetiredView, RevocationView, Revoke, RotateAssertion, RotateKey,
-    RuleView, StatusView, TestNotify, TestedView, UpgradeView, WantReload, WantUpgrade, WhyView,
+    CertificateView, ChangeIncident, DecisionView, DrainBackend, ErasedView, Failure, FieldView,
+    IncidentView, IssueKey, ListView, LockdownView, MomentView, NewKey, NotifiedView,
+    PlaceLockdown, PolicyView, ReloadView, ResponseView, RetiredView, RevocationView, Revoke,
+    RotateAssertion, RotateKey, RuleView, StatusView, TestNotify, TestedView, UpgradeView,
+    WantErasure, WantReload, WantUpgrade, WhyView,
 };
 pub use server::{AdminError, AdminServer, Operator};

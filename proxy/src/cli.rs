@@ -15,6 +15,7 @@ mod incidents;
 mod key;
 mod license;
 mod lockdown;
+mod log;
 mod policy;
 mod replay;
 mod requests;
@@ -84,6 +85,8 @@ enum Command {
     /// Show incidents, and say how they stand.
     #[command(subcommand)]
     Incidents(incidents::Incidents),
+    /// Show what a user, a tenant or an address did lately: requests, objects, foreign tenants, bytes out, events.
+    Log(log::Log),
     /// Say why a request was refused, and the narrowest change that would let it pass.
     Why(why::Why),
     /// Judge one raw HTTP request offline: the verdict and how it came about.
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Backend(backend) => backend::run(backend),
         Command::Lockdown(lockdown) => lockdown::run(lockdown),
         Command::Incidents(incidents) => incidents::run(incidents),
+        Command::Log(log) => log::run(&log),
         Command::Token(token) => token::run(token),
         Command::Key(key) => key::run(key),
         Command::Assertion(assertion) => assertion::run(assertion),

@@ -87,6 +87,7 @@ pub(crate) use body::DRAIN_BYTES_MAX;
 pub(crate) use client_address::HOPS_MAX;
 pub(crate) use learning::ANSWER_BYTES_MAX;
 pub(crate) use malformed::{malformed_answer, malformed_stream};
+pub(crate) use tenancy::OBJECTS_MAX;
 pub(crate) use told::TOLD_BYTES_MAX;
 pub(crate) use work::request_id;
 

@@ -12,8 +12,8 @@ use portcullis_identity::places::IDS_MAX;
 
 use crate::shared::{OWNED_MAX, TOKENS_MAX};
 use crate::{
-    acme, alerts, api_keys, capture, csp, edge, events, gate, incidents, key_sets, log, login,
-    revocations, sign_in, signing, sinks, tickets,
+    acme, alerts, api_keys, capture, csp, edge, events, gate, history, incidents, key_sets, log,
+    login, revocations, sign_in, signing, sinks, tickets,
 };
 
 pub use available::{Available, available};
@@ -300,6 +300,20 @@ pub const FIXED: &[Fixed] = &[
         unit: "notices",
         beyond: "the oldest of the least urgent is thrown away",
         metric: "edge_incident_notices_total{outcome=\"dropped\"}",
+    },
+    Fixed {
+        name: "objects of one request that the logs name",
+        value: gate::OBJECTS_MAX as u64,
+        unit: "objects",
+        beyond: "further ones are not named",
+        metric: "–",
+    },
+    Fixed {
+        name: "line of a log that `portcullis log` reads",
+        value: history::LINE_BYTES_MAX as u64,
+        unit: "bytes",
+        beyond: "it is left out, and how many are is said",
+        metric: "–",
     },
     Fixed {
         name: "lines of the event log that wait for a sink (`log.sinks`)",

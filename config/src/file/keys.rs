@@ -117,6 +117,7 @@ pub const SECTIONS: &[&Section] = &[
     &HEADER_PROFILE,
     &LOAD_TEST,
     &LOG,
+    &KEEP,
     &EVENT_SINK,
     &CAPTURE,
     &LICENSE,
@@ -1686,7 +1687,7 @@ pub const LOG: Section = Section {
             "events_format",
             "`json`, `ecs`, `ocsf` or `cef`",
             "json",
-            "How an event's line is written (docs/incidents.md#other-formats).",
+            "How an event's line is written (docs/incidents.md#other-formats). `portcullis log` reads `json` only.",
         ),
         or(
             "events_file_max",
@@ -1712,12 +1713,44 @@ pub const LOG: Section = Section {
             "the usual names of credentials, `token` and `password` among them",
             "Parameters, headers and cookies whose values no log gives: in URLs, matched fields and rate keys.",
         ),
+        may(
+            "keep",
+            "mapping",
+            "by size and number alone",
+            "How long each class of what is recorded is kept.",
+        ),
         may("sinks", "mapping by name", "none", "Who else gets events, line by line."),
         may(
             "capture",
             "mapping",
             "nothing is captured",
             "Refused and sampled requests kept whole, for `portcullis replay --capture`.",
+        ),
+    ],
+};
+
+/// `log.keep`
+pub const KEEP: Section = Section {
+    path: "log.keep",
+    doc: "How long each class of what is recorded is kept (docs/incidents.md#how-long-and-whose). Files are looked at every minute; one whose last line is older than this is deleted.",
+    keys: &[
+        may(
+            "security",
+            "duration, 1d to 3650d",
+            "by `events_file_max` and `events_files_max` alone",
+            "Files of the event log. With it the file that is written is put aside once a day at least.",
+        ),
+        may(
+            "access",
+            "duration, 1d to 3650d",
+            "for ever",
+            "Files of the request log that were put aside as `PATH.NUMBER`, by your own rotation.",
+        ),
+        may(
+            "evidence",
+            "duration, 1d to 3650d",
+            "for ever",
+            "What was put aside for who investigates an incident: `evidence` in the state directory.",
         ),
     ],
 };

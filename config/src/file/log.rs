@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::{Context, keys, scalar, source};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Capture, CaptureKey, EventFormat, EventSink, Log, LogFormat, SinkWay, Syslog, SyslogWay,
+    Capture, CaptureKey, EventFormat, EventSink, Keep, Log, LogFormat, SinkWay, Syslog, SyslogWay,
 };
 use crate::yaml::{Node, Value};
 
@@ -52,6 +52,7 @@ pub(super) fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
         |node: &Node, cx: &mut Context<'_>| scalar::text(node, cx).map(str::to_ascii_lowercase);
     let redact = fields.may("redact", cx, |node, cx| scalar::items(node, cx, name));
     let capture = fields.may("capture", cx, capture);
+    let keep = fields.may("keep", cx, keep);
     let sinks = fields.may("sinks", cx, |node, cx| scalar::named(node, cx, |_, n, cx| sink(n, cx)));
     let redact = redact?.unwrap_or_else(Log::usual_redaction);
     Some(Log {
@@ -62,6 +63,7 @@ pub(super) fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
         events_files_max: events_files_max?,
         format: format?,
         redact,
+        keep: keep?.unwrap_or_default(),
         sinks: sinks?.unwrap_or_default(),
         capture: capture?,
     })
@@ -70,6 +72,13 @@ pub(super) fn log(node: &Node, cx: &mut Context<'_>) -> Option<Log> {
 /// What holds where the file does not say.
 pub(super) fn usual(cx: &mut Context<'_>) -> Option<Log> {
     log(&Node { span: 0..0, key: None, value: Value::Map(Vec::new()) }, cx)
+}
+
+fn keep(node: &Node, cx: &mut Context<'_>) -> Option<Keep> {
+    let fields = Fields::open(node, &keys::KEEP, cx)?;
+    let mut time = |class| fields.may(class, cx, scalar::duration("1d", "3650d"));
+    let (security, access, evidence) = (time("security"), time("access"), time("evidence"));
+    Some(Keep { security: security?, access: access?, evidence: evidence? })
 }
 
 fn sink(node: &Node, cx: &mut Context<'_>) -> Option<EventSink> {

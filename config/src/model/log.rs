@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,10 +29,23 @@ pub struct Log {
     pub events_files_max: u32,
     /// Parameters, headers and cookies whose values no log gives, in lower case.
     pub redact: Vec<String>,
+    /// How long each class is kept.
+    pub keep: Keep,
     /// Who else gets events, by name.
     pub sinks: BTreeMap<String, EventSink>,
     /// Requests that are kept whole and encrypted, where they are.
     pub capture: Option<Capture>,
+}
+
+/// How long each class of what is recorded is kept; what has no time is kept by size and number alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Keep {
+    /// The files of the event log.
+    pub security: Option<Duration>,
+    /// The files of the request log that were put aside.
+    pub access: Option<Duration>,
+    /// What was put aside for who investigates an incident.
+    pub evidence: Option<Duration>,
 }
 
 /// In whose fields an event is written.

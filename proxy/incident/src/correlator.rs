@@ -130,6 +130,25 @@ impl Correlator {
         }
     }
 
+    /// Blanks somebody's name in every incident that is over. Returns the ids of these, and of those that name them and
+    /// are not over: they are worked on, and stay as they are.
+    pub fn erase(&mut self, name: &str) -> (Vec<String>, Vec<String>) {
+        let (mut erased, mut open) = (Vec::new(), Vec::new());
+        for incident in self.incidents.iter_mut().filter(|incident| incident.names(name)) {
+            if !incident.is_resolved() {
+                open.push(incident.id.clone());
+                continue;
+            }
+            if self.by_key.get(&incident.dedup_key) == Some(&incident.id) {
+                self.by_key.remove(&incident.dedup_key);
+            }
+            incident.erase(name);
+            self.by_key.insert(incident.dedup_key.clone(), incident.id.clone());
+            erased.push(incident.id.clone());
+        }
+        (erased, open)
+    }
+
     /// Takes stored incidents back, as after a restart. Numbers go on after the highest of each day.
     #[must_use]
     pub fn restore(mut incidents: Vec<Incident>, incidents_max: usize) -> Self {

@@ -124,6 +124,10 @@ pub struct Event {
     pub payload: Vec<u8>,
     /// The status of the answer; 0 when there was none.
     pub status: u16,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// The objects that the request named, as `KIND:ID`.
+    pub objects: Vec<String>,
     /// What was done.
     pub taken: Taken,
     /// The rule that matched.
@@ -177,6 +181,8 @@ impl Event {
             route: String::new(),
             payload: Vec::new(),
             status: 0,
+            bytes_out: 0,
+            objects: Vec::new(),
             taken: Taken::Logged,
             rule: None,
             preview_rule: None,
@@ -227,7 +233,8 @@ impl Event {
         }
         put("alert", json!(self.alert));
         put("request", self.request_json());
-        put("response", json!({"status_code": self.status, "action": self.taken.as_str()}));
+        put("response", self.response_json());
+        put("objects", json!((!self.objects.is_empty()).then_some(&self.objects)));
         let response =
             placed.response.map(|(action, secs)| json!({"action": action, "duration": secs}));
         put("automated_response", json!(response));
@@ -247,6 +254,14 @@ impl Event {
             "path": mask::line(self.path.as_bytes()),
             "route": self.route,
             "payload": mask::payload(&self.payload),
+        })
+    }
+
+    fn response_json(&self) -> Value {
+        json!({
+            "status_code": self.status,
+            "action": self.taken.as_str(),
+            "bytes_out": self.bytes_out,
         })
     }
 

@@ -190,6 +190,30 @@ impl Incident {
         self.contained_at.map(|at| at.since(self.first_seen))
     }
 
+    /// Says whether it names somebody.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.subjects.0.contains(name)
+            || self.sources.0.contains(name)
+            || self.timeline.iter().any(|moment| blanked(&moment.what, name).is_some())
+    }
+
+    /// Blanks a name wherever it stands. Its events do not meet under the old key any more.
+    pub(crate) fn erase(&mut self, name: &str) {
+        for seen in [&mut self.subjects, &mut self.sources] {
+            if seen.0.remove(name) {
+                seen.0.insert(ERASED.to_owned());
+            }
+        }
+        for moment in &mut self.timeline {
+            if let Some(blanked) = blanked(&moment.what, name) {
+                moment.what = blanked;
+            }
+        }
+        // What people were told under it has ended.
+        self.dedup_key = self.id.clone();
+    }
+
     /// Says whether it is over.
     #[must_use]
     pub fn is_resolved(&self) -> bool {
@@ -211,6 +235,27 @@ impl Incident {
     }
 }
 
+/// What stands in the place of a name that was erased.
+const ERASED: &str = "[erased]";
+
+/// A text with a name blanked wherever it stands as a whole word; `None` where it does not.
+fn blanked(text: &str, name: &str) -> Option<String> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '@');
+    let mut out = String::new();
+    let mut rest = text;
+    let mut found = false;
+    while let Some((before, after)) = rest.split_once(name).filter(|_| !name.is_empty()) {
+        let starts = out.chars().chain(before.chars()).next_back().is_none_or(|c| !is_part(c));
+        let ends = after.chars().next().is_none_or(|c| !is_part(c));
+        out.push_str(before);
+        out.push_str(if starts && ends { ERASED } else { name });
+        found |= starts && ends;
+        rest = after;
+    }
+    out.push_str(rest);
+    found.then_some(out)
+}
+
 /// Says whether an event is a breach that its subject meant: a foreign object that exists, asked for by no other site.
 pub(crate) fn is_deliberate(event: &Event) -> bool {
     let meant = |breach: &crate::event::Breach| breach.exists && !breach.is_cross_site;
@@ -223,4 +268,24 @@ pub(crate) fn base_priority(event: &Event) -> Priority {
         return Priority::P2;
     }
     event.urgency.unwrap_or_else(|| event.category.priority())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_blanked_where_it_stands_alone() {
+        for (text, name, expected) in [
+            ("limited user ada for 1h", "ada", Some("limited user [erased] for 1h")),
+            ("ada: seen", "ada", Some("[erased]: seen")),
+            ("user:ada", "ada", Some("user:[erased]")),
+            ("adam and nevada", "ada", None),
+            ("ada-2", "ada", None),
+            ("192.0.2.7 and 192.0.2.77", "192.0.2.7", Some("[erased] and 192.0.2.77")),
+            ("nothing", "", None),
+        ] {
+            assert_eq!(blanked(text, name).as_deref(), expected, "{text}");
+        }
+    }
 }

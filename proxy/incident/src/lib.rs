@@ -24,6 +24,7 @@ pub use correlator::{Change, ChangeKind, Correlator, Numbered};
 pub use detector::{Detectors, Scenario};
 pub use event::{Breach, Event};
 pub use incident::Incident;
+pub use mask::is_secret_name;
 pub use notice::Notice;
 pub use response::{Action, ActionKind, PlanRule, Responder, Response, ResponseSettings};
 pub use stored::BadRecord;

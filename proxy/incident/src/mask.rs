@@ -64,7 +64,9 @@ fn masked(bytes: &[u8], bytes_max: usize) -> String {
     out
 }
 
-fn is_secret_name(word: &[u8]) -> bool {
+/// Says whether a name is one whose value is a secret: a password, a token, a license key.
+#[must_use]
+pub fn is_secret_name(word: &[u8]) -> bool {
     let word = word.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|name| word.ends_with(name))
 }

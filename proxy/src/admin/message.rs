@@ -39,6 +39,33 @@ pub struct BanView {
     pub remaining_secs: Option<u64>,
 }
 
+/// A person whose data is to be erased: one of the two.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantErasure {
+    /// The subject of tokens.
+    pub subject: Option<String>,
+    /// The client's address.
+    pub address: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What was erased.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ErasedView {
+    /// Lines that were taken out of the request log.
+    pub request_lines: u64,
+    /// Lines of the event log that name nobody any more.
+    pub event_lines: u64,
+    /// Incidents that name nobody any more.
+    pub incidents: u64,
+    /// Incidents that name them and are not over.
+    pub open_incidents: Vec<String>,
+    /// Files beside the logs that were not read.
+    pub left_out: Vec<String>,
+}
+
 /// An entry for the allow-list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::message::Failure;
 use super::{
-    allow, api_key, assertion, backend, ban, change, incident, lockdown, revocation, status,
-    upgrade, why,
+    allow, api_key, assertion, backend, ban, change, erasure, incident, lockdown, revocation,
+    status, upgrade, why,
 };
 use crate::audit::{Actor, Audit};
 use crate::bans::BanKeeper;
@@ -188,6 +188,7 @@ impl AdminServer {
             .route("/v1/incident", get(incident::show).post(incident::change))
             .route("/v1/alerts", post(incident::take_alerts))
             .route("/v1/incidents/test-notify", post(incident::test_notify))
+            .route("/v1/log/erase", post(erasure::erase))
             .route("/v1/backends", get(backend::list).post(backend::drain))
             .route(
                 "/v1/lockdowns",

@@ -150,6 +150,8 @@ fn event(record: &RequestRecord, category: Category, refused: &Refused) -> Event
         route: refused.route.clone().unwrap_or_default(),
         payload: payload.map(|payload| payload.to_vec()).unwrap_or_default(),
         status: record.status,
+        bytes_out: record.response_bytes,
+        objects: record.objects.clone(),
         rule: rule(record, field),
         breach: refused.breach.clone(),
         preview_rule: preview_rule(record, refused),

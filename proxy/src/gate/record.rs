@@ -73,6 +73,8 @@ pub(super) fn finish(shared: &Shared, session: &mut Session, work: &mut Work) {
         server_asked,
         load_test: work.load_test.clone(),
         identity,
+        objects: std::mem::take(&mut work.objects),
+        attempted_tenant: refused.breach.as_ref().and_then(|one| one.attempted_tenant.clone()),
         enforced: work.verdict.as_deref().map(|one| verdict::enforced(one, hidden)),
         previews: work
             .verdict
@@ -159,6 +161,8 @@ pub(super) fn malformed(
             server_asked: None,
             load_test: None,
             identity: None,
+            objects: Vec::new(),
+            attempted_tenant: None,
             enforced: None,
             previews: Vec::new(),
             rule_errors: Vec::new(),

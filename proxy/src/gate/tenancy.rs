@@ -9,7 +9,7 @@ use portcullis_config::Timestamp;
 use portcullis_config::model::{Access, IdPlaces};
 use portcullis_identity::Identity;
 use portcullis_identity::places::{self, Named, Unreadable};
-use portcullis_incident::Breach;
+use portcullis_incident::{Breach, is_secret_name};
 
 use super::body::Held;
 use super::caller::Place;
@@ -23,6 +23,8 @@ use crate::reason::Reason;
 const TENANT: &str = "";
 /// The most characters of a foreign id that are recorded.
 const RECORDED_CHARS_MAX: usize = 128;
+/// The most objects of one request that are recorded.
+pub(crate) const OBJECTS_MAX: usize = 16;
 
 /// Whose bounds a request has to keep.
 #[derive(Clone, Copy)]
@@ -109,6 +111,7 @@ impl Bounds<'_> {
                 continue;
             };
             for one in named(&object.places)? {
+                note(&mut work.objects, kind, &one.id);
                 let owner = self.place.shared.owners.owner(kind, &one.id, self.now);
                 if let Some(owner) = owner.filter(|owner| **owner != *tenant) {
                     return Err(self.refuse(work, &one, Some(owner.to_string()), true));
@@ -143,6 +146,18 @@ impl Bounds<'_> {
     }
 }
 
+/// Notes an object that a request names, once; the id of one that is a secret is blanked.
+fn note(objects: &mut Vec<String>, kind: &str, id: &[u8]) {
+    if objects.len() >= OBJECTS_MAX {
+        return;
+    }
+    let is_secret = is_secret_name(kind.as_bytes());
+    let object = format!("{kind}:{}", if is_secret { "***".to_owned() } else { recorded(id) });
+    if !objects.contains(&object) {
+        objects.push(object);
+    }
+}
+
 /// An id of a client, printable and bounded.
 fn recorded(id: &[u8]) -> String {
     id.escape_ascii().map(char::from).take(RECORDED_CHARS_MAX).collect()
@@ -154,4 +169,37 @@ fn unreadable(why: Unreadable) -> Refusal {
         Unreadable::Broken | Unreadable::TooMany => Reason::MalformedBody,
     };
     Refusal::because(reason, why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_noted_once_each_up_to_the_cap() {
+        for (what, objects, noted) in [
+            ("one under", OBJECTS_MAX - 1, OBJECTS_MAX - 1),
+            ("at it", OBJECTS_MAX, OBJECTS_MAX),
+            ("one over", OBJECTS_MAX + 1, OBJECTS_MAX),
+        ] {
+            let mut found = Vec::new();
+            for n in 0..objects {
+                note(&mut found, "license", format!("l-{n}").as_bytes());
+                note(&mut found, "license", format!("l-{n}").as_bytes());
+            }
+            assert_eq!(found.len(), noted, "{what}");
+            assert_eq!(found[0], "license:l-0");
+        }
+    }
+
+    #[test]
+    fn what_is_a_secret_is_not_noted_and_what_is_long_is_cut() {
+        let mut found = Vec::new();
+        note(&mut found, "license_key", b"AAAA-BBBB");
+        note(&mut found, "session", &[b'x'; 1000]);
+        note(&mut found, "session", b"a\nb");
+        assert_eq!(found[0], "license_key:***");
+        assert_eq!(found[1].len(), "session:".len() + RECORDED_CHARS_MAX);
+        assert_eq!(found[2], "session:a\\nb");
+    }
 }

@@ -79,6 +79,8 @@ pub(crate) struct Work {
     pub(super) refusal: Option<Refusal>,
     /// What a request that left its caller's tenant rests on.
     pub(super) breach: Option<Breach>,
+    /// The objects that it names, for the log.
+    pub(super) objects: Vec<String>,
     /// A word for the log about a request that was let through.
     pub(super) remark: Option<Cow<'static, str>>,
     /// The rules that matched in the answer.
@@ -150,6 +152,7 @@ impl Work {
             identity: None,
             refusal: None,
             breach: None,
+            objects: Vec::new(),
             remark: None,
             answer_rules: Vec::new(),
             refused_body: None,

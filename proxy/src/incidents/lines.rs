@@ -1,20 +1,27 @@
 //! The event log: lines to a stream or a file, which is put aside when it is full, and to the sinks.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use portcullis_config::Timestamp;
 use portcullis_config::model::{self, EventFormat};
 use portcullis_incident::export;
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 
+use crate::history::{Entry, LINE_BYTES_MAX};
 use crate::log::{LogError, Sink, Target};
 use crate::metrics::Metrics;
+use crate::retention;
 use crate::shared::Shared;
 use crate::sinks::Sinks;
 
 /// Bytes gathered before one write.
 const BATCH_BYTES: usize = 64 * 1024;
+/// How old a file may be whose lines have an age.
+const FILE_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// When a file is full, and how many full ones are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +39,8 @@ pub struct EventLines {
     rotation: Rotation,
     /// Bytes in the file.
     written: u64,
+    /// When its first line was written, as far as it is known.
+    begun: Option<Timestamp>,
     batch: Vec<u8>,
     batch_lines: u64,
     format: EventFormat,
@@ -55,6 +64,7 @@ impl EventLines {
         let sink = Sink::open(&target)?;
         Ok(Self {
             written: length(&target),
+            begun: begun(&target),
             target,
             sink,
             rotation,
@@ -120,9 +130,31 @@ impl EventLines {
             Ok(sink) => {
                 self.sink = sink;
                 self.written = length(&self.target);
+                self.begun = begun(&self.target);
             }
             Err(error) => tracing::error!(%error, "the event log stays in its old file"),
         }
+    }
+
+    /// Puts a file aside that is older than a day, or than lines may be, so that its first lines are not kept for the sake
+    /// of its last ones; and deletes what is older than lines may be.
+    pub(super) fn expire(&mut self, keep: Duration, now: Timestamp) {
+        let Target::File(path) = &self.target else { return };
+        let path = path.clone();
+        let age = keep.min(FILE_AGE_MAX);
+        if self.written > 0 && now.since(*self.begun.get_or_insert(now)) >= age {
+            self.write();
+            self.rotate();
+        }
+        retention::expire(&path, keep, now);
+    }
+
+    /// Does `work` while nobody writes, and opens the file anew.
+    pub(super) fn pause<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        self.write();
+        let done = work();
+        self.reopen();
+        done
     }
 
     /// Leaves the files to a process that writes them as well: full ones stay where they are.
@@ -153,10 +185,21 @@ impl EventLines {
             Ok(sink) => {
                 self.sink = sink;
                 self.written = length(&self.target);
+                self.begun = None;
             }
             Err(error) => tracing::error!(%error, "the event log stays in its old file"),
         }
     }
+}
+
+/// When the first line of a file was written, as it says.
+fn begun(target: &Target) -> Option<Timestamp> {
+    let Target::File(path) = target else { return None };
+    let mut line = Vec::new();
+    let file = std::fs::File::open(path).ok()?;
+    BufReader::new(file.take(LINE_BYTES_MAX as u64)).read_until(b'\n', &mut line).ok()?;
+    let (entry, _) = Entry::of_line(line.strip_suffix(b"\n")?)?;
+    Some(entry.at)
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
@@ -213,5 +256,31 @@ mod tests {
         lines.write();
         assert_eq!(std::fs::read_to_string(dir.path().join("moved")).unwrap(), "1\n2\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "3\n");
+    }
+
+    #[test]
+    fn a_file_whose_lines_have_an_age_is_put_aside_after_a_day_also_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let rotation = Rotation { file_max: 1 << 20, files_max: 9 };
+        let open =
+            || EventLines::open(Target::File(path.clone()), rotation, &Metrics::new()).unwrap();
+        let keep = Duration::from_secs(30 * 24 * 3600);
+        let begun = Timestamp::from_secs(1_764_504_000);
+        let line = json!({ "type": "xss", "timestamp": crate::log::rfc3339(begun) });
+        let mut lines = open();
+        lines.add(&line);
+        lines.write();
+        drop(lines);
+        let day = FILE_AGE_MAX;
+        let mut lines = open();
+        lines.expire(keep, begun.plus(day - Duration::from_millis(1)));
+        assert!(!numbered(&path, 1).exists(), "in time");
+        lines.expire(keep, begun.plus(day));
+        assert!(numbered(&path, 1).exists(), "too late for the first line");
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        // An empty file is not put aside.
+        lines.expire(keep, begun.plus(day * 3));
+        assert!(!numbered(&path, 2).exists());
     }
 }

@@ -12,6 +12,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use portcullis_config::Timestamp;
+use portcullis_config::model::LogTarget;
 use portcullis_incident::correlator::NoChange;
 use portcullis_incident::event::{Placed, Taken};
 use portcullis_incident::{
@@ -31,8 +32,10 @@ use measured::Measured;
 
 pub(crate) use letters::LETTERS_MAX;
 
+use crate::erasure::{self, Rewrite};
 use crate::events::{Inbox, Message};
 use crate::gate::request_id;
+use crate::retention;
 use crate::shared::Shared;
 
 /// Incidents that are kept; then the oldest one that is over goes.
@@ -316,8 +319,27 @@ impl Working {
         if now.since(self.swept) >= Duration::from_secs(60) {
             self.swept = now;
             self.detectors.sweep(now);
+            self.expire(now);
         }
         self.count();
+    }
+
+    /// Deletes what has been kept for long enough. What a successor writes as well is the successor's.
+    fn expire(&mut self, now: Timestamp) {
+        if self.store.is_none() {
+            return;
+        }
+        let config = Arc::clone(&self.shared.snapshot.load().config);
+        let keep = config.log.keep;
+        if let Some(keep) = keep.security {
+            self.lines.expire(keep, now);
+        }
+        if let (Some(keep), LogTarget::File(path)) = (keep.access, &config.log.requests) {
+            retention::expire(path, keep, now);
+        }
+        if let Some(keep) = keep.evidence {
+            retention::expire_directory(&self.hands.evidence, keep, now);
+        }
     }
 
     /// Counts by the scenarios of a new configuration. Where they are the same, what was counted stays.
@@ -392,6 +414,23 @@ impl Working {
     /// The incidents.
     pub(crate) const fn correlator(&self) -> &Correlator {
         &self.correlator
+    }
+
+    /// Ends the rewriting of the event log's files, and blanks a name in incidents that are over. Returns how many lines and
+    /// incidents were erased, and which incidents name it and are not over.
+    pub(crate) fn erase(
+        &mut self,
+        rewrites: Vec<Rewrite>,
+        name: &str,
+    ) -> std::io::Result<(u64, usize, Vec<String>)> {
+        let lines = self.lines.pause(|| erasure::finish(rewrites))?;
+        let (erased, open) = self.correlator.erase(name);
+        self.dirty.extend(erased.iter().cloned());
+        if !self.save(true) {
+            return Err(std::io::Error::other("the incident file cannot be written: see the log"));
+        }
+        self.recent.clear();
+        Ok((lines, erased.len(), open))
     }
 
     /// Makes an operator's change and stores it.

@@ -51,6 +51,10 @@ fn decision(line: &mut Object<'_>, r: &RequestRecord) {
         line.text("subject", &identity.subject);
         line.some_text("tenant", identity.tenant.as_deref().unwrap_or_default());
     }
+    if !r.objects.is_empty() {
+        line.list("objects", r.objects.iter(), |out, object| text(out, object));
+    }
+    line.some_text("attempted_tenant", r.attempted_tenant.as_deref().unwrap_or_default());
     if let Some(reason) = r.refusal {
         line.text("reason", reason.row().label);
     }

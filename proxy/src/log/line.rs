@@ -83,6 +83,10 @@ fn request(line: &mut Object<'_>, r: &RequestRecord) {
     if let Some(load_test) = &r.load_test {
         line.text("loadTest", load_test);
     }
+    if !r.objects.is_empty() {
+        line.list("objects", r.objects.iter(), |out, object| text(out, object));
+    }
+    line.some_text("attemptedTenant", r.attempted_tenant.as_deref().unwrap_or_default());
     if let Some(identity) = &r.identity {
         line.object("identity", |o| {
             o.text("provider", &identity.provider);

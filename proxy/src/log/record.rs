@@ -62,6 +62,10 @@ pub struct RequestRecord {
     pub load_test: Option<Arc<str>>,
     /// Who the token says the client is.
     pub identity: Option<IdentityRecord>,
+    /// The objects that it named, as `KIND:ID`, bounded.
+    pub objects: Vec<String>,
+    /// The other tenant whose object it asked for.
+    pub attempted_tenant: Option<String>,
     /// The policy's verdict.
     pub enforced: Option<PolicyRecord>,
     /// What the preview rules would have done; the first one stands in `previewSecurityPolicy`.

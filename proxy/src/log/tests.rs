@@ -46,6 +46,8 @@ pub(crate) fn record() -> RequestRecord {
         server_asked: None,
         load_test: None,
         identity: None,
+        objects: Vec::new(),
+        attempted_tenant: None,
         enforced: Some(PolicyRecord {
             name: "license-api".to_owned(),
             priority: 400,

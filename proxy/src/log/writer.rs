@@ -79,6 +79,8 @@ enum Message<T> {
     Record(Box<T>),
     Reopen,
     Flush(SyncSender<()>),
+    /// Do this while nobody writes, and open the file anew.
+    Pause(Box<dyn FnOnce() + Send>),
 }
 
 impl<T> fmt::Debug for Log<T> {
@@ -129,6 +131,19 @@ impl<T: Line> Log<T> {
         if self.queue.send(Message::Reopen).is_err() {
             tracing::error!(log = T::LOG, "the log's writer is gone");
         }
+    }
+
+    /// Writes every record handed over before, does `work` while nobody writes, and opens the file anew. Returns what came
+    /// of the work; `None` where the writer is gone. Blocks until then.
+    pub(crate) fn pause<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Option<R> {
+        let (done, wait) = sync_channel(1);
+        // Who asked waits.
+        let work = Message::Pause(Box::new(move || done.send(work()).unwrap_or_default()));
+        self.queue.send(work).ok()?;
+        wait.recv().ok()
     }
 
     /// Waits until every record handed over before is written.
@@ -218,6 +233,11 @@ impl Writer {
             }
             Message::Reopen => {
                 self.write_batch();
+                self.reopen();
+            }
+            Message::Pause(work) => {
+                self.write_batch();
+                work();
                 self.reopen();
             }
             Message::Flush(done) => {

@@ -17,6 +17,8 @@ mod day;
 mod detectors;
 #[path = "incidents/flood.rs"]
 mod flood;
+#[path = "incidents/history.rs"]
+mod history;
 #[path = "incidents/lifecycle.rs"]
 mod lifecycle;
 #[path = "incidents/notifiers.rs"]
@@ -29,6 +31,8 @@ mod responses;
 mod runbooks;
 #[path = "incidents/scenarios.rs"]
 mod scenarios;
+#[path = "incidents/sinks.rs"]
+mod sinks;
 
 const SQLI: &str = "/?id=1%27%20UNION%20SELECT%20password%20FROM%20users--";
 
@@ -113,7 +117,9 @@ async fn a_refused_request_is_an_event_and_an_incident_that_survives_sigkill() {
         (&"SECURITY_INCIDENT".into(), &"WARNING".into())
     );
     assert_eq!((&one["incident_id"], &one["source_ip"]), (&id.clone().into(), &"127.0.0.1".into()));
-    assert_eq!(one["response"], serde_json::json!({"status_code": 403, "action": "BLOCKED"}));
+    let response = &one["response"];
+    assert_eq!((&response["status_code"], &response["action"]), (&403.into(), &"BLOCKED".into()));
+    assert!(response["bytes_out"].as_u64() > Some(0), "{response}");
     assert_eq!((&one["request"]["method"], &one["request"]["path"]), (&"GET".into(), &"/".into()));
     assert_eq!((&log[3]["type"], &log[3]["incident_id"]), (&"policy_deny".into(), &Value::Null));
     let ids: std::collections::BTreeSet<_> =

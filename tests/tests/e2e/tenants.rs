@@ -217,3 +217,33 @@ async fn owners_are_learnt_from_answers_up_to_their_bytes() {
         assert_eq!(foreign.status, if outcome == "learnt" { 403 } else { 200 }, "{what}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_logs_say_which_objects_were_asked_for_and_whose_they_are() {
+    let body = r#"{"sessions":{"session_id":"s-1"}}"#;
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let origin = Origin::answering(answer.leak().as_bytes()).await;
+    let edge = Edge::builder(&origin).routes(&[OWNED]).identity(SESSIONS).start().await;
+    let (ada, eve) = (edge.token("ada", "acme"), edge.token("eve", "other"));
+    assert_eq!(Ask::get("/").by_http1(&edge, &ada).await.status, 200);
+    edge.counts("edge_owner_answers_total{outcome=\"learnt\"} 1\n").await;
+    let own = Ask::get("/sessions/s-1?session_id=s-9").by_http1(&edge, &ada).await;
+    assert_eq!(own.status, 200);
+    assert_eq!(Ask::get("/sessions/s-1").by_http1(&edge, &eve).await.status, 403);
+    let lines = edge.logged(3).await;
+    assert_eq!(lines[0].get("objects"), None);
+    assert_eq!(lines[1]["objects"], json!(["session:s-1", "session:s-9"]));
+    assert_eq!(lines[1].get("attemptedTenant"), None);
+    assert_eq!(lines[2]["objects"], json!(["session:s-1"]));
+    assert_eq!(lines[2]["attemptedTenant"], "acme");
+    let mut events = edge.event_log();
+    events.retain(|event| event["type"] == "tenant_breach");
+    assert_eq!(events[0]["objects"], json!(["session:s-1"]));
+    assert_eq!(
+        (&events[0]["attempted_tenant"], &events[0]["user_id"]),
+        (&json!("acme"), &json!("eve"))
+    );
+}

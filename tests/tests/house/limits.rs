@@ -295,6 +295,18 @@ const TESTS: &[Row] = &[
         "a_cookie_is_sealed_and_opened_up_to_its_bytes",
     ),
     (
+        "objects of one request that the logs name",
+        Number,
+        (GATE, "tenancy.rs"),
+        "objects_are_noted_once_each_up_to_the_cap",
+    ),
+    (
+        "line of a log that `portcullis log` reads",
+        Number,
+        (PROXY, "history/files.rs"),
+        "a_line_is_read_up_to_its_bytes",
+    ),
+    (
         "lines of the event log that wait for a sink (`log.sinks`)",
         Number,
         (PROXY, "sinks/tests.rs"),

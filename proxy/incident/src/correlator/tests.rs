@@ -296,3 +296,30 @@ fn an_alert_ends_by_its_sender_and_never_by_quiet() {
     assert!(found.id == id && !found.is_resolved());
     assert!(correlator.of_alert("f3").is_none());
 }
+
+#[test]
+fn a_name_is_erased_from_what_is_over_and_what_is_not_stays_as_it_is() {
+    let at = Timestamp::from_secs(1_764_460_800);
+    let mut correlator = Correlator::new(10);
+    let mut ids = Vec::new();
+    for subject in ["ada", "adam"] {
+        let mut event = Event::new("e", Category::SqlInjection, Some([192, 0, 2, 7].into()), at);
+        event.actor.subject = Some(subject.to_owned());
+        let (_, placed) = correlator.observe(&event, at);
+        ids.push(placed.incident_id.unwrap());
+    }
+    correlator.note(&ids[0], "limited user ada".to_owned(), at);
+    assert_eq!(correlator.erase("ada"), (vec![], vec![ids[0].clone()]), "it is worked on");
+    assert!(correlator.find(&ids[0]).unwrap().names("ada"));
+    correlator.resolve(&ids[0], "uid:0", at).unwrap();
+    assert_eq!(correlator.erase("ada"), (vec![ids[0].clone()], vec![]));
+    let erased = correlator.find(&ids[0]).unwrap();
+    assert!(!erased.names("ada") && !erased.to_record().contains("ada"), "{}", erased.to_record());
+    assert_eq!(erased.subjects.len(), 1, "that there was somebody is still known");
+    assert!(correlator.find(&ids[1]).unwrap().names("adam"));
+    // What comes after it is an incident of its own.
+    let mut event = Event::new("e", Category::SqlInjection, Some([192, 0, 2, 8].into()), at);
+    event.actor.subject = Some("ada".to_owned());
+    let (_, placed) = correlator.observe(&event, at);
+    assert!(!ids.contains(&placed.incident_id.unwrap()));
+}

@@ -38,6 +38,7 @@ fn extension(pairs: &mut Pairs, said: &Said<'_>) {
         Some(v6) if v6.contains(':') => pairs.named("c6a2", "Source IPv6 Address", Some(v6)),
         v4 => pairs.put("src", v4),
     }
+    pairs.put("out", number("/response/bytes_out").as_deref());
     pairs.put("suid", said.user());
     pairs.put("suser", said.first(&["/email", "/actor/account"]));
     pairs.put("requestMethod", said.text("/request/method"));

@@ -25,12 +25,14 @@ pub(super) fn event(said: &Said<'_>) -> Value {
     put(&mut o, "http.request.id", said.request_id());
     put(&mut o, "http.request.method", said.text("/request/method"));
     put(&mut o, "http.response.status_code", said.status());
+    put(&mut o, "http.response.body.bytes", said.at("/response/bytes_out"));
     put(&mut o, "url.path", said.text("/request/path"));
     put(&mut o, "user_agent.original", said.at("/actor/user_agent"));
     put(&mut o, "rule.id", said.rule());
     for (name, text) in said.others() {
         put(&mut o, &format!("labels.{name}"), text);
     }
+    put(&mut o, "labels.objects", said.at("/objects"));
     put(&mut o, "labels.ja4", said.text("/actor/fingerprint"));
     o
 }

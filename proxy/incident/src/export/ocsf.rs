@@ -44,6 +44,7 @@ pub(super) fn event(said: &Said<'_>) -> Value {
     } else {
         finding(&mut o, said);
     }
+    put(&mut o, "unmapped.objects", said.at("/objects"));
     for (name, text) in said.others() {
         put(&mut o, &format!("unmapped.{name}"), text);
     }
@@ -133,6 +134,7 @@ fn evidence(said: &Said<'_>) -> Value {
     put(&mut o, "http_request.url.path", said.text("/request/path"));
     put(&mut o, "http_request.user_agent", said.at("/actor/user_agent"));
     put(&mut o, "http_response.code", said.status());
+    put(&mut o, "http_response.body_length", said.at("/response/bytes_out"));
     if let Some(ja4) = said.text("/actor/fingerprint") {
         put(&mut o, "ja4_fingerprint_list", json!([{ "type_id": 1, "type": "JA4", "value": ja4 }]));
     }

@@ -25,6 +25,7 @@ const ECS: &[&str] = &[
     "event.type",
     "http.request.id",
     "http.request.method",
+    "http.response.body.bytes",
     "http.response.status_code",
     "message",
     "observer.product",
@@ -71,6 +72,7 @@ const OCSF: &[&str] = &[
     "evidences.http_request.uid",
     "evidences.http_request.url.path",
     "evidences.http_request.user_agent",
+    "evidences.http_response.body_length",
     "evidences.http_response.code",
     "evidences.ja4_fingerprint_list.type",
     "evidences.ja4_fingerprint_list.type_id",
@@ -139,6 +141,7 @@ const CEF: &[&str] = &[
     "cs6",
     "cs6Label",
     "externalId",
+    "out",
     "outcome",
     "reason",
     "request",
@@ -172,6 +175,8 @@ fn full(category: Category, taken: Taken) -> Event {
         route: "edge.test/".to_owned(),
         payload: b"' OR 1=1--\n".to_vec(),
         status: 403,
+        bytes_out: 512,
+        objects: vec!["license:l-1".to_owned()],
         taken,
         rule: Some(Rule { id: "r-942100".to_owned(), score: Some(5), matched_field: text("id") }),
         preview_rule: text("p/7"),
@@ -271,7 +276,10 @@ fn fields_are_those_of_the_elastic_common_schema() {
         }
         // Labels are keywords.
         let labels = one["labels"].as_object();
-        assert!(labels.is_none_or(|labels| labels.values().all(Value::is_string)));
+        assert!(
+            labels
+                .is_none_or(|labels| labels.values().all(|one| one.is_string() || one.is_array()))
+        );
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) fn notifiers(receiver: &Receiver, more: &str) -> String {
     )
 }
 
-fn secret(home: &Path, name: &str, text: &str) {
+pub(super) fn secret(home: &Path, name: &str, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(home.join(name), text).unwrap();
     let mode = std::fs::Permissions::from_mode(0o600);

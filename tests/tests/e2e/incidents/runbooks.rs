@@ -54,7 +54,7 @@ async fn every_command_of_every_runbook_does_what_it_says() {
                 })
                 .map(|word| word.replace("$USER", "ada").replace("$PROVIDER", "dev"))
                 .collect();
-            let is_offline = matches!(words[0].as_str(), "rules" | "check");
+            let is_offline = matches!(words[0].as_str(), "rules" | "check" | "log");
             if !is_offline {
                 words.extend(["--socket".to_owned(), "admin.sock".to_owned()]);
             }
