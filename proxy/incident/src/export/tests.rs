@@ -168,6 +168,7 @@ fn full(category: Category, taken: Taken) -> Event {
             country: text("FR"),
             asn: Some(64_496),
             fingerprint: text("t13d"),
+            ..Actor::default()
         },
         request_id: text("r-1"),
         method: "POST".to_owned(),
