@@ -152,15 +152,6 @@ impl Connections {
         let limit = pool.options().get_max_connections();
         Self { in_use: pool.size().saturating_sub(idle), idle, limit }
     }
-
-    /// Those of two pools.
-    const fn and(self, other: Self) -> Self {
-        Self {
-            in_use: self.in_use + other.in_use,
-            idle: self.idle.saturating_add(other.idle),
-            limit: self.limit + other.limit,
-        }
-    }
 }
 
 /// A session as its own subject names it.

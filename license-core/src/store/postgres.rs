@@ -5,7 +5,6 @@
 //! heartbeat locks its session's row only. All times are the database's.
 
 mod administration;
-mod at_once;
 mod audit;
 #[path = "both/all.rs"]
 #[allow(clippy::duplicate_mod, reason = "one text for two databases")]
@@ -14,10 +13,7 @@ mod keys;
 mod leases;
 mod queue;
 mod rows;
-mod together;
 
-use self::at_once::{Grant, Renewal};
-use self::together::{CARRIERS, LOCK_TIMEOUT, Together};
 use super::accelerator::{self, Accelerator, Ended};
 use super::{OpenError, Role, StoreError, millis, unavailable};
 use crate::clock::Timestamp;
@@ -47,10 +43,6 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pub(super) pool: PgPool,
-    /// The connections of what goes together.
-    at_once: PgPool,
-    renewals: Together<Renewal>,
-    grants: Together<Grant>,
     queue: Queue,
     terms: LeaseTerms,
     pub(super) accelerator: Option<Arc<Accelerator>>,
@@ -64,15 +56,15 @@ impl Postgres {
         terms: LeaseTerms,
         accelerator: Option<(&AcceleratorSettings, IntCounterVec)>,
     ) -> Result<Self, OpenError> {
-        // A carrier of each kind, and as many connections for all the rest at least.
-        let carriers =
-            u32::try_from(2 * CARRIERS).unwrap_or(1).min(settings.connections / 2).max(1);
-        let pool = pool((settings.connections - carriers).max(1), options(&settings.url)?).await?;
-        let hasty = options(&settings.url)?.options([("lock_timeout", LOCK_TIMEOUT)]);
-        let at_once = self::pool(carriers, hasty).await?;
-        let (renewals, grants) = (Together::start(&at_once), Together::start(&at_once));
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(CONNECTION_TIMEOUT)
+            // One round trip less per request: `begin` asks again when a connection turns out to be gone.
+            .test_before_acquire(false)
+            .connect_with(options(&settings.url)?)
+            .await?;
         let queue = Queue::before(pool.options().get_max_connections(), TURN_WAITS);
-        let mut store = Self { pool, queue, at_once, renewals, grants, terms, accelerator: None };
+        let mut store = Self { pool, queue, terms, accelerator: None };
         store.check_schema().await?;
         store.check_login().await?;
         match accelerator {
@@ -184,16 +176,6 @@ async fn act_as_in(connection: &mut Connection, actor: Option<&str>) -> Result<(
     act_as(connection, actor.unwrap_or_default()).await.map(drop)
 }
 
-async fn pool(connections: u32, options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(CONNECTION_TIMEOUT)
-        // One round trip less per request: `begin` asks again when a connection turns out to be gone.
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-}
-
 fn is_stale(error: &sqlx::Error) -> bool {
     // 57P01 to 57P03: the server is shutting down or starting up.
     error
@@ -222,7 +204,5 @@ fn options(url: &Secret) -> Result<PgConnectOptions, sqlx::Error> {
         ("statement_timeout", "10s"),
         ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
-        // Every statement finds its rows by key, so a plan that knows the values is no better and is made each time.
-        ("plan_cache_mode", "force_generic_plan"),
     ]))
 }

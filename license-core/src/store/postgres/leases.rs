@@ -1,7 +1,6 @@
 //! Seats on PostgreSQL: the transactions behind acquire, heartbeat and release.
 
 use super::super::accelerator::{Ahead, Ended, Found};
-use super::at_once::{Grant, Renewal};
 use super::both::seating;
 use super::{AWAY, Postgres, is_stale, millis, rows};
 use crate::clock::Timestamp;
@@ -125,7 +124,7 @@ impl Leases for Postgres {
     }
 
     fn connections(&self) -> Connections {
-        Connections::of(&self.pool).and(Connections::of(&self.at_once))
+        Connections::of(&self.pool)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -133,18 +132,45 @@ impl Leases for Postgres {
     }
 
     async fn close(&self) {
-        self.at_once.close().await;
         self.pool.close().await;
     }
 }
 
-/// What goes at once where nothing stands against it. `None` says that something may: then the steps below decide.
+/// The two requests that there are most of, in one round trip each where nothing stands against them. `None` says that
+/// something may: then the steps below decide.
 impl Postgres {
     async fn acquire_at_once(&self, wanted: &Acquire) -> Result<Option<Granted>, StoreError> {
-        match Grant::of(wanted, self.terms) {
-            Some(grant) => self.grants.ask(grant).await,
-            None => Ok(None),
+        let Named::Key(key) = wanted.license else { return Ok(None) };
+        if wanted.take_over.is_some() {
+            return Ok(None);
         }
+        let metadata = serde_json::to_string(&wanted.metadata).expect("a map of texts is JSON");
+        let _turn = self.queue.turn().await?;
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            ", used, total FROM (SELECT (granted).*, used, total \
+             FROM acquire($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)) s"
+        ))
+        .bind(wanted.tenant.as_str())
+        .bind(key.as_bytes().as_slice())
+        .bind(Uuid::new_v4().to_string())
+        .bind(wanted.subject.as_str())
+        .bind(wanted.hardware.as_str())
+        .bind(wanted.user_email.as_deref())
+        .bind(metadata)
+        .bind(millis(AWAY))
+        .bind(millis(self.terms.ttl))
+        .bind(millis(self.terms.age_max))
+        .fetch_optional(&self.pool)
+        .await;
+        let Some(row) = at_once(found)? else { return Ok(None) };
+        let read = || {
+            let seats =
+                Seats { used: count(row.try_get("used")?)?, total: count(row.try_get("total")?)? };
+            Ok(Granted { session: rows::session(&row)?, fresh: Fresh::New, seats })
+        };
+        read().map(Some).map_err(unavailable)
     }
 
     /// A heartbeat by the accelerator where there is one, else by the database at once.
@@ -217,7 +243,21 @@ impl Postgres {
     }
 
     async fn heartbeat_at_once(&self, named: &SessionRef) -> Result<Option<Session>, StoreError> {
-        self.renewals.ask(Renewal { session: named.clone(), terms: self.terms }).await
+        let _turn = self.queue.turn().await?;
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM heartbeat($1, $2, $3, $4, $5, $6) s"
+        ))
+        .bind(named.tenant.as_str())
+        .bind(named.id.to_string())
+        .bind(named.subject.as_str())
+        .bind(millis(AWAY))
+        .bind(millis(self.terms.ttl))
+        .bind(millis(self.terms.age_max))
+        .fetch_optional(&self.pool)
+        .await;
+        at_once(found)?.as_ref().map(rows::session).transpose().map_err(unavailable)
     }
 }
 
