@@ -35,7 +35,9 @@ async fn what_an_address_did_is_read_from_both_logs_and_their_old_files() {
     assert!(std::process::Command::new("kill").args(["-USR1", &pid]).status().unwrap().success());
     until("the new file", || home.join("requests.jsonl").exists().then_some(()));
     assert_eq!(curl(home, &edge, SQLI), "403");
-    until("the lines", || is_written("requests.jsonl", 1).and(is_written("events.jsonl", 1)));
+    until("the lines", || {
+        is_written("requests.jsonl", 1).and_then(|()| is_written("events.jsonl", 1))
+    });
 
     let table = said(home, &["--address", "127.0.0.0/8"]);
     let lines: Vec<_> = table.lines().collect();
