@@ -315,7 +315,7 @@ async fn end(day: &mut Day, incidents: &[Incident]) {
     assert!(shared.revocations.entries().is_empty());
     assert!(shared.lockdowns.list(now).is_empty());
     until("the ends of the pages", || {
-        day.edge.advance(Duration::from_secs(1));
+        day.edge.advance(Duration::from_secs(10));
         (day.pages("resolve").len() == 5).then_some(())
     });
     let mallory = day.edge.token("mallory", "acme");

@@ -70,7 +70,10 @@ async fn events_reach_the_sinks_in_their_formats_and_a_reload_changes_who_gets_t
     operate(home, &["reload"]);
     assert_eq!(curl(home, &edge, "/never"), "403");
     assert!(next().contains(" policy_deny - CEF:0|"));
-    assert!(heard.try_recv().is_err(), "it is not asked any more");
+    // What it was slow to take before may have come twice; of what happened since it hears nothing.
+    for said in heard.try_iter() {
+        assert!(!said.contains("policy_deny") && !said.contains("/never"), "{said}");
+    }
 
     // The last event before the end is sent as well.
     assert_eq!(curl(home, &edge, "/never"), "403");
